@@ -1,0 +1,144 @@
+//! Telling people: letters are composed here and sent from the outbox, at least once each.
+//!
+//! Left out on purpose: what deserves a letter, which `intake` decides, and where letters are
+//! kept, which is the ledger's.
+
+use std::{collections::HashSet, fmt, path::PathBuf, str::FromStr, time::Duration};
+
+use secrecy::SecretString;
+
+use crate::{
+    notice::{Address, AddressError},
+    tls::TlsMode,
+};
+
+pub mod compose;
+mod directory;
+pub mod dispatch;
+mod platform_csv;
+mod smtp;
+
+pub use self::dispatch::{Dispatcher, Pass};
+
+/// The language of mails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Language {
+    /// 繁體中文
+    #[default]
+    ZhTw,
+    /// English, with the Chinese terms beside it.
+    En,
+}
+
+/// Name and address of our own mail's From, as `invoice-trackd <einvoice@example.com>`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The display name; may be empty.
+    pub name: String,
+    /// The address.
+    pub address: Address,
+}
+
+impl FromStr for Identity {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        let (name, address) = match text
+            .trim()
+            .strip_suffix('>')
+            .and_then(|t| t.rsplit_once('<'))
+        {
+            Some((name, address)) => (name.trim().trim_matches('"'), address),
+            None => ("", text.trim()),
+        };
+        if name.chars().any(char::is_control) {
+            return Err(AddressError(text.to_owned()));
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            address: address.parse()?,
+        })
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.name.is_empty() {
+            write!(f, "{}", self.address)
+        } else {
+            write!(f, "{} <{}>", self.name, self.address)
+        }
+    }
+}
+
+/// Who is told what, in which language.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Style {
+    /// The language of all mails.
+    pub language: Language,
+    /// Our From.
+    pub from: Identity,
+    /// Who gets confirmations.
+    pub confirm_to: Vec<Address>,
+    /// Who gets alerts.
+    pub alert_to: Vec<Address>,
+}
+
+/// When to try again, when to give up, when to gather.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// A letter that is not an alert is given up after this, and at least ten attempts.
+    pub give_up_after: Duration,
+    /// Alerts that follow the first within this are gathered into one letter.
+    pub alert_window: Duration,
+    /// No attempt takes longer than this; longer than the 10 minutes a server may take over the
+    /// final dot (RFC 5321 §4.5.3.2.6), so that a slow one does not make us send twice.
+    pub attempt: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            give_up_after: Duration::from_secs(3 * 24 * 3600),
+            alert_window: Duration::from_secs(300),
+            attempt: Duration::from_secs(660),
+        }
+    }
+}
+
+/// How to reach the server that takes our mail.
+#[derive(Debug)]
+pub struct SmtpSettings {
+    /// Host name; certificates are checked against it.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// Protection.
+    pub tls: TlsMode,
+    /// A private CA instead of the system's authorities.
+    pub ca_file: Option<PathBuf>,
+    /// AUTH name and password; without them no AUTH.
+    pub login: Option<(String, SecretString)>,
+    /// How long connecting, TLS and each answer before DATA may take.
+    pub command: Duration,
+}
+
+/// Where letters go.
+#[derive(Debug)]
+pub enum Transport {
+    /// An SMTP server.
+    Smtp(SmtpSettings),
+    /// A directory: one .eml file a mail, for trials.
+    Directory(PathBuf),
+}
+
+/// A recipient's fate in one attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// Who has it now.
+    pub accepted: HashSet<Address>,
+    /// Who will never get it, with the server's words.
+    pub refused: Vec<(Address, String)>,
+    /// Who may get it later, with the server's words or ours.
+    pub deferred: Vec<(Address, String)>,
+}

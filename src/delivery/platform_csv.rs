@@ -1,0 +1,1 @@
+//! The platform's own 7-column CSV.

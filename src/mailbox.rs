@@ -1,0 +1,284 @@
+//! Where mail is collected: one [`Source`] per watched folder, one [`Link`] while it is open.
+//!
+//! A link is pulled, never pushes: [`Link::survey`] compares the server's full set of messages
+//! with what the ledger knows, [`Link::next_batch`] hands over what is missing, [`Link::wait`]
+//! returns when there may be something new. Whoever pulls decides what a mail means; this room
+//! does not know what a notice is.
+//!
+//! Guarantees: every wait is bounded; an error ends the link, and what is open is never reused
+//! after one; nothing is marked, moved or deleted (EXAMINE, `BODY.PEEK`).
+
+use std::{collections::HashSet, time::Duration};
+
+use jiff::Timestamp;
+
+mod imap;
+mod maildir;
+mod session;
+mod sync;
+
+pub use self::{
+    imap::{Imap, ImapSettings},
+    maildir::Maildir,
+    sync::UidSet,
+};
+
+/// Where one message was found.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// A message on a server. RFC 9051 §2.3.1.1: the three together name it for ever.
+    Imap {
+        /// The configured mailbox's name.
+        mailbox: String,
+        /// The folder's UIDVALIDITY.
+        uidvalidity: u32,
+        /// The message's UID.
+        uid: u32,
+    },
+    /// A file in a watched Maildir.
+    Maildir {
+        /// The configured mailbox's name.
+        mailbox: String,
+        /// The unique part of the file's name, without flags.
+        file: String,
+    },
+    /// A file that the operator named.
+    File {
+        /// Its path as given.
+        path: String,
+    },
+}
+
+impl Origin {
+    /// The configured mailbox's name; `None` for a file.
+    pub fn mailbox(&self) -> Option<&str> {
+        match self {
+            Self::Imap { mailbox, .. } | Self::Maildir { mailbox, .. } => Some(mailbox),
+            Self::File { .. } => None,
+        }
+    }
+}
+
+/// How much of a message was fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    /// All of it, byte for byte.
+    Whole(Vec<u8>),
+    /// Too large: its header only (at most 64 KiB of it).
+    Oversized(Vec<u8>),
+    /// The header said that it is nothing of ours.
+    Unwanted,
+}
+
+/// One message as it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawMessage {
+    /// Where.
+    pub origin: Origin,
+    /// INTERNALDATE, or the file's modification time.
+    pub internal_date: Option<Timestamp>,
+    /// RFC822.SIZE, bytes.
+    pub size: u64,
+    /// What was fetched.
+    pub content: Content,
+}
+
+/// What to do with a message whose header has been seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Want {
+    /// Fetch all of it.
+    Whole,
+    /// It would be wanted, but it is too large.
+    TooLarge,
+    /// Leave it.
+    Nothing,
+}
+
+/// Decides from a header's bytes and the message's size (bytes) what to fetch.
+pub type Gate<'a> = &'a (dyn Fn(&[u8], u64) -> Want + Send + Sync);
+
+/// What the ledger has already accounted for in one folder.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Known {
+    /// UIDs under the folder's present UIDVALIDITY.
+    pub uids: UidSet,
+    /// Unique names of Maildir files.
+    pub files: HashSet<String>,
+}
+
+/// How long anything may take. No wait in this room is unbounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// TCP, TLS and greeting together.
+    pub connect: Duration,
+    /// One command, between two pieces of its answer; longer than a busy server's SEARCH pause.
+    pub command: Duration,
+    /// IDLE is renewed after this; shorter than the 10 minutes after which some servers hang up.
+    pub idle: Duration,
+    /// How long the server may take to answer DONE.
+    pub done: Duration,
+    /// The pause between two looks where IDLE is missing.
+    pub poll: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(30),
+            command: Duration::from_secs(60),
+            idle: Duration::from_secs(300),
+            done: Duration::from_secs(15),
+            poll: Duration::from_secs(60),
+        }
+    }
+}
+
+/// A folder that can be watched.
+#[derive(Debug)]
+pub enum Source {
+    /// On an IMAP server.
+    Imap(Imap),
+    /// A local Maildir.
+    Maildir(Maildir),
+}
+
+/// Why a mailbox could not be used just now. All of it may pass, so all of it is tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum MailboxError {
+    /// The connection could not be made or broke.
+    #[error("{operation}: {source}")]
+    Io {
+        /// What was being done, e.g. `connect to imap.example.com:993`.
+        operation: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Nothing came within the bound.
+    #[error("{operation}: no answer within {}s", within.as_secs())]
+    Timeout {
+        /// What was being done.
+        operation: String,
+        /// The bound.
+        within: Duration,
+    },
+    /// The server closed the connection.
+    #[error("{operation}: the server closed the connection")]
+    Closed {
+        /// What was being done.
+        operation: String,
+    },
+    /// The server answered NO or BAD, in its own words.
+    #[error("{operation}: the server answered {answer}")]
+    Refused {
+        /// What was being done.
+        operation: String,
+        /// `NO …` or `BAD …`, as the server wrote it.
+        answer: String,
+    },
+    /// Name and password were refused: trying faster would lock the account.
+    #[error("log in as {username}: the server answered {answer}")]
+    Login {
+        /// The configured user name.
+        username: String,
+        /// As the server wrote it.
+        answer: String,
+    },
+    /// The server said something that makes no sense.
+    #[error("{operation}: {found}")]
+    Protocol {
+        /// What was being done.
+        operation: String,
+        /// What was expected and what was found.
+        found: String,
+    },
+    /// TLS could not be set up.
+    #[error(transparent)]
+    Tls(#[from] crate::tls::TlsError),
+}
+
+impl Source {
+    /// The configured name.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Imap(imap) => imap.name(),
+            Self::Maildir(maildir) => maildir.name(),
+        }
+    }
+
+    /// Connects, logs in and opens the folder read-only.
+    ///
+    /// # Errors
+    /// Any [`MailboxError`]; trying again later may help.
+    pub async fn open(&self) -> Result<Link, MailboxError> {
+        match self {
+            Self::Imap(imap) => imap.open().await.map(|link| Link::Imap(Box::new(link))),
+            Self::Maildir(maildir) => maildir.open().map(Link::Maildir),
+        }
+    }
+}
+
+/// An open folder. Dropped after its first error.
+#[derive(Debug)]
+pub enum Link {
+    /// A session with an IMAP server.
+    Imap(Box<imap::ImapLink>),
+    /// A Maildir being looked at.
+    Maildir(maildir::MaildirLink),
+}
+
+impl Link {
+    /// The folder's UIDVALIDITY; a Maildir has none.
+    pub fn uidvalidity(&self) -> Option<u32> {
+        match self {
+            Self::Imap(link) => Some(link.uidvalidity()),
+            Self::Maildir(_) => None,
+        }
+    }
+
+    /// UIDs whose INTERNALDATE lies before `day`: what a first scan leaves out.
+    ///
+    /// # Errors
+    /// Any [`MailboxError`]; the link is then at its end.
+    pub async fn older_than(&mut self, day: jiff::civil::Date) -> Result<UidSet, MailboxError> {
+        match self {
+            Self::Imap(link) => link.older_than(day).await,
+            Self::Maildir(_) => Ok(UidSet::default()),
+        }
+    }
+
+    /// Compares the folder's full set of messages with `known`; returns how many are missing.
+    ///
+    /// # Errors
+    /// Any [`MailboxError`]; the link is then at its end.
+    pub async fn survey(&mut self, known: &Known) -> Result<usize, MailboxError> {
+        match self {
+            Self::Imap(link) => link.survey(known).await,
+            Self::Maildir(link) => link.survey(known).await,
+        }
+    }
+
+    /// Fetches the next few of what the last survey found missing; `None` when that is done.
+    ///
+    /// # Errors
+    /// Any [`MailboxError`]; the link is then at its end.
+    pub async fn next_batch(
+        &mut self,
+        gate: Gate<'_>,
+    ) -> Result<Option<Vec<RawMessage>>, MailboxError> {
+        match self {
+            Self::Imap(link) => link.next_batch(gate).await,
+            Self::Maildir(link) => link.next_batch(gate).await,
+        }
+    }
+
+    /// Returns when there may be something new, or when it is time to look in any case.
+    ///
+    /// # Errors
+    /// Any [`MailboxError`]; the link is then at its end.
+    pub async fn wait(&mut self) -> Result<(), MailboxError> {
+        match self {
+            Self::Imap(link) => link.wait().await,
+            Self::Maildir(link) => link.wait().await,
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! The strict layer over async-imap.

@@ -1,0 +1,40 @@
+//! The pure core: what a mail says, and what follows from it.
+//!
+//! [`gate`] looks at a header and says whether the body is worth fetching. [`read`] turns bytes
+//! into a [`Reading`]: tolerant in form. [`settle`] turns a reading, what the ledger already
+//! holds and the day into a [`Judgement`]: strict in meaning. Bad mail is data here, never an
+//! error.
+//!
+//! Left out on purpose: I/O, clocks, logging, databases, and any proof that a mail is genuine.
+//! The same bytes and the same circumstances always give the same judgement.
+
+mod allocation;
+mod ban;
+mod charset;
+mod defect;
+mod layout;
+mod message;
+mod period;
+mod range;
+mod reading;
+mod rules;
+mod sender;
+mod settle;
+mod track;
+
+pub use self::{
+    allocation::{Allocation, Block, InvoiceType},
+    ban::{Ban, BanError},
+    defect::{Defect, DefectCode, Finding, UnknownCode, Warning, WarningCode},
+    layout::Label,
+    period::{Period, PeriodError},
+    range::{BOOKLET, InvoiceNo, Range, RangeFault},
+    reading::{Gate, Reading, gate, oversized, panicked, read},
+    rules::{Assignment, Companies, Company, Rules},
+    sender::{Address, AddressError},
+    settle::{
+        Authenticity, Circumstances, CompanySource, Disposition, Judged, Judgement, Recorded,
+        settle,
+    },
+    track::{Track, TrackError},
+};

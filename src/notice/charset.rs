@@ -1,0 +1,1 @@
+//! Bytes and a declared charset to text; undecodable is said, never U+FFFD.

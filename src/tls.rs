@@ -1,0 +1,88 @@
+//! How a connection is protected, for IMAP and SMTP alike.
+//!
+//! Certificates are always verified, against the system's authorities or one private CA. There is
+//! no switch to turn that off; plaintext exists for loopback only, which `config` enforces.
+
+use std::{fmt, io, path::Path, sync::Arc};
+
+use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer, pki_types::pem::PemObject};
+use rustls_platform_verifier::BuilderVerifierExt;
+
+/// The three ways to speak to a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsMode {
+    /// TLS from the first byte (RFC 8314).
+    Implicit,
+    /// Plaintext greeting, then STARTTLS, required.
+    StartTls,
+    /// No TLS; loopback only.
+    None,
+}
+
+impl TlsMode {
+    /// The word the configuration uses.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Implicit => "implicit",
+            Self::StartTls => "starttls",
+            Self::None => "none",
+        }
+    }
+}
+
+impl fmt::Display for TlsMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Why TLS could not be set up; always the operator's to mend.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// The CA file cannot be read.
+    #[error("read the CA file {path}: {source}")]
+    CaFile {
+        /// The file named in the configuration.
+        path: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The CA file holds no usable certificate.
+    #[error("the CA file {path}: expected PEM certificates, found none that can be used")]
+    NoCertificate {
+        /// The file named in the configuration.
+        path: String,
+    },
+    /// rustls refused the setup.
+    #[error("set up TLS: {0}")]
+    Setup(#[from] rustls::Error),
+}
+
+/// A client configuration that trusts the system's authorities, or only `ca_file` where given.
+///
+/// # Errors
+/// The CA file is unreadable or empty, or the platform has no certificate store.
+pub fn client_config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, TlsError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let config = match ca_file {
+        None => builder.with_platform_verifier()?.with_no_client_auth(),
+        Some(file) => {
+            let path = file.display().to_string();
+            let pem = std::fs::read(file).map_err(|source| TlsError::CaFile {
+                path: path.clone(),
+                source,
+            })?;
+            let mut roots = RootCertStore::empty();
+            for certificate in CertificateDer::pem_slice_iter(&pem).flatten() {
+                roots.add(certificate).ok();
+            }
+            if roots.is_empty() {
+                return Err(TlsError::NoCertificate { path });
+            }
+            builder.with_root_certificates(roots).with_no_client_auth()
+        }
+    };
+    Ok(Arc::new(config))
+}
