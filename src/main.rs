@@ -1,1 +1,7 @@
-fn main() {}
+//! Arguments → command → exit status; nothing else.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    invoice_trackd::cli::main()
+}

@@ -1,1 +1,329 @@
-//! (to come)
+//! The commands as an operator and a script meet them: output, exit status, and what is left
+//! behind.
+
+use std::{fs, time::Duration};
+
+use crate::support::daemon::{COMPANY, House, Notice, PROGRAM, maildir};
+
+/// A company, a Maildir, mails as files.
+fn house() -> House {
+    let house = House::new(&format!(
+        r#"{COMPANY}
+[[mailbox]]
+name = "einvoice"
+kind = "maildir"
+path = "@ROOT@/mailbox"
+company = "53567686"
+[mail]
+from = "invoice-trackd <einvoice@example.com>"
+confirm_to = ["ops@example.com"]
+alert_to = ["oncall@example.com"]
+transport = "directory"
+directory = "@ROOT@/sent"
+"#
+    ));
+    maildir(&house.path("mailbox"));
+    fs::create_dir(house.path("sent")).unwrap();
+    house
+}
+
+fn sent(house: &House) -> Vec<String> {
+    let mut mails: Vec<String> = fs::read_dir(house.path("sent"))
+        .unwrap()
+        .map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap())
+        .collect();
+    mails.sort();
+    mails
+}
+
+#[test]
+fn explain_says_all_and_writes_nothing() {
+    let house = house();
+    let file = house.write("notice.eml", Notice::default().eml());
+    let (status, object) = house.json(&["explain", file.to_str().unwrap(), "--json"]);
+    assert_eq!(status, 0);
+    assert_eq!(object["disposition"], "imported");
+    assert_eq!(object["from"], "einvoice@einvoice.nat.gov.tw");
+    assert_eq!(object["subject"], "電子發票配號結果通知");
+    assert_eq!(object["sha256"].as_str().unwrap().len(), 64);
+    assert_eq!(
+        object["authenticity"],
+        serde_json::json!({ "result": "not_required", "method": null, "domain": null, "selector": null })
+    );
+    assert_eq!(object["company"], serde_json::json!({ "ban": "53567686", "source": "body" }));
+    assert_eq!(object["defects"], serde_json::json!([]));
+    assert_eq!(object["warnings"][0]["code"], "period_past");
+    assert_eq!(
+        object["allocations"],
+        serde_json::json!([{
+            "ban": "53567686",
+            "invoice_type": "07",
+            "year_month": "10706",
+            "invoice_track": "EC",
+            "invoice_begin_no": "22628000",
+            "invoice_end_no": "22634399",
+            "invoice_booklet": 128,
+            "requested_booklets": 0,
+            "added_booklets": 128,
+        }])
+    );
+    assert!(!house.path("ledger.db").exists(), "explain has made a ledger");
+}
+
+#[test]
+fn explain_reads_standard_input_and_ends_with_65_for_a_quarantined_message() {
+    let house = house();
+    let forged = Notice { from: "einvoice@nat-gov.example", ..Notice::default() }.eml();
+    let output = house.command_with_input(&["explain", "-", "--json"], &forged);
+    assert_eq!(output.status.code(), Some(65));
+    let object: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(object["disposition"], "quarantined");
+    assert_eq!(object["defects"][0]["code"], "sender_not_allowed");
+}
+
+#[test]
+fn explain_reads_like_a_calm_checklist() {
+    let house = house();
+    let genuine = house.write("genuine.eml", Notice::default().eml());
+    let good = house.command(&["explain", genuine.to_str().unwrap()]);
+    insta::assert_snapshot!("explain_imported", String::from_utf8(good.stdout).unwrap());
+
+    let text = String::from_utf8(Notice::default().eml()).unwrap();
+    let broken = text.replace("發票迄號：22634399", "發票迄號：22634398").replace("0\r\n增加", "x\r\n增加");
+    let output = house.command_with_input(&["explain", "-"], broken.as_bytes());
+    assert_eq!(output.status.code(), Some(65));
+    insta::assert_snapshot!("explain_quarantined", String::from_utf8(output.stdout).unwrap());
+}
+
+#[test]
+fn explain_knows_the_ledger_and_the_mailboxes() {
+    let house = house();
+    let file = house.write("notice.eml", Notice::default().eml());
+    let file = file.to_str().unwrap();
+    assert_eq!(house.command(&["ingest", "--no-mail", file]).status.code(), Some(0));
+    let (status, object) = house.json(&["explain", "--mailbox", "einvoice", file, "--json"]);
+    assert_eq!((status, &object["disposition"]), (0, &serde_json::json!("duplicate")));
+
+    let output = house.command(&["explain", "--mailbox", "nosuch", file]);
+    assert_eq!(output.status.code(), Some(2));
+    let sentence = String::from_utf8(output.stderr).unwrap();
+    assert!(sentence.contains("einvoice") && sentence.contains("nosuch"), "{sentence}");
+}
+
+#[test]
+fn ingest_records_files_directories_and_maildirs_once() {
+    let house = house();
+    house.write("in/a/first.eml", Notice::default().eml());
+    house.write(
+        "in/b/second.eml",
+        Notice { track: "ED", message_id: "2@x", ..Notice::default() }.eml(),
+    );
+    house.write("in/b/readme.txt", "not a mail");
+    maildir(&house.path("in/box"));
+    house.write("in/box/cur/1.host:2,S", Notice { message_id: "3@x", ..Notice::default() }.eml());
+
+    let path = house.path("in");
+    let (status, report) = house.json(&["ingest", "--json", path.to_str().unwrap()]);
+    assert_eq!(status, 0);
+    let dispositions: Vec<&str> =
+        report.as_array().unwrap().iter().map(|o| o["disposition"].as_str().unwrap()).collect();
+    assert_eq!(dispositions, ["imported", "imported", "duplicate"]);
+
+    let (_, rows) = house.json(&["allocations", "--json"]);
+    let tracks: Vec<&str> =
+        rows.as_array().unwrap().iter().map(|row| row["invoice_track"].as_str().unwrap()).collect();
+    assert_eq!(tracks, ["EC", "ED"]);
+    assert_eq!(sent(&house).len(), 2, "one confirmation for each imported notice");
+
+    let (_, again) = house.json(&["ingest", "--json", path.to_str().unwrap()]);
+    assert!(again.as_array().unwrap().iter().all(|o| o["disposition"] == "duplicate"), "{again}");
+    assert_eq!(sent(&house).len(), 2);
+}
+
+#[test]
+fn ingest_without_mail_tells_nobody() {
+    let house = house();
+    let good = house.write("good.eml", Notice::default().eml());
+    let bad = house.write("bad.eml", Notice { from: "a@b.example", ..Notice::default() }.eml());
+    let output = house.command(&[
+        "ingest",
+        "--no-mail",
+        good.to_str().unwrap(),
+        bad.to_str().unwrap(),
+    ]);
+    assert_eq!(output.status.code(), Some(0));
+    let report = String::from_utf8(output.stdout).unwrap();
+    assert!(report.contains("2 read: 1 imported, 1 quarantined"), "{report}");
+    let (_, status) = house.json(&["status", "--json"]);
+    assert_eq!(status["outbox"]["pending"], 0);
+    assert_eq!(status["quarantine"][0]["defects"][0]["code"], "sender_not_allowed");
+    assert!(sent(&house).is_empty());
+}
+
+#[test]
+fn ingest_refuses_what_it_cannot_read_and_records_nothing_of_that_run() {
+    let house = house();
+    let csv = house.write("invnoapply.csv", "營業人統編,…");
+    for (arguments, word) in [
+        (vec!["ingest", "/nonexistent.eml"], "/nonexistent.eml"),
+        (vec!["ingest", csv.to_str().unwrap()], "invnoapply.csv"),
+    ] {
+        let output = house.command(&arguments);
+        assert_eq!(output.status.code(), Some(1));
+        let sentence = String::from_utf8(output.stderr).unwrap();
+        assert!(sentence.contains(word) && sentence.lines().count() == 1, "{sentence}");
+    }
+    let (_, rows) = house.json(&["allocations", "--json"]);
+    assert_eq!(rows, serde_json::json!([]));
+}
+
+#[test]
+fn allocations_have_the_columns_that_other_programs_rely_on() {
+    let house = house();
+    let file = house.write("notice.eml", Notice::default().eml());
+    house.command(&["ingest", "--no-mail", file.to_str().unwrap()]);
+    let (status, rows) = house.json(&["allocations", "--json"]);
+    assert_eq!(status, 0);
+    let mut columns: Vec<&String> = rows[0].as_object().unwrap().keys().collect();
+    columns.sort();
+    assert_eq!(
+        columns,
+        [
+            "added_booklets",
+            "ban",
+            "id",
+            "imported_at",
+            "invoice_begin_no",
+            "invoice_booklet",
+            "invoice_end_no",
+            "invoice_track",
+            "invoice_type",
+            "message_id",
+            "requested_booklets",
+            "withdrawn_at",
+            "year_month",
+        ]
+    );
+    assert_eq!(rows[0]["withdrawn_at"], serde_json::Value::Null);
+    assert!(rows[0]["imported_at"].as_str().unwrap().ends_with('Z'));
+
+    let empty = |arguments: &[&str]| house.json(arguments).1 == serde_json::json!([]);
+    assert!(!empty(&["allocations", "--json", "--ban", "53567686", "--year-month", "10706"]));
+    assert!(empty(&["allocations", "--json", "--ban", "24634102"]));
+    assert!(empty(&["allocations", "--json", "--year-month", "10708"]));
+
+    let table = String::from_utf8(house.command(&["allocations"]).stdout).unwrap();
+    assert!(table.contains("22628000-22634399") && table.contains("past"), "{table}");
+}
+
+#[test]
+fn wrong_usage_ends_with_2_and_a_wrong_configuration_with_78() {
+    let house = house();
+    for arguments in [
+        vec!["allocations", "--ban", "12345678"],
+        vec!["allocations", "--year-month", "201806"],
+        vec!["explain"],
+        vec!["nosuch"],
+    ] {
+        assert_eq!(house.command(&arguments).status.code(), Some(2), "{arguments:?}");
+    }
+    house.write("config.toml", "[notice]\nsendrs = []\n");
+    for command in ["check", "run", "status", "allocations"] {
+        let output = house.command(&[command]);
+        assert_eq!(output.status.code(), Some(78), "{command}");
+        let sentence = String::from_utf8(output.stderr).unwrap();
+        assert!(sentence.contains("config.toml:2:1"), "{sentence}");
+        assert!(sentence.contains("senders"), "{sentence}");
+    }
+    fs::remove_file(house.path("config.toml")).unwrap();
+    assert_eq!(house.command(&["check"]).status.code(), Some(78));
+}
+
+#[test]
+fn check_approves_and_reads_no_secret() {
+    let house = house();
+    let output = house.command(&["check"]);
+    assert_eq!(output.status.code(), Some(0));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("the configuration holds together"), "{text}");
+    assert!(text.contains("雲端行動科技股份有限公司"), "{text}");
+    assert!(!house.path("ledger.db").exists(), "check has made a ledger");
+
+    let config = fs::read_to_string(house.path("config.toml")).unwrap();
+    let imap = "[[mailbox]]\nname = \"imap\"\nkind = \"imap\"\nhost = \"imap.example.com\"\n\
+                username = \"u\"\npassword = { file = \"/nonexistent\" }\n[mail]";
+    house.write("config.toml", config.replace("[mail]", imap));
+    assert_eq!(house.command(&["check"]).status.code(), Some(0));
+    // To run with it is another matter.
+    let output = house.command(&["run"]);
+    assert_eq!(output.status.code(), Some(78));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("/nonexistent"));
+}
+
+#[test]
+fn every_value_of_require_but_none_is_refused() {
+    for require in ["dkim", "authentication-results", "either"] {
+        let house = house();
+        let config = fs::read_to_string(house.path("config.toml")).unwrap();
+        house.write(
+            "config.toml",
+            config.replace("require = \"none\"", &format!("require = \"{require}\"")),
+        );
+        let output = house.command(&["check"]);
+        assert_eq!(output.status.code(), Some(78));
+        let sentence = String::from_utf8(output.stderr).unwrap();
+        assert!(sentence.contains(require) && sentence.contains("none"), "{sentence}");
+    }
+}
+
+#[test]
+fn status_lists_a_mailbox_that_was_never_seen() {
+    let house = house();
+    let (code, status) = house.json(&["status", "--json"]);
+    assert_eq!(code, 0);
+    assert_eq!(status["mailboxes"][0]["name"], "einvoice");
+    assert_eq!(status["mailboxes"][0]["state"], "down");
+    assert_eq!(status["due"][0]["ban"], "53567686");
+    let page = String::from_utf8(house.command(&["status"]).stdout).unwrap();
+    assert!(page.starts_with("needs attention"), "{page}");
+}
+
+#[test]
+fn the_demo_shows_all_three_and_ends_by_itself() {
+    let scratch = tempfile::tempdir().unwrap();
+    let output = std::process::Command::new(PROGRAM)
+        .arg("demo")
+        .env("TMPDIR", scratch.path())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    for fact in [
+        "22628000-22634399",
+        "sender_not_allowed",
+        "1 duplicate, 1 imported, 1 quarantined",
+        "ledger.db",
+    ] {
+        assert!(text.contains(fact), "{fact} is missing:\n{text}");
+    }
+    let root = fs::read_dir(scratch.path()).unwrap().next().unwrap().unwrap().path();
+    assert_eq!(fs::read_dir(root.join("sent")).unwrap().count(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_maildir_is_watched_while_the_daemon_runs_and_it_stops_when_told() {
+    let house = house();
+    let daemon = house.run(&[]);
+    house.write("mailbox/new/1.host", Notice::default().eml());
+    house.until("the notice is recorded", || async { house.allocations().await.len() == 1 }).await;
+    house.until("the confirmation is written", || async { sent(&house).len() == 1 }).await;
+    // A mail reader takes it from new to cur: still the same mail.
+    fs::rename(house.path("mailbox/new/1.host"), house.path("mailbox/cur/1.host:2,S")).unwrap();
+    house.write(
+        "mailbox/new/2.host",
+        Notice { track: "ED", message_id: "2@x", ..Notice::default() }.eml(),
+    );
+    house.until("the second one is recorded", || async { house.allocations().await.len() == 2 }).await;
+    assert_eq!(house.messages("duplicate").await, 0);
+    assert_eq!(daemon.terminate(Duration::from_secs(10)), Some(0));
+}

@@ -1,1 +1,178 @@
-//! (to come)
+//! Who may use whom: the table of ARCHITECTURE.md, held against the source itself.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// A room and the rooms it may use. `daemon` and `cli` stand on top and are not limited here,
+/// but for what [`NOBODY_USES`] says.
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("notice", &[]),
+    ("clock", &[]),
+    ("backoff", &[]),
+    ("tls", &[]),
+    ("http", &[]),
+    ("schedule", &["notice"]),
+    ("authenticity", &["notice"]),
+    ("mailbox", &["clock", "backoff", "tls"]),
+    ("ledger", &["notice", "mailbox", "authenticity"]),
+    ("delivery", &["ledger", "notice", "clock", "backoff", "tls"]),
+    ("intake", &["notice", "authenticity", "ledger", "delivery", "mailbox", "clock"]),
+    (
+        "config",
+        &["notice", "authenticity", "mailbox", "delivery", "schedule", "http", "tls", "ledger"],
+    ),
+];
+
+/// Rooms on top: used by nobody below them.
+const NOBODY_USES: &[(&str, &[&str])] = &[("daemon", &["cli"]), ("cli", &["main"])];
+
+/// Crates that stay in one place.
+const STAYS_IN: &[(&str, &[&str])] = &[
+    ("sqlx::", &["ledger"]),
+    ("async_imap", &["mailbox/session"]),
+    ("lettre::", &["delivery/smtp", "delivery/compose"]),
+    ("axum::", &["http"]),
+    ("clap::", &["cli"]),
+    ("std::io::stdout", &["cli"]),
+];
+
+/// What the pure core must not know.
+const NOT_IN_NOTICE: &[&str] =
+    &["tokio", "sqlx", "lettre", "tracing", "std::fs", "std::net", "std::env", "std::time"];
+
+fn sources() -> Vec<(String, String)> {
+    fn descend(directory: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                descend(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    descend(&root, &mut found);
+    assert!(found.len() > 20, "found only {} source files below {}", found.len(), root.display());
+    found
+        .into_iter()
+        .map(|path| {
+            let name = path.strip_prefix(&root).unwrap().with_extension("").display().to_string();
+            let code = fs::read_to_string(&path)
+                .unwrap()
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("//"))
+                .collect::<Vec<_>>()
+                .join("\n");
+            (name, code)
+        })
+        .collect()
+}
+
+/// The room a file stands in: `notice/period` → `notice`.
+fn room(file: &str) -> &str {
+    file.split('/').next().unwrap()
+}
+
+/// The rooms named behind `crate::`, alone or in braces.
+fn used(code: &str) -> BTreeSet<String> {
+    let mut rooms = BTreeSet::new();
+    for (at, _) in code.match_indices("crate::") {
+        let rest = &code[at + "crate::".len()..];
+        if let Some(list) = rest.strip_prefix('{') {
+            let mut depth = 1;
+            let mut word = String::new();
+            let mut listening = true;
+            for c in list.chars() {
+                match c {
+                    '{' => depth += 1,
+                    '}' => depth -= 1,
+                    _ => {}
+                }
+                if depth == 1 && c == ',' || depth == 0 {
+                    rooms.extend((!word.is_empty()).then(|| std::mem::take(&mut word)));
+                    listening = true;
+                } else if depth == 1 && listening && (c.is_alphanumeric() || c == '_') {
+                    word.push(c);
+                } else if c == ':' {
+                    listening = false;
+                }
+                if depth == 0 {
+                    break;
+                }
+            }
+        } else {
+            let word: String =
+                rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            rooms.insert(word);
+        }
+    }
+    rooms
+}
+
+#[test]
+fn every_room_uses_only_the_rooms_it_may() {
+    let allowed: BTreeMap<_, _> = MAY_USE.iter().copied().collect();
+    let all: BTreeSet<&str> = allowed.keys().copied().chain(["daemon", "cli"]).collect();
+    let mut trespasses = Vec::new();
+    for (file, code) in sources() {
+        let here = room(&file);
+        if ["lib", "main"].contains(&here) {
+            continue;
+        }
+        assert!(all.contains(here), "src/{file}.rs stands in no room that the table knows");
+        for there in used(&code).iter().map(String::as_str).filter(|there| *there != here) {
+            assert!(all.contains(there), "src/{file}.rs uses crate::{there}, which is no room");
+            let may = match allowed.get(here) {
+                Some(rooms) => rooms.contains(&there),
+                None => true,
+            };
+            let on_top = NOBODY_USES
+                .iter()
+                .any(|(top, but)| *top == there && !but.contains(&here));
+            if !may || on_top {
+                trespasses.push(format!("src/{file}.rs uses {there}"));
+            }
+        }
+    }
+    assert!(trespasses.is_empty(), "{trespasses:#?}");
+}
+
+#[test]
+fn each_foreign_library_stays_in_its_place() {
+    let mut trespasses = Vec::new();
+    for (file, code) in sources() {
+        for (library, places) in STAYS_IN {
+            let here = places.iter().any(|place| file == *place || file.starts_with(&format!("{place}/")));
+            if !here && code.contains(library) {
+                trespasses.push(format!("src/{file}.rs mentions {library}"));
+            }
+        }
+        if room(&file) == "notice" {
+            for library in NOT_IN_NOTICE.iter().filter(|library| code.contains(**library)) {
+                trespasses.push(format!("src/{file}.rs mentions {library}"));
+            }
+        }
+    }
+    assert!(trespasses.is_empty(), "{trespasses:#?}");
+}
+
+#[test]
+fn every_file_says_what_it_is_for() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for (file, _) in sources() {
+        let text = fs::read_to_string(root.join(&file).with_extension("rs")).unwrap();
+        assert!(text.starts_with("//! "), "src/{file}.rs does not open with `//!`");
+    }
+}
+
+#[test]
+fn the_reader_of_imports_reads_every_form() {
+    let code = "use crate::{a::B, c, d::{e::F, g}};\nlet x = crate::h::i();\nuse crate::j::K;";
+    let found: Vec<String> = used(code).into_iter().collect();
+    assert_eq!(found, ["a", "c", "d", "h", "j"]);
+}

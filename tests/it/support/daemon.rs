@@ -1,1 +1,246 @@
-//! (to come)
+//! The real binary: as a daemon on a scratch directory, and as one command after another.
+
+use std::{
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use invoice_trackd::ledger::{AllocationFilter, AllocationRow, Counts, Ledger, OutboxCounts};
+use tempfile::TempDir;
+
+/// The program as it is installed.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_invoice-trackd");
+
+/// A directory with a configuration and a ledger.
+pub struct House {
+    pub root: TempDir,
+}
+
+impl House {
+    /// `configuration` stands below `[ledger]` and `require = "none"`; `@ROOT@` is the directory.
+    pub fn new(configuration: &str) -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let house = Self { root };
+        let text = format!(
+            "[ledger]\nurl = \"sqlite://@ROOT@/ledger.db\"\n[authenticity]\nrequire = \"none\"\n{configuration}"
+        );
+        house.write("config.toml", text.replace("@ROOT@", house.root.path().to_str().unwrap()));
+        house
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// One command, to its end.
+    pub fn command(&self, arguments: &[&str]) -> Output {
+        self.command_with_input(arguments, b"")
+    }
+
+    pub fn command_with_input(&self, arguments: &[&str], input: &[u8]) -> Output {
+        let mut child = Command::new(PROGRAM)
+            .arg("--config")
+            .arg(self.path("config.toml"))
+            .args(arguments)
+            .env_remove("RUST_LOG")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // A command that needs no input may be gone before it is given any.
+        child.stdin.take().unwrap().write_all(input).ok();
+        child.wait_with_output().unwrap()
+    }
+
+    /// A command's stdout as JSON, with its exit status.
+    pub fn json(&self, arguments: &[&str]) -> (i32, serde_json::Value) {
+        let output = self.command(arguments);
+        let value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
+            panic!("{arguments:?}: no JSON ({error}): {}", String::from_utf8_lossy(&output.stderr))
+        });
+        (output.status.code().unwrap(), value)
+    }
+
+    /// Starts `run`; its log goes to the file `log` in the directory.
+    pub fn run(&self, environment: &[(&str, &str)]) -> Running {
+        let log = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.path("log"))
+            .unwrap();
+        let child = Command::new(PROGRAM)
+            .arg("--config")
+            .arg(self.path("config.toml"))
+            .arg("run")
+            .env_remove("RUST_LOG")
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        Running { child }
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    pub async fn ledger(&self) -> Option<Ledger> {
+        Ledger::open_for_reading(&self.path("ledger.db")).await.ok().flatten()
+    }
+
+    pub async fn allocations(&self) -> Vec<AllocationRow> {
+        let Some(ledger) = self.ledger().await else { return Vec::new() };
+        let rows = ledger.allocations(AllocationFilter::default()).await.unwrap();
+        ledger.close().await;
+        rows
+    }
+
+    pub async fn counts(&self) -> Counts {
+        let Some(ledger) = self.ledger().await else { return Counts::new() };
+        let counts = ledger.counts().await.unwrap();
+        ledger.close().await;
+        counts
+    }
+
+    pub async fn outbox(&self) -> OutboxCounts {
+        let Some(ledger) = self.ledger().await else { return OutboxCounts::new() };
+        let counts = ledger.outbox_counts().await.unwrap();
+        ledger.close().await;
+        counts
+    }
+
+    pub async fn messages(&self, disposition: &str) -> u64 {
+        self.counts().await.get(disposition).copied().unwrap_or_default()
+    }
+
+    /// Waits until `what` is true, or fails with the daemon's log.
+    pub async fn until<F: Future<Output = bool>>(&self, what: &str, check: impl Fn() -> F) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !check().await {
+            assert!(
+                Instant::now() < deadline,
+                "waited 30 s for: {what}\ncounts {:?}\noutbox {:?}\nlog:\n{}",
+                self.counts().await,
+                self.outbox().await,
+                self.log()
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// A daemon that runs; killed when dropped.
+pub struct Running {
+    child: Child,
+}
+
+impl Running {
+    /// SIGTERM, then the exit status; no later than `within`.
+    pub fn terminate(mut self, within: Duration) -> Option<i32> {
+        signal(self.child.id(), "TERM");
+        self.ended(within)
+    }
+
+    /// Waits for the end by itself.
+    pub fn ended(&mut self, within: Duration) -> Option<i32> {
+        let deadline = Instant::now() + within;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(Instant::now() < deadline, "the daemon did not end within {within:?}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// SIGKILL: the power fails.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+fn signal(process: u32, name: &str) {
+    let status =
+        Command::new("kill").arg(format!("-{name}")).arg(process.to_string()).status().unwrap();
+    assert!(status.success());
+}
+
+/// A Maildir with its three directories.
+pub fn maildir(path: &Path) {
+    for part in ["tmp", "new", "cur"] {
+        fs::create_dir_all(path.join(part)).unwrap();
+    }
+}
+
+/// A notice as the platform writes it; the numbers are given, the rest agrees with them.
+pub struct Notice<'a> {
+    pub from: &'a str,
+    pub message_id: &'a str,
+    pub track: &'a str,
+    pub period: &'a str,
+    pub begin: u32,
+    pub booklets: u32,
+}
+
+impl Default for Notice<'_> {
+    fn default() -> Self {
+        Self {
+            from: "einvoice@einvoice.nat.gov.tw",
+            message_id: "1@einvoice.nat.gov.tw",
+            track: "EC",
+            period: "107/05 - 107/06",
+            begin: 22_628_000,
+            booklets: 128,
+        }
+    }
+}
+
+impl Notice<'_> {
+    pub fn eml(&self) -> Vec<u8> {
+        let Self { from, message_id, track, period, begin, booklets } = self;
+        let end = begin + booklets * 50 - 1;
+        format!(
+            "From: {from}\r\nTo: einvoice@example.com\r\n\
+             Subject: =?UTF-8?B?6Zu75a2Q55m856Wo6YWN6Jmf57WQ5p6c6YCa55+l?=\r\n\
+             Date: Fri, 20 Apr 2018 09:00:00 +0800\r\nMessage-ID: <{message_id}>\r\n\
+             MIME-Version: 1.0\r\nContent-Type: text/plain; charset=UTF-8\r\n\
+             Content-Transfer-Encoding: 8bit\r\n\r\n\
+             親愛的客戶您好：\r\n\
+             貴公司(53567686)申請之財政部電子發票字軌已配號完成，配號資料如下：\r\n\
+             字軌名稱：{track}\r\n發票期別：{period}\r\n發票類別：一般稅額計算\r\n\
+             申請本數：0\r\n增加本數：{booklets}\r\n\
+             發票起號：{begin:08}\r\n發票迄號：{end:08}\r\n"
+        )
+        .into_bytes()
+    }
+}
+
+/// The company that [`Notice`] names.
+pub const COMPANY: &str = r#"
+[[company]]
+ban = "53567686"
+name = "雲端行動科技股份有限公司"
+assignment = "period"
+recipients = ["einvoice@example.com"]
+"#;

@@ -1,0 +1,244 @@
+//! The commands. The only room that prints: data to stdout, logs to stderr.
+//!
+//! Guarantee: every end of the program is one of the exit statuses of [`Exit`], with one sentence
+//! on stderr that says what was expected, what was found and what to do.
+
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    config::{Config, ConfigError, DEFAULT_PATH},
+    daemon::DaemonError,
+    ledger::LedgerError,
+    notice::{Ban, Period},
+};
+
+mod allocations;
+mod check;
+mod demo;
+mod explain;
+mod files;
+mod ingest;
+mod json;
+mod run;
+mod status;
+mod table;
+
+/// Watches mailboxes for e-invoice number-allocation notices (電子發票配號結果通知) and keeps a
+/// ledger of the allocated ranges.
+#[derive(Debug, Parser)]
+#[command(name = "invoice-trackd", version, max_term_width = 100)]
+struct Arguments {
+    /// The configuration file
+    #[arg(long, global = true, value_name = "FILE", default_value = DEFAULT_PATH)]
+    config: PathBuf,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon: watch the mailboxes, record, send mail
+    Run,
+    /// Validate the configuration; reads no secret and no network
+    Check,
+    /// Judge one message exactly as `run` would, write nothing, and say why, rule by rule
+    Explain {
+        /// The mailbox in which the message is taken to have been found; defaults to the only one
+        #[arg(long, value_name = "NAME")]
+        mailbox: Option<String>,
+        /// The message, a file; `-` reads it from standard input
+        #[arg(value_name = "FILE|-")]
+        file: PathBuf,
+        /// One JSON object instead of a checklist
+        #[arg(long)]
+        json: bool,
+    },
+    /// Judge and record messages from files, directories and Maildirs
+    Ingest {
+        /// Record without sending any mail, for backfills
+        #[arg(long)]
+        no_mail: bool,
+        /// A JSON array with one object a message
+        #[arg(long)]
+        json: bool,
+        /// A message, a directory of .eml files, or a Maildir
+        #[arg(value_name = "PATH", required = true)]
+        paths: Vec<PathBuf>,
+    },
+    /// Show what is recorded
+    Allocations {
+        /// Only this company's (統一編號)
+        #[arg(long, value_name = "BAN")]
+        ban: Option<Ban>,
+        /// Only this period's, as 5 digits: ROC year and even month, e.g. 11512
+        #[arg(long, value_name = "YYYMM")]
+        year_month: Option<Period>,
+        /// A JSON array with the columns of table `allocation`
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show mailboxes, messages, mails to be sent, what waits for a person and what is due
+    Status {
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Try it: a scratch directory, three mails, the real daemon; needs no configuration
+    Demo,
+}
+
+/// How a command ends. The numbers are those of sysexits(3) where it has one.
+#[derive(Debug)]
+enum Exit {
+    /// 0: done.
+    Done,
+    /// 65: the message is quarantined (`explain`).
+    Quarantined,
+    /// 75: try again.
+    TryAgain,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        match exit {
+            Exit::Done => Self::SUCCESS,
+            Exit::Quarantined => Self::from(65),
+            Exit::TryAgain => Self::from(75),
+        }
+    }
+}
+
+/// The program: arguments → command → exit status.
+pub fn main() -> ExitCode {
+    // clap itself ends with status 2 on wrong usage.
+    let arguments = Arguments::parse();
+    let outcome = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| runtime.block_on(execute(arguments)));
+    match outcome {
+        Ok(exit) => exit.into(),
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nothing is left to do when stderr itself is gone.
+            writeln!(io::stderr(), "invoice-trackd: {error:#}").ok();
+            ExitCode::from(status(&error))
+        }
+    }
+}
+
+async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
+    let load = || Config::load(&arguments.config);
+    match arguments.command {
+        Command::Run => {
+            log_to_stderr("info");
+            run::run(&load()?).await
+        }
+        Command::Check => check::check(&load()?),
+        Command::Explain { mailbox, file, json } => {
+            log_to_stderr("warn");
+            explain::explain(&load()?, mailbox.as_deref(), &file, json).await
+        }
+        Command::Ingest { no_mail, json, paths } => {
+            log_to_stderr("warn");
+            ingest::ingest(&load()?, &paths, no_mail, json).await
+        }
+        Command::Allocations { ban, year_month, json } => {
+            allocations::allocations(&load()?, ban, year_month, json).await
+        }
+        Command::Status { json } => status::status(&load()?, json).await,
+        Command::Demo => {
+            log_to_stderr("warn");
+            demo::demo().await
+        }
+    }
+}
+
+/// The exit status that tells a supervisor what to do next.
+fn status(error: &anyhow::Error) -> u8 {
+    let ledger = |error: &LedgerError| if error.is_temporary() { 75 } else { 1 };
+    if error.is::<Usage>() {
+        2
+    } else if error.is::<ConfigError>() || error.is::<Misconfigured>() {
+        78
+    } else if let Some(error) = error.downcast_ref::<LedgerError>() {
+        ledger(error)
+    } else {
+        match error.downcast_ref::<DaemonError>() {
+            Some(DaemonError::Configuration(_)) => 78,
+            Some(DaemonError::Ledger(error)) => ledger(error),
+            Some(DaemonError::Ended(_) | DaemonError::Http(_)) | None => 1,
+        }
+    }
+}
+
+/// Arguments that no command can be made of: exit status 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(String);
+
+/// What the configuration lacks for this command: exit status 78.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Misconfigured(String);
+
+/// Logs as sentences with fields. `log` records are not taken in: async-imap writes commands
+/// there, LOGIN among them.
+fn log_to_stderr(default: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    // A second call, as in tests of several commands in one process, changes nothing.
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_target(false)
+        .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
+        .try_init()
+        .ok();
+}
+
+/// Writes a command's data.
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
+    Ok(())
+}
+
+fn print_json(value: &serde_json::Value) -> anyhow::Result<()> {
+    print(&format!("{value:#}\n"))
+}
+
+/// `invoice-trackd … | head` is no failure.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_hold_together() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_closed_pipe_is_told_from_other_trouble() {
+        let pipe = anyhow::Error::from(io::Error::from(io::ErrorKind::BrokenPipe));
+        assert!(is_closed_pipe(&pipe));
+        assert!(!is_closed_pipe(&io::Error::from(io::ErrorKind::NotFound).into()));
+    }
+}

@@ -1,0 +1,70 @@
+//! `allocations`: what is recorded.
+
+use serde_json::Value;
+
+use super::{Exit, json, print, print_json, table::table};
+use crate::{
+    clock::{Clock, taipei_date},
+    config::Config,
+    ledger::{AllocationFilter, AllocationRow, Ledger},
+    notice::{Ban, Period},
+};
+
+pub(super) async fn allocations(
+    config: &Config,
+    ban: Option<Ban>,
+    period: Option<Period>,
+    as_json: bool,
+) -> anyhow::Result<Exit> {
+    let rows = match Ledger::open_for_reading(&config.ledger).await? {
+        Some(ledger) => ledger.allocations(AllocationFilter { ban, period }).await?,
+        None => Vec::new(),
+    };
+    if as_json {
+        print_json(&Value::Array(rows.iter().map(json::allocation_row).collect()))?;
+    } else if rows.is_empty() {
+        print("nothing is recorded yet\n")?;
+    } else {
+        let today = Period::containing(taipei_date(Clock::System.now()));
+        print(&render(&rows, today))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn render(rows: &[AllocationRow], today: Period) -> String {
+    let lines: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| {
+            let block = &row.allocation.block;
+            vec![
+                row.id.to_string(),
+                row.allocation.ban.to_string(),
+                block.period.to_string(),
+                block.invoice_type.code().to_owned(),
+                block.track.to_string(),
+                block.range.to_string(),
+                block.range.booklets().to_string(),
+                state(row, today).to_owned(),
+                row.imported_at.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
+            ]
+        })
+        .collect();
+    let header =
+        ["id", "統編 ban", "期別 period", "類別", "字軌", "起迄號 range", "本", "state", "recorded"];
+    table(&header, &lines)
+}
+
+fn state(row: &AllocationRow, today: Period) -> &'static str {
+    let period = row.allocation.block.period;
+    if row.withdrawn_at.is_some() {
+        "withdrawn"
+    } else if period < today {
+        "past"
+    } else if period == today {
+        "current"
+    } else if period == today.next() {
+        "next"
+    } else {
+        "later"
+    }
+}

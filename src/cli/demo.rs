@@ -1,0 +1,175 @@
+//! `demo`: the whole product on a scratch directory, three mails and no network.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use tokio::time::Instant;
+
+use super::{Exit, print, table::table};
+use crate::{
+    clock::Clock,
+    config::Config,
+    daemon,
+    ledger::{AllocationFilter, Ledger, OutboxState},
+};
+
+/// The mails that are dropped into the mailbox, by file name, in the order of arrival.
+const MAILS: [(&str, &str); 3] = [
+    ("1-genuine", include_str!("demo/genuine.eml")),
+    ("2-forged", include_str!("demo/forged.eml")),
+    ("3-duplicate", include_str!("demo/duplicate.eml")),
+];
+/// One confirmation and one alert.
+const LETTERS: u64 = 2;
+/// Far more than the second or two it takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(super) async fn demo() -> anyhow::Result<Exit> {
+    let root = scratch()?;
+    let config = set_up(&root)?;
+    print(&format!(
+        "invoice-trackd demo, in {}\n\n  1. a mailbox with three mails: a genuine notice, a forged one, the genuine one again\n  2. the real daemon runs on them …\n",
+        root.display()
+    ))?;
+    daemon::run(&config, Clock::System, || {}, settled(&config)).await?;
+    print(&shown(&config, &root).await?)?;
+    Ok(Exit::Done)
+}
+
+/// A new directory of our own below the system's temporary one; it stays for looking at.
+fn scratch() -> anyhow::Result<PathBuf> {
+    let base = std::env::temp_dir();
+    for attempt in 0..1000 {
+        let root = base.join(format!("invoice-trackd-demo-{}-{attempt}", std::process::id()));
+        match fs::create_dir(&root) {
+            Ok(()) => return Ok(root),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => {
+                return Err(error).with_context(|| format!("create {}", root.display()));
+            }
+        }
+    }
+    bail!("create a scratch directory in {}: every name is taken", base.display())
+}
+
+fn set_up(root: &Path) -> anyhow::Result<Config> {
+    for directory in ["mailbox/tmp", "mailbox/new", "mailbox/cur", "sent"] {
+        fs::create_dir_all(root.join(directory))?;
+    }
+    for (name, mail) in MAILS {
+        fs::write(root.join("mailbox/new").join(name), mail)?;
+    }
+    let file = root.join("config.toml");
+    fs::write(&file, configuration(root))?;
+    Ok(Config::load(&file)?)
+}
+
+fn configuration(root: &Path) -> String {
+    // A TOML literal string takes any path but one with an apostrophe, which temp_dir has not.
+    let root = root.display();
+    format!(
+        r#"# The demo's configuration: a Maildir in, files out, no network.
+language = "zh-TW"
+
+[ledger]
+url = 'sqlite://{root}/ledger.db'
+
+[authenticity]
+require = "none"
+
+[[company]]
+ban = "53567686"
+name = "雲端行動科技股份有限公司"
+assignment = "period"
+recipients = ["einvoice@example.com"]
+
+[[mailbox]]
+name = "demo"
+kind = "maildir"
+path = '{root}/mailbox'
+
+[mail]
+from = "invoice-trackd <invoice-trackd@example.com>"
+confirm_to = ["ops@example.com"]
+alert_to = ["oncall@example.com"]
+transport = "directory"
+directory = '{root}/sent'
+"#
+    )
+}
+
+/// Completes when every mail has been judged and every letter sent, or patience is at its end.
+async fn settled(config: &Config) {
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline && !is_settled(config).await.unwrap_or(false) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn is_settled(config: &Config) -> anyhow::Result<bool> {
+    let Some(ledger) = Ledger::open_for_reading(&config.ledger).await? else { return Ok(false) };
+    let judged: u64 = ledger.counts().await?.values().sum();
+    let sent = ledger.outbox_counts().await?.get(OutboxState::Sent.as_str()).copied();
+    ledger.close().await;
+    Ok(judged == u64::try_from(MAILS.len())? && sent == Some(LETTERS))
+}
+
+async fn shown(config: &Config, root: &Path) -> anyhow::Result<String> {
+    let ledger = Ledger::open_for_reading(&config.ledger)
+        .await?
+        .context("the daemon has left no ledger behind")?;
+    let mut text = String::new();
+
+    writeln!(text, "\nRecorded 已匯入")?;
+    let mut rows = Vec::new();
+    for row in ledger.allocations(AllocationFilter::default()).await? {
+        let block = row.allocation.block;
+        rows.push(vec![
+            format!("  {}", row.allocation.ban),
+            block.period.to_string(),
+            block.track.to_string(),
+            block.range.to_string(),
+            block.range.booklets().to_string(),
+        ]);
+    }
+    text.push_str(&table(&["  統編 ban", "期別 period", "字軌", "起迄號 range", "本"], &rows));
+
+    writeln!(text, "\nQuarantined 隔離")?;
+    for row in ledger.quarantine().await? {
+        writeln!(text, "  from {}", row.from.as_deref().unwrap_or("(nobody)"))?;
+        for (code, detail) in row.defects {
+            writeln!(text, "  {code}: {detail}")?;
+        }
+    }
+
+    let counts = ledger.counts().await?;
+    let counts: Vec<String> = counts.iter().map(|(what, n)| format!("{n} {what}")).collect();
+    writeln!(text, "\nJudged    {}", counts.join(", "))?;
+
+    writeln!(text, "\nSent 已寄出")?;
+    let mut sent: Vec<PathBuf> =
+        fs::read_dir(root.join("sent"))?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
+    sent.sort();
+    for path in sent {
+        writeln!(text, "  {}", path.display())?;
+    }
+
+    let program = std::env::current_exe()?;
+    let program = program.display();
+    let root = root.display();
+    writeln!(text, "\nLook around")?;
+    writeln!(text, "  {program} --config {root}/config.toml status")?;
+    writeln!(text, "  {program} --config {root}/config.toml allocations")?;
+    writeln!(
+        text,
+        "  {program} --config {root}/config.toml explain {root}/mailbox/new/2-forged"
+    )?;
+    writeln!(text, "  {root}/ledger.db  (SQLite, table `allocation`)")?;
+    ledger.close().await;
+    Ok(text)
+}

@@ -1,0 +1,123 @@
+//! `ingest`: the same for messages that the operator names.
+
+use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf};
+
+use serde_json::{Value, json};
+
+use super::{Exit, files, json, print, print_json, table::pad};
+use crate::{
+    clock::Clock,
+    config::Config,
+    delivery::Dispatcher,
+    intake::{Intake, Outcome},
+    ledger::{Ledger, LedgerError},
+    mailbox::{Origin, RawMessage},
+};
+
+/// One transaction takes in at most so many messages …
+const BATCH: usize = 100;
+/// … and about so many bytes.
+const BATCH_BYTES: u64 = 16 * 1024 * 1024;
+
+pub(super) async fn ingest(
+    config: &Config,
+    paths: &[PathBuf],
+    no_mail: bool,
+    as_json: bool,
+) -> anyhow::Result<Exit> {
+    let mut all = Vec::new();
+    for path in paths {
+        all.extend(files::expand(path)?);
+    }
+    let ledger = Ledger::open(&config.ledger, Clock::System.now()).await?;
+    let intake = Intake {
+        ledger: ledger.clone(),
+        rules: config.rules.clone(),
+        require: config.require,
+        style: (!no_mail).then(|| config.style.clone()),
+    };
+
+    let mut outcomes = Vec::new();
+    let mut batch: Vec<RawMessage> = Vec::new();
+    for file in &all {
+        batch.push(files::message(file, config.rules.max_message_bytes)?);
+        let bytes: u64 = batch.iter().map(|message| message.size).sum();
+        if batch.len() >= BATCH || bytes >= BATCH_BYTES {
+            outcomes.extend(intake.take(&batch, None, Clock::System.now()).await?);
+            batch.clear();
+        }
+    }
+    outcomes.extend(intake.take(&batch, None, Clock::System.now()).await?);
+
+    if as_json {
+        print_json(&Value::Array(outcomes.iter().map(object).collect()))?;
+    } else {
+        print(&report(&outcomes)?)?;
+    }
+    if !no_mail {
+        send(config, &ledger).await?;
+    }
+    ledger.close().await;
+    Ok(Exit::Done)
+}
+
+/// Sends what is due, unless a daemon runs on this ledger: then that is its business.
+async fn send(config: &Config, ledger: &Ledger) -> anyhow::Result<()> {
+    let _lock = match Ledger::lock(&config.ledger) {
+        Ok(lock) => lock,
+        Err(LedgerError::Locked { .. }) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    let Some(transport) = config.transport()? else { return Ok(()) };
+    let dispatcher = Dispatcher {
+        ledger: ledger.clone(),
+        transport,
+        style: config.style.clone(),
+        patience: config.patience,
+    };
+    dispatcher.run_once(Clock::System.now()).await?;
+    Ok(())
+}
+
+fn path(outcome: &Outcome) -> &str {
+    match &outcome.origin {
+        Origin::File { path } => path,
+        Origin::Imap { mailbox, .. } | Origin::Maildir { mailbox, .. } => mailbox,
+    }
+}
+
+fn object(outcome: &Outcome) -> Value {
+    json!({
+        "file": path(outcome),
+        "disposition": outcome.disposition.as_str(),
+        "defects": json::findings(&outcome.defects),
+        "allocations": outcome.recorded.iter().map(json::allocation).collect::<Vec<_>>(),
+    })
+}
+
+fn report(outcomes: &[Outcome]) -> Result<String, std::fmt::Error> {
+    let mut text = String::new();
+    let mut counts = BTreeMap::<_, u32>::new();
+    for outcome in outcomes {
+        *counts.entry(outcome.disposition).or_default() += 1;
+        writeln!(text, "{}  {}", pad(outcome.disposition.as_str(), 11), path(outcome))?;
+        for allocation in &outcome.recorded {
+            let block = &allocation.block;
+            writeln!(
+                text,
+                "             {}  {}  {} {}  {} 本",
+                allocation.ban,
+                block.period,
+                block.track,
+                block.range,
+                block.range.booklets()
+            )?;
+        }
+        for defect in &outcome.defects {
+            writeln!(text, "             {}: {}", defect.code, defect.detail)?;
+        }
+    }
+    let summary: Vec<String> = counts.iter().map(|(what, n)| format!("{n} {what}")).collect();
+    writeln!(text, "{} read: {}", outcomes.len(), summary.join(", "))?;
+    Ok(text)
+}

@@ -1,0 +1,45 @@
+//! What machines read: names and forms are a contract with scripts.
+
+use serde_json::{Value, json};
+
+use crate::{
+    ledger::AllocationRow,
+    notice::{Allocation, Finding},
+};
+
+/// The allocation columns from `ban` to `added_booklets`.
+pub(super) fn allocation(allocation: &Allocation) -> Value {
+    let block = &allocation.block;
+    json!({
+        "ban": allocation.ban.as_str(),
+        "invoice_type": block.invoice_type.code(),
+        "year_month": block.period.year_month(),
+        "invoice_track": block.track.as_str(),
+        "invoice_begin_no": block.range.begin().to_string(),
+        "invoice_end_no": block.range.end().to_string(),
+        "invoice_booklet": block.range.booklets(),
+        "requested_booklets": block.requested_booklets,
+        "added_booklets": block.added_booklets,
+    })
+}
+
+/// All stable columns of table `allocation`.
+pub(super) fn allocation_row(row: &AllocationRow) -> Value {
+    let mut value = allocation(&row.allocation);
+    if let Value::Object(columns) = &mut value {
+        columns.insert("id".to_owned(), json!(row.id));
+        columns.insert("message_id".to_owned(), json!(row.message_id));
+        columns.insert("imported_at".to_owned(), json!(row.imported_at.to_string()));
+        let withdrawn_at = row.withdrawn_at.map(|at| at.to_string());
+        columns.insert("withdrawn_at".to_owned(), json!(withdrawn_at));
+    }
+    value
+}
+
+/// Defects or warnings as `{"code", "detail"}`.
+pub(super) fn findings<Code: ToString>(findings: &[Finding<Code>]) -> Vec<Value> {
+    findings
+        .iter()
+        .map(|finding| json!({ "code": finding.code.to_string(), "detail": finding.detail }))
+        .collect()
+}

@@ -1,0 +1,233 @@
+//! `status`: mailboxes, messages, mails to be sent, what waits for a person and what is due.
+
+use std::{collections::BTreeSet, fmt::Write as _};
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{Exit, print, print_json, table::table};
+use crate::{
+    clock::{Clock, taipei_date},
+    config::Config,
+    ledger::{
+        AllocationFilter, Counts, Ledger, LinkState, MailboxRow, OutboxCounts, QuarantineRow,
+    },
+    notice::{Company, Period},
+    schedule::{self, Due},
+};
+
+/// Everything that is shown, gathered once.
+struct Overview<'a> {
+    mailboxes: Vec<MailboxRow>,
+    messages: Counts,
+    outbox: OutboxCounts,
+    quarantine: Vec<QuarantineRow>,
+    due: Vec<(&'a Company, Vec<Due>)>,
+}
+
+pub(super) async fn status(config: &Config, as_json: bool) -> anyhow::Result<Exit> {
+    let now = Clock::System.now();
+    let overview = gather(config, now).await?;
+    if as_json {
+        print_json(&object(&overview))?;
+    } else {
+        print(&page(&overview, now)?)?;
+    }
+    Ok(Exit::Done)
+}
+
+async fn gather(config: &Config, now: Timestamp) -> anyhow::Result<Overview<'_>> {
+    let ledger = Ledger::open_for_reading(&config.ledger).await?;
+    let mut seen = Vec::new();
+    let mut overview = Overview {
+        mailboxes: Vec::new(),
+        messages: Counts::new(),
+        outbox: OutboxCounts::new(),
+        quarantine: Vec::new(),
+        due: Vec::new(),
+    };
+    let mut recorded = Vec::new();
+    if let Some(ledger) = ledger {
+        seen = ledger.mailboxes().await?;
+        overview.messages = ledger.counts().await?;
+        overview.outbox = ledger.outbox_counts().await?;
+        overview.quarantine = ledger.quarantine().await?;
+        recorded = ledger.allocations(AllocationFilter::default()).await?;
+        ledger.close().await;
+    }
+    // Every configured mailbox is listed: one that was never seen is the most important of all.
+    for mailbox in &config.mailboxes {
+        let row = seen.iter().find(|row| row.name == mailbox.name).cloned();
+        overview.mailboxes.push(row.unwrap_or_else(|| MailboxRow {
+            name: mailbox.name.clone(),
+            last_ok_at: None,
+            state: LinkState::Down("not seen yet: has `run` been started?".to_owned()),
+        }));
+    }
+    for company in config.rules.companies.iter() {
+        let periods: BTreeSet<Period> = recorded
+            .iter()
+            .filter(|row| row.allocation.ban == company.ban && row.withdrawn_at.is_none())
+            .map(|row| row.allocation.block.period)
+            .collect();
+        let due =
+            schedule::outlook(company.assignment, config.schedule, taipei_date(now), &periods);
+        overview.due.push((company, due));
+    }
+    Ok(overview)
+}
+
+fn object(overview: &Overview<'_>) -> Value {
+    let mailboxes: Vec<Value> = overview
+        .mailboxes
+        .iter()
+        .map(|row| {
+            let (state, error) = match &row.state {
+                LinkState::Up => ("up", None),
+                LinkState::Down(error) => ("down", Some(error)),
+            };
+            let last_ok_at = row.last_ok_at.map(|at| at.to_string());
+            json!({ "name": row.name, "state": state, "last_ok_at": last_ok_at, "error": error })
+        })
+        .collect();
+    let quarantine: Vec<Value> = overview
+        .quarantine
+        .iter()
+        .map(|row| {
+            let defects: Vec<Value> = row
+                .defects
+                .iter()
+                .map(|(code, detail)| json!({ "code": code, "detail": detail }))
+                .collect();
+            json!({
+                "id": row.id,
+                "mailbox": row.mailbox,
+                "received_at": row.received_at.to_string(),
+                "from": row.from,
+                "subject": row.subject,
+                "defects": defects,
+            })
+        })
+        .collect();
+    let due: Vec<Value> = overview
+        .due
+        .iter()
+        .flat_map(|(company, list)| list.iter().map(move |due| (company, due)))
+        .map(|(company, due)| {
+            json!({
+                "ban": company.ban.as_str(),
+                "year_month": due.period.year_month(),
+                "expected_on": due.expected_on.to_string(),
+                "due_by": due.due_by.to_string(),
+                "state": due.state.as_str(),
+            })
+        })
+        .collect();
+    json!({
+        "mailboxes": mailboxes,
+        "messages": overview.messages,
+        "outbox": overview.outbox,
+        "quarantine": quarantine,
+        "due": due,
+    })
+}
+
+fn page(overview: &Overview<'_>, now: Timestamp) -> Result<String, std::fmt::Error> {
+    let mut text = String::new();
+    writeln!(text, "{}", headline(overview))?;
+
+    writeln!(text, "\nMailboxes 信箱")?;
+    let rows: Vec<Vec<String>> = overview
+        .mailboxes
+        .iter()
+        .map(|row| {
+            let state = match &row.state {
+                LinkState::Up => "up".to_owned(),
+                LinkState::Down(error) => format!("DOWN  {error}"),
+            };
+            let heard = row.last_ok_at.map_or("never".to_owned(), |at| ago(now, at));
+            vec![format!("  {}", row.name), heard, state]
+        })
+        .collect();
+    text.push_str(&table(&["  name", "last heard", "state"], &rows));
+
+    writeln!(text, "\nMessages 郵件     {}", tally(&overview.messages))?;
+    writeln!(text, "Outbox 寄件匣     {}", tally(&overview.outbox))?;
+
+    writeln!(text, "\nQuarantine 隔離   {}", overview.quarantine.len())?;
+    for row in &overview.quarantine {
+        let codes: Vec<&str> = row.defects.iter().map(|(code, _)| code.as_str()).collect();
+        let from = row.from.as_deref().unwrap_or("(nobody)");
+        writeln!(text, "  {}  {}  {from}  {}", row.id, codes.join(", "), row.subject)?;
+    }
+
+    writeln!(text, "\nDue 應收到的配號")?;
+    let rows: Vec<Vec<String>> = overview
+        .due
+        .iter()
+        .flat_map(|(company, list)| list.iter().map(move |due| (company, due)))
+        .map(|(company, due)| {
+            vec![
+                format!("  {}", company.ban),
+                company.name.clone(),
+                due.period.to_string(),
+                due.state.as_str().to_owned(),
+                format!("{} … {}", due.expected_on, due.due_by),
+            ]
+        })
+        .collect();
+    let header = ["  統編 ban", "name", "期別 period", "state", "comes … late after"];
+    if rows.is_empty() {
+        writeln!(text, "  nothing")?;
+    } else {
+        text.push_str(&table(&header, &rows));
+    }
+    Ok(text)
+}
+
+/// The important fact first.
+fn headline(overview: &Overview<'_>) -> String {
+    let down =
+        overview.mailboxes.iter().filter(|row| row.state != LinkState::Up).count();
+    let overdue = overview
+        .due
+        .iter()
+        .flat_map(|(_, list)| list)
+        .filter(|due| due.state == schedule::State::Overdue)
+        .count();
+    let failed = overview.outbox.get("failed").copied().unwrap_or_default();
+    let mut trouble = Vec::new();
+    if down > 0 {
+        trouble.push(format!("{down} mailbox(es) not heard"));
+    }
+    if !overview.quarantine.is_empty() {
+        trouble.push(format!("{} in quarantine", overview.quarantine.len()));
+    }
+    if overdue > 0 {
+        trouble.push(format!("{overdue} notice(s) overdue"));
+    }
+    if failed > 0 {
+        trouble.push(format!("{failed} mail(s) undeliverable"));
+    }
+    if trouble.is_empty() {
+        "all is well 一切正常".to_owned()
+    } else {
+        format!("needs attention 需要處理: {}", trouble.join(", "))
+    }
+}
+
+fn tally(counts: &Counts) -> String {
+    if counts.is_empty() {
+        return "none".to_owned();
+    }
+    counts.iter().map(|(what, n)| format!("{n} {what}")).collect::<Vec<_>>().join(", ")
+}
+
+fn ago(now: Timestamp, then: Timestamp) -> String {
+    match now.duration_since(then).as_secs() {
+        seconds @ ..60 => format!("{}s ago", seconds.max(0)),
+        seconds @ ..3600 => format!("{}min ago", seconds / 60),
+        seconds @ ..172_800 => format!("{}h ago", seconds / 3600),
+        seconds => format!("{}d ago", seconds / 86_400),
+    }
+}

@@ -1,0 +1,166 @@
+//! One mailbox, for ever: open, catch up, wait, again; and after any trouble, anew.
+//!
+//! What is missing is asked of the ledger each time, so that nothing needs to be remembered here:
+//! a crash anywhere means that it is fetched again, and fetched again is harmless.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::civil::Date;
+use tokio::sync::{Notify, watch};
+use tracing::{error, info, warn};
+
+use crate::{
+    backoff::{self, Backoff},
+    clock::{Clock, taipei_date},
+    intake::Intake,
+    ledger::{LedgerError, LinkState},
+    mailbox::{Link, MailboxError, Source},
+    notice::Ban,
+};
+
+/// After a broken connection. The first step is short, because most breaks are.
+const RECONNECT: Backoff =
+    Backoff { first: Duration::from_secs(2), most: Duration::from_secs(80) };
+/// After a refused login: slow enough that no server locks the account.
+const LOGIN_REFUSED: Backoff =
+    Backoff { first: Duration::from_secs(60), most: Duration::from_secs(3600) };
+
+/// Watches one mailbox.
+#[derive(Debug)]
+pub struct Watch {
+    /// The mailbox.
+    pub source: Source,
+    /// Whose notices are found there when the mail itself does not say.
+    pub company: Option<Ban>,
+    /// The first scan looks no further back; `None` means 1 January of the ledger's first year.
+    pub since: Option<Date>,
+    /// Where messages go.
+    pub intake: Intake,
+    /// What time it is.
+    pub clock: Clock,
+    /// Told when there may be mail to send: a hint, for the dispatcher looks by itself as well.
+    pub wake: Arc<Notify>,
+}
+
+/// Why a session ended.
+#[derive(Debug, thiserror::Error)]
+pub enum WatchError {
+    /// The mailbox's side.
+    #[error(transparent)]
+    Mailbox(#[from] MailboxError),
+    /// Our side: nothing of the mailbox was acknowledged or marked.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+impl Watch {
+    /// Runs until told to stop; trouble is waited out and tried again.
+    pub async fn run(&self, mut stopped: watch::Receiver<bool>) {
+        let mut failures = 0;
+        loop {
+            let error = tokio::select! {
+                // What is in hand is a transaction at most, and one that is dropped never happened.
+                _ = stopped.wait_for(|stop| *stop) => return,
+                error = self.session(&mut failures) => error,
+            };
+            failures += 1;
+            let pause = self.pause_after(&error, failures);
+            self.report(&error, pause).await;
+            tokio::select! {
+                _ = stopped.wait_for(|stop| *stop) => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// One connection from beginning to end; `failures` starts anew once it has caught up.
+    async fn session(&self, failures: &mut u32) -> WatchError {
+        match self.connected(failures).await {
+            Err(error) => error,
+            Ok(never) => match never {},
+        }
+    }
+
+    async fn connected(
+        &self,
+        failures: &mut u32,
+    ) -> Result<std::convert::Infallible, WatchError> {
+        let mut link = self.open().await?;
+        info!(mailbox.name = self.source.name(), "mailbox opened");
+        loop {
+            self.catch_up(&mut link).await?;
+            *failures = 0;
+            link.wait().await?;
+        }
+    }
+
+    /// Opens the mailbox; on the first sight of a folder, leaves out what is too old.
+    ///
+    /// # Errors
+    /// The mailbox's or the ledger's.
+    pub async fn open(&self) -> Result<Link, WatchError> {
+        let mut link = self.source.open().await?;
+        if let Some(uidvalidity) = link.uidvalidity() {
+            let (ledger, name) = (&self.intake.ledger, self.source.name());
+            let since = self.since();
+            if !ledger.is_scanned(name, uidvalidity, since).await? {
+                let older = link.older_than(since).await?;
+                ledger.begin_scan(name, uidvalidity, since, &older).await?;
+            }
+        }
+        Ok(link)
+    }
+
+    /// One step: takes in everything that the ledger does not know yet, and says that the mailbox
+    /// lives. Returns how many messages were new.
+    ///
+    /// # Errors
+    /// The mailbox's or the ledger's; the link must then be dropped.
+    pub async fn catch_up(&self, link: &mut Link) -> Result<usize, WatchError> {
+        let (ledger, name) = (&self.intake.ledger, self.source.name());
+        let known = ledger.known(name, link.uidvalidity()).await?;
+        link.survey(&known).await?;
+        let mut taken = 0;
+        while let Some(batch) = link.next_batch(&|header, size| self.intake.gate(header, size)).await?
+        {
+            self.intake.take(&batch, self.company, self.clock.now()).await?;
+            taken += batch.len();
+            self.wake.notify_one();
+        }
+        ledger.saw_mailbox(name, &LinkState::Up, self.clock.now()).await?;
+        Ok(taken)
+    }
+
+    fn since(&self) -> Date {
+        self.since.unwrap_or_else(|| {
+            taipei_date(self.intake.ledger.created_at()).first_of_year()
+        })
+    }
+
+    fn pause_after(&self, error: &WatchError, failures: u32) -> Duration {
+        let series = match error {
+            WatchError::Mailbox(MailboxError::Login { .. }) => LOGIN_REFUSED,
+            WatchError::Mailbox(_) | WatchError::Ledger(_) => RECONNECT,
+        };
+        series.after(failures, backoff::random())
+    }
+
+    async fn report(&self, error: &WatchError, pause: Duration) {
+        let (name, seconds) = (self.source.name(), pause.as_secs());
+        match error {
+            WatchError::Mailbox(MailboxError::Login { .. }) | WatchError::Ledger(_) => error!(
+                mailbox.name = name,
+                retry.seconds = seconds,
+                "mailbox not watched: {error}"
+            ),
+            WatchError::Mailbox(_) => warn!(
+                mailbox.name = name,
+                retry.seconds = seconds,
+                "mailbox not watched: {error}"
+            ),
+        }
+        let down = LinkState::Down(error.to_string());
+        // Where the ledger itself is the trouble, the log line above is all there can be.
+        self.intake.ledger.saw_mailbox(name, &down, self.clock.now()).await.ok();
+    }
+}

@@ -1,0 +1,290 @@
+//! The one use case: a message comes in, and exactly one thing becomes of it.
+//!
+//! ```text
+//! RawMessage ─ read ─ verify ─┐   (no transaction is open while anything slow is asked)
+//!                             ▼
+//!              BEGIN IMMEDIATE · judged before? · neighbours · settle · record · tell · COMMIT
+//! ```
+//!
+//! Guarantees: a batch is recorded as a whole or not at all; the mails that tell of it are written
+//! down in the same transaction; the same bytes a second time change nothing and tell nobody; a
+//! panic in the reader becomes a defect of that one message.
+//!
+//! Left out on purpose: where messages come from, and how mails leave.
+
+use std::{
+    collections::BTreeMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+use tracing::info;
+
+use crate::{
+    authenticity::{self, Evidence, Require},
+    clock::taipei_date,
+    delivery::{Style, compose},
+    ledger::{Cause, Entry, Ledger, LedgerError, Transaction},
+    mailbox::{Content, Origin, RawMessage, Want},
+    notice::{
+        self, Allocation, Ban, Circumstances, Defect, Disposition, Judgement, Reading, Recorded,
+        Rules,
+    },
+};
+
+/// Takes messages in, one ledger, one set of rules.
+#[derive(Debug, Clone)]
+pub struct Intake {
+    /// Where everything is recorded.
+    pub ledger: Ledger,
+    /// What the operator has said about notices.
+    pub rules: Rules,
+    /// The proof demanded.
+    pub require: Require,
+    /// Who is told; `None` tells nobody (`ingest --no-mail`).
+    pub style: Option<Style>,
+}
+
+/// What became of one message, for logs and reports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// Where it was found.
+    pub origin: Origin,
+    /// What became of it.
+    pub disposition: Disposition,
+    /// What is wrong with it, when it was judged just now.
+    pub defects: Vec<Defect>,
+    /// The ranges recorded just now.
+    pub recorded: Vec<Allocation>,
+}
+
+/// Everything that is known of a message before the ledger is asked.
+#[derive(Debug, Clone)]
+pub struct Examined {
+    /// SHA-256 of what was fetched, lower-case hexadecimal.
+    pub sha256: String,
+    /// What it says.
+    pub reading: Reading,
+    /// What is known of its origin.
+    pub evidence: Evidence,
+}
+
+/// Reads a message and asks for proof of its origin; needs no ledger.
+pub fn examine(message: &RawMessage, rules: &Rules, require: Require) -> Examined {
+    let (bytes, reading) = match &message.content {
+        Content::Whole(raw) => (raw.as_slice(), guarded(|| notice::read(raw, rules))),
+        Content::Oversized(header) => {
+            (header.as_slice(), guarded(|| notice::oversized(header, message.size, rules)))
+        }
+        Content::Unwanted => (&[][..], Ok(Reading::default())),
+    };
+    Examined {
+        sha256: sha256(bytes),
+        reading: reading.unwrap_or_else(|what| notice::panicked(&what)),
+        evidence: authenticity::verify(require),
+    }
+}
+
+/// Judges what was examined, with the ranges that the ledger holds beside it.
+pub fn judge(
+    examined: &Examined,
+    rules: &Rules,
+    mailbox_company: Option<Ban>,
+    neighbours: &[Recorded],
+    now: Timestamp,
+) -> Judgement {
+    let circumstances = Circumstances {
+        rules,
+        mailbox_company,
+        authenticity: &examined.evidence.verdict,
+        neighbours,
+        today: taipei_date(now),
+    };
+    guarded(|| notice::settle(&examined.reading, &circumstances))
+        .unwrap_or_else(|what| notice::settle(&notice::panicked(&what), &circumstances))
+}
+
+impl Intake {
+    /// What to fetch of a message, by its header and its size in bytes.
+    pub fn gate(&self, header: &[u8], size: u64) -> Want {
+        // A panic here must not hide a notice: the whole message is fetched and read again.
+        let gate = guarded(|| notice::gate(header, &self.rules)).unwrap_or(notice::Gate::Fetch);
+        match gate {
+            notice::Gate::Unrelated => Want::Nothing,
+            notice::Gate::Fetch if size > self.rules.max_message_bytes => Want::TooLarge,
+            notice::Gate::Fetch => Want::Whole,
+        }
+    }
+
+    /// Takes a batch in: all of it is recorded when this returns `Ok`, nothing of it otherwise.
+    ///
+    /// # Errors
+    /// The ledger's only: bad mail is data.
+    pub async fn take(
+        &self,
+        batch: &[RawMessage],
+        mailbox_company: Option<Ban>,
+        now: Timestamp,
+    ) -> Result<Vec<Outcome>, LedgerError> {
+        let examined: Vec<Examined> =
+            batch.iter().map(|message| examine(message, &self.rules, self.require)).collect();
+        let mut transaction = self.ledger.begin().await?;
+        let mut outcomes = Vec::with_capacity(batch.len());
+        for (message, examined) in batch.iter().zip(&examined) {
+            if message.content == Content::Unwanted && matches!(message.origin, Origin::Imap { .. })
+            {
+                continue;
+            }
+            let outcome =
+                self.take_one(&mut transaction, message, examined, mailbox_company, now).await?;
+            outcomes.extend(outcome);
+        }
+        for ((mailbox, uidvalidity), uids) in unwanted(batch) {
+            transaction
+                .record_unrelated(mailbox, uidvalidity, &uids.into_iter().collect())
+                .await?;
+        }
+        transaction.commit().await?;
+        outcomes.iter().for_each(log);
+        Ok(outcomes)
+    }
+
+    async fn take_one(
+        &self,
+        transaction: &mut Transaction,
+        message: &RawMessage,
+        examined: &Examined,
+        mailbox_company: Option<Ban>,
+        now: Timestamp,
+    ) -> Result<Option<Outcome>, LedgerError> {
+        let Examined { sha256, reading, evidence } = examined;
+        let outcome = |disposition, defects, recorded| {
+            Some(Outcome { origin: message.origin.clone(), disposition, defects, recorded })
+        };
+        // What was passed over as unrelated is judged by today's rules: they may know it by now.
+        if reading.is_notice
+            && let Some(earlier) = transaction.judged_before(sha256).await?
+            && earlier.disposition != Disposition::Unrelated
+        {
+            let disposition = transaction.record_copy(message, sha256, earlier, now).await?;
+            return Ok(outcome(disposition, Vec::new(), Vec::new()));
+        }
+        let neighbours = transaction.neighbours(&reading.blocks).await?;
+        let judgement = judge(examined, &self.rules, mailbox_company, &neighbours, now);
+        let entry = Entry { message, sha256, reading, evidence, judgement: &judgement, now };
+        let Some(id) = transaction.record(&entry).await? else { return Ok(None) };
+        if let Some(style) = &self.style {
+            tell(transaction, style, &self.rules, id, &entry).await?;
+        }
+        let recorded = match judgement.disposition {
+            Disposition::Imported => judgement.fresh().copied().collect(),
+            _ => Vec::new(),
+        };
+        Ok(outcome(judgement.disposition, judgement.defects, recorded))
+    }
+}
+
+/// Writes down the mails that this message calls for.
+async fn tell(
+    transaction: &mut Transaction,
+    style: &Style,
+    rules: &Rules,
+    id: i64,
+    entry: &Entry<'_>,
+) -> Result<(), LedgerError> {
+    let Entry { message, sha256, reading, judgement, now, .. } = *entry;
+    match judgement.disposition {
+        Disposition::Imported => {
+            let Some((ban, _)) = judgement.company else { return Ok(()) };
+            let fresh: Vec<Allocation> = judgement.fresh().copied().collect();
+            let known: Vec<Allocation> = judgement
+                .allocations
+                .iter()
+                .filter(|judged| judged.known.is_some())
+                .map(|judged| judged.allocation)
+                .collect();
+            let facts = compose::Imported {
+                sha256,
+                ban,
+                company_name: rules.companies.get(ban).map(|company| company.name.as_str()),
+                found_in: found_in(&message.origin),
+                allocations: &fresh,
+                known: &known,
+                warnings: &judgement.warnings,
+            };
+            match compose::confirmation(&facts, style, now) {
+                Some(letter) => transaction.post(&letter, Some(id), now).await,
+                None => Ok(()),
+            }
+        }
+        Disposition::Quarantined => {
+            let cause = Cause::Quarantined {
+                message_id: id,
+                sha256: sha256.to_owned(),
+                mailbox: message.origin.mailbox().map(str::to_owned),
+                from: reading.from.as_ref().map(ToString::to_string),
+                subject: reading.subject.clone(),
+                defects: judgement
+                    .defects
+                    .iter()
+                    .map(|defect| (defect.code.to_string(), defect.detail.clone()))
+                    .collect(),
+            };
+            transaction.alert(&format!("quarantined:{sha256}"), &cause, now).await
+        }
+        Disposition::Duplicate | Disposition::Unrelated | Disposition::Waiting => Ok(()),
+    }
+}
+
+/// The UIDs whose header said that they are nothing of ours, by folder.
+fn unwanted(batch: &[RawMessage]) -> BTreeMap<(&str, u32), Vec<u32>> {
+    let mut folders = BTreeMap::<_, Vec<u32>>::new();
+    for message in batch.iter().filter(|message| message.content == Content::Unwanted) {
+        if let Origin::Imap { mailbox, uidvalidity, uid } = &message.origin {
+            folders.entry((mailbox.as_str(), *uidvalidity)).or_default().push(*uid);
+        }
+    }
+    folders
+}
+
+fn found_in(origin: &Origin) -> &str {
+    match origin {
+        Origin::Imap { mailbox, .. } | Origin::Maildir { mailbox, .. } => mailbox,
+        Origin::File { path } => path,
+    }
+}
+
+/// Runs the reader where its panic ends nothing but the reading of one message; `Err` holds what
+/// the panic said.
+fn guarded<T>(reader: impl FnOnce() -> T) -> Result<T, String> {
+    // Unwind safety: the reader borrows immutably and its half-built result is thrown away.
+    catch_unwind(AssertUnwindSafe(reader)).map_err(|panic| {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        text.or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "no message".to_owned())
+    })
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// One line a message; never its text, and never a whole address.
+fn log(outcome: &Outcome) {
+    let uid = match outcome.origin {
+        Origin::Imap { uid, .. } => Some(uid),
+        Origin::Maildir { .. } | Origin::File { .. } => None,
+    };
+    let codes: Vec<&str> = outcome.defects.iter().map(|defect| defect.code.as_str()).collect();
+    let tracks: Vec<&str> = outcome.recorded.iter().map(|a| a.block.track.as_str()).collect();
+    info!(
+        mailbox.name = outcome.origin.mailbox(),
+        message.uid = uid,
+        message.disposition = outcome.disposition.as_str(),
+        message.defects = codes.join(","),
+        allocation.tracks = tracks.join(","),
+        "message {}",
+        outcome.disposition,
+    );
+}
