@@ -3,16 +3,36 @@
 //! Each room declares its own settings; this one composes them and knows the file's keys. Secrets
 //! never stand in the file: a [`SecretSource`] says where one is, and nothing here reads it until
 //! [`Mailbox::source`] or [`Config::transport`] is called.
+//!
+//! Guarantee: what is not understood is refused, never ignored, and one reading names every
+//! mistake that can be told apart.
 
-use std::path::{Path, PathBuf};
+mod document;
+mod mail;
+mod mailboxes;
+mod notice;
+mod report;
+mod schema;
+mod secret;
+mod server;
 
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::Context as _;
 use jiff::civil::Date;
 use secrecy::SecretString;
+use toml::de::DeTable;
 
+use self::{document::Table, report::Report};
 use crate::{
     authenticity::Require,
-    delivery::{Language, Patience, Style, Transport},
-    http, mailbox,
+    delivery::{Patience, SmtpSettings, Style, Transport},
+    http,
+    mailbox::{self, Bounds, ImapSettings},
     notice::{Ban, Rules},
     schedule,
     tls::TlsMode,
@@ -20,6 +40,20 @@ use crate::{
 
 /// Where the file stands unless `--config` says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/invoice-trackd/config.toml";
+
+/// The ledger's file unless `[ledger]` says otherwise.
+const DEFAULT_LEDGER: &str = "/var/lib/invoice-trackd/ledger.db";
+
+/// The listener's address unless `[http]` says otherwise.
+const DEFAULT_LISTEN: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8970);
+
+/// Looking at a local directory costs nothing, and a trial should not have to wait.
+const MAILDIR_POLL: Duration = Duration::from_secs(1);
+
+/// Shorter than the 5 minutes of RFC 5321 §4.5.3.2: a letter that waits in the outbox costs less
+/// than a dispatcher that waits for a server.
+const SMTP_COMMAND: Duration = Duration::from_secs(60);
 
 /// A configuration that holds together.
 #[derive(Debug, Clone, PartialEq)]
@@ -125,16 +159,19 @@ pub struct Problem {
 }
 
 /// Why there is no [`Config`].
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
+    #[error("read the configuration {}: {source}", file.display())]
     Unreadable {
         /// Its path.
         file: PathBuf,
         /// What the system said.
         source: std::io::Error,
     },
-    /// The file says what cannot be carried out; at least one problem.
+    /// The file says what cannot be carried out; at least one problem, each on its own line as
+    /// `FILE:LINE:COLUMN: sentence`.
+    #[error("{}", lines(file, problems))]
     Wrong {
         /// Its path.
         file: PathBuf,
@@ -148,16 +185,51 @@ impl Config {
     ///
     /// # Errors
     /// [`ConfigError`], with every mistake that can be told apart.
-    pub fn load(_file: &Path) -> Result<Self, ConfigError> {
-        todo!()
+    pub fn load(file: &Path) -> Result<Self, ConfigError> {
+        let bytes = std::fs::read(file).map_err(|source| ConfigError::Unreadable {
+            file: file.to_owned(),
+            source,
+        })?;
+        match str::from_utf8(&bytes) {
+            Ok(text) => Self::parse(text, file),
+            Err(error) => {
+                // Editors in Taiwan may still save Big5.
+                let good = bytes.get(..error.valid_up_to()).unwrap_or_default();
+                let (line, column) = report::position(&String::from_utf8_lossy(good), good.len());
+                let message = "expected text in UTF-8, found other bytes; save the file as UTF-8";
+                Err(ConfigError::Wrong {
+                    file: file.to_owned(),
+                    problems: vec![Problem {
+                        line,
+                        column,
+                        message: message.to_owned(),
+                    }],
+                })
+            }
+        }
     }
 
     /// As [`Config::load`], from text; `file` is for messages.
     ///
     /// # Errors
     /// As [`Config::load`].
-    pub fn parse(_text: &str, _file: &Path) -> Result<Self, ConfigError> {
-        todo!()
+    pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
+        let report = Report::new(text);
+        let config = match DeTable::parse(text) {
+            Ok(root) => read(&Table::new(&schema::ROOT, 0, root.get_ref(), &report), file),
+            Err(error) => {
+                let (at, sentence) = report::syntax(text, &error);
+                report.add(at, sentence);
+                None
+            }
+        };
+        match (config, report.into_problems()) {
+            (Some(config), problems) if problems.is_empty() => Ok(config),
+            (_, problems) => Err(ConfigError::Wrong {
+                file: file.to_owned(),
+                problems,
+            }),
+        }
     }
 
     /// The way out for mails, its secret read now; `None` without `[mail]`.
@@ -165,8 +237,112 @@ impl Config {
     /// # Errors
     /// The secret cannot be read.
     pub fn transport(&self) -> anyhow::Result<Option<Transport>> {
-        todo!()
+        Ok(match &self.outgoing {
+            Outgoing::Nowhere => None,
+            Outgoing::Directory(path) => Some(Transport::Directory(path.clone())),
+            Outgoing::Smtp(server) => Some(Transport::Smtp(SmtpSettings {
+                host: server.host.clone(),
+                port: server.port,
+                tls: server.tls,
+                ca_file: server.ca_file.clone(),
+                login: server.login().context("[mail.smtp]")?,
+                command: SMTP_COMMAND,
+            })),
+        })
     }
+}
+
+/// Reads the whole tree; `None` only beside a reported mistake.
+fn read(root: &Table<'_>, file: &Path) -> Option<Config> {
+    let ledger = ledger(root);
+    let mut rules = notice::rules(root);
+    let require = notice::authenticity(root);
+    let mailboxes = mailboxes::read(root, &rules);
+    let telling = mail::telling(root);
+    let schedule = schedule(root);
+    let http = http(root);
+    let telling = telling?;
+    if telling.outgoing != Outgoing::Nowhere {
+        rules.own_address = Some(telling.style.from.address.clone());
+    }
+    Some(Config {
+        file: file.to_owned(),
+        ledger: ledger?,
+        rules,
+        require,
+        mailboxes,
+        style: telling.style,
+        patience: telling.patience,
+        outgoing: telling.outgoing,
+        schedule,
+        http,
+    })
+}
+
+/// `[ledger]`: a URL, so that another kind of ledger could be named one day.
+fn ledger(root: &Table<'_>) -> Option<PathBuf> {
+    let Some(value) = root.table(&schema::LEDGER).get("url") else {
+        return Some(DEFAULT_LEDGER.into());
+    };
+    let path = |url: &str| {
+        url.strip_prefix("sqlite://")
+            .filter(|path| path.starts_with('/') && !path.ends_with('/'))
+            // In a URL these would mean something else than they say.
+            .filter(|path| !path.contains(['?', '#', '%']))
+            .map(PathBuf::from)
+    };
+    let expected = "\"sqlite://\" and the file's absolute path (without ?, # or %), such as \
+                    \"sqlite:///var/lib/invoice-trackd/ledger.db\"";
+    value
+        .text_that(expected, |url| path(url).is_some())
+        .and_then(path)
+}
+
+/// `[schedule]`
+fn schedule(root: &Table<'_>) -> schedule::Settings {
+    let table = root.table(&schema::SCHEDULE);
+    let defaults = schedule::Settings::default();
+    let day = |key, bounds| table.get(key).and_then(|value| value.whole(bounds));
+    schedule::Settings {
+        due_day: day("due_day", 20..=28).unwrap_or(defaults.due_day),
+        reminder_day: day("reminder_day", 1..=19).unwrap_or(defaults.reminder_day),
+    }
+}
+
+/// `[http]`: the page shows whose numbers are whose, so without a token it stays on this machine.
+fn http(root: &Table<'_>) -> Option<http::Settings> {
+    let table = root.table(&schema::HTTP);
+    let Some(value) = table.get("listen") else {
+        return table.is_present().then_some(http::Settings {
+            listen: DEFAULT_LISTEN,
+        });
+    };
+    let text = value.text_that("an address and a port such as \"127.0.0.1:8970\"", |text| {
+        text.parse::<SocketAddr>().is_ok()
+    })?;
+    let listen: SocketAddr = text.parse().ok()?;
+    if !listen.ip().is_loopback() {
+        value.refuse(format_args!(
+            "this version listens on this machine only (127.0.0.1 or [::1]), found \"{text}\"; \
+             other addresses need a token, which it does not know yet"
+        ));
+    }
+    Some(http::Settings { listen })
+}
+
+fn lines(file: &Path, problems: &[Problem]) -> String {
+    let lines: Vec<String> = problems
+        .iter()
+        .map(|problem| {
+            let Problem {
+                line,
+                column,
+                message,
+            } = problem;
+            format!("{}:{line}:{column}: {message}", file.display())
+        })
+        .collect();
+    lines.join("\n")
 }
 
 impl Mailbox {
@@ -175,20 +351,39 @@ impl Mailbox {
     /// # Errors
     /// The secret cannot be read.
     pub fn source(&self) -> anyhow::Result<mailbox::Source> {
-        todo!()
+        match &self.kind {
+            MailboxKind::Maildir { path } => Ok(mailbox::Source::Maildir(mailbox::Maildir::new(
+                self.name.clone(),
+                path.clone(),
+                MAILDIR_POLL,
+            ))),
+            MailboxKind::Imap { server, folder } => {
+                let (username, password) = server
+                    .login()
+                    .with_context(|| format!("mailbox {}", self.name))?
+                    .with_context(|| format!("mailbox {}: no username and password", self.name))?;
+                Ok(mailbox::Source::Imap(mailbox::Imap::new(ImapSettings {
+                    name: self.name.clone(),
+                    host: server.host.clone(),
+                    port: server.port,
+                    tls: server.tls,
+                    ca_file: server.ca_file.clone(),
+                    username,
+                    password,
+                    folder: folder.clone(),
+                    bounds: Bounds::default(),
+                })))
+            }
+        }
     }
 }
 
-impl SecretSource {
-    /// Reads the secret, without the line end that editors leave behind.
-    ///
-    /// # Errors
-    /// It is not there, is empty, or may be read by others; the message says where it was looked
-    /// for and never what was found.
-    pub fn read(&self) -> anyhow::Result<SecretString> {
-        todo!()
+impl Server {
+    /// User name and password, read now.
+    fn login(&self) -> anyhow::Result<Option<(String, SecretString)>> {
+        self.login
+            .as_ref()
+            .map(|(username, source)| Ok((username.clone(), source.read()?)))
+            .transpose()
     }
 }
-
-#[expect(unused, reason = "scaffold")]
-fn scaffold(_: Language) {}

@@ -1,6 +1,33 @@
-//! Health over HTTP.
+//! Health over HTTP, for probes on this machine: `/healthz` (alive) and `/readyz` (doing its job).
+//!
+//! Left out on purpose: TLS and access control; the listener stays on loopback. Guarantees: it
+//! only reads; silence itself turns `/readyz` red, so no wedged task can keep it green; a web page
+//! elsewhere cannot read it by pointing its own name at this machine.
 
-use std::net::SocketAddr;
+use std::{collections::BTreeMap, future::Future, io, net::SocketAddr, time::Duration};
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::{StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse as _, Response},
+    routing::get,
+};
+use futures_util::FutureExt as _;
+use jiff::{SignedDuration, Timestamp};
+use tokio::{net::TcpListener, sync::watch};
+
+use crate::clock::Clock;
+
+/// A mailbox that has been silent for longer is a trouble; three times the renewal of IDLE.
+const MAILBOX_SILENCE: SignedDuration = SignedDuration::from_mins(15);
+
+/// The ledger is tried every minute; a few lost tries are not yet a trouble.
+const LEDGER_SILENCE: SignedDuration = SignedDuration::from_mins(5);
+
+/// How long answers under way may take once the daemon stops; well within its 10 s.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// Where to listen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -8,3 +35,118 @@ pub struct Settings {
     /// A loopback address and a port.
     pub listen: SocketAddr,
 }
+
+/// The latest signs of life. Whoever sees one writes it down; the verdict is made when asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Vitals {
+    /// When the ledger last proved writable.
+    pub ledger: Option<Timestamp>,
+    /// When each configured mailbox last answered with a tagged OK (a Maildir: was last read).
+    pub mailboxes: BTreeMap<String, Option<Timestamp>>,
+}
+
+impl Vitals {
+    /// Whether the daemon is doing its job at `now`.
+    ///
+    /// # Errors
+    /// One plain sentence for each thing that is not as it should be.
+    pub fn verdict(&self, now: Timestamp) -> Result<(), Vec<String>> {
+        let mut troubles = Vec::new();
+        if let Some(since) = silent(self.ledger, now, LEDGER_SILENCE) {
+            troubles.push(format!("the ledger has not been writable {since}"));
+        }
+        for (name, last) in &self.mailboxes {
+            if let Some(since) = silent(*last, now, MAILBOX_SILENCE) {
+                troubles.push(format!("the mailbox {name} has been silent {since}"));
+            }
+        }
+        if troubles.is_empty() {
+            Ok(())
+        } else {
+            Err(troubles)
+        }
+    }
+}
+
+/// Since when there has been no sign of life, where that is too long ago.
+fn silent(last: Option<Timestamp>, now: Timestamp, most: SignedDuration) -> Option<String> {
+    match last {
+        None => Some("since the start".to_owned()),
+        Some(last) if now.duration_since(last) > most => Some(format!("since {last:.0}")),
+        Some(_) => None,
+    }
+}
+
+/// Answers until `shutdown` completes, and a moment longer for answers under way.
+///
+/// # Errors
+/// The listener has no address.
+pub async fn serve(
+    listener: TcpListener,
+    vitals: watch::Receiver<Vitals>,
+    clock: Clock,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let names = own_names(listener.local_addr()?);
+    let routes = Router::new()
+        .route("/healthz", get(|| async { "alive\n" }))
+        .route("/readyz", get(ready))
+        .with_state((vitals, clock))
+        .layer(middleware::from_fn_with_state(names, refuse_foreign_names));
+    let stopping = shutdown.shared();
+    let served = axum::serve(listener, routes).with_graceful_shutdown(stopping.clone());
+    tokio::select! {
+        served = served.into_future() => served,
+        // A client that never finishes its request must not hold up the daemon.
+        () = async { stopping.await; tokio::time::sleep(GRACE).await } => Ok(()),
+    }
+}
+
+async fn ready(State((vitals, clock)): State<(watch::Receiver<Vitals>, Clock)>) -> Response {
+    let verdict = vitals.borrow().verdict(clock.now());
+    match verdict {
+        Ok(()) => "ready\n".into_response(),
+        Err(troubles) => {
+            let body = troubles.join("\n") + "\n";
+            (StatusCode::SERVICE_UNAVAILABLE, body).into_response()
+        }
+    }
+}
+
+/// What a request from this machine may call us.
+fn own_names(local: SocketAddr) -> Vec<String> {
+    let port = local.port();
+    let mut names = vec![local.to_string()];
+    names.extend(["localhost", "127.0.0.1", "[::1]"].map(|host| format!("{host}:{port}")));
+    names
+}
+
+/// A foreign name that leads here is DNS rebinding: RFC 9110 §7.4, §15.5.20.
+async fn refuse_foreign_names(
+    State(names): State<Vec<String>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    // RFC 9112 §3.2.2: a name in the request line counts, and Host then does not.
+    let named = match request.uri().authority() {
+        Some(authority) => Some(authority.as_str()),
+        None => {
+            let mut hosts = request.headers().get_all(header::HOST).iter();
+            match (hosts.next(), hosts.next()) {
+                (Some(host), None) => host.to_str().ok(),
+                // RFC 9112 §3.2: exactly one.
+                _ => return (StatusCode::BAD_REQUEST, "one Host, please\n").into_response(),
+            }
+        }
+    };
+    let ours = named.is_some_and(|named| names.iter().any(|own| own.eq_ignore_ascii_case(named)));
+    if ours {
+        next.run(request).await
+    } else {
+        let body = "this is not the server of that name\n";
+        (StatusCode::MISDIRECTED_REQUEST, body).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests;

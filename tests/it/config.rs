@@ -1,1 +1,364 @@
-//! (to come)
+//! The configuration file: what a good one means, and what is shipped.
+
+mod mistakes;
+
+use std::{path::Path, time::Duration};
+
+use invoice_trackd::{
+    authenticity::Require,
+    config::{Config, ConfigError, MailboxKind, Outgoing, SecretSource},
+    delivery::{Language, Patience},
+    http, mailbox,
+    notice::{Assignment, Label, Rules},
+    schedule,
+    tls::TlsMode,
+};
+
+/// As small as a file can be in this version.
+const SMALLEST: &str = "authenticity.require = \"none\"\n";
+
+/// Every setting, none at its default.
+const FULL: &str = r#"language = "en"
+
+[ledger]
+url = "sqlite:///srv/ledger.db"
+
+[notice]
+senders = ["Numbers@nat.gov.tw"]
+recipient_headers = ["To", "Delivered-To"]
+max_message_bytes = 65536
+accept_unlisted_companies = true
+
+[notice.labels]
+invoice_track = ["字軌", "軌"]
+invoice_end_no = "訖號碼"
+
+[authenticity]
+require = "none"
+domains = ["einvoice.nat.gov.tw"]
+trusted_authserv_ids = ["mx.example.com"]
+dns_servers = ["127.0.0.1:5300", "2001:db8::53"]
+
+[[company]]
+ban = "53567686"
+name = "雲端行動科技股份有限公司"
+assignment = "year"
+recipients = ["einvoice@example.com"]
+
+[[company]]
+ban = "24634102"
+name = "第二公司"
+
+[[mailbox]]
+name = "einvoice"
+kind = "imap"
+host = "imap.example.com"
+port = 1993
+tls = "starttls"
+ca_file = "/etc/ca.pem"
+username = "einvoice@example.com"
+password = { file = "/nowhere/imap" }
+folder = "配號"
+company = "53567686"
+since = "2026-01-01"
+
+[[mailbox]]
+name = "drop"
+kind = "maildir"
+path = "/var/mail/drop"
+since = 2025-12-31
+
+[mail]
+from = "invoice-trackd <einvoice@example.com>"
+confirm_to = ["ops@example.com"]
+alert_to = ["oncall@example.com"]
+transport = "smtp"
+directory = "/var/tmp/mail"
+give_up_after = "12h"
+alert_window = "90s"
+
+[mail.smtp]
+host = "localhost"
+port = 2525
+tls = "none"
+username = "einvoice"
+password = { credential = "smtp" }
+
+[schedule]
+due_day = 28
+reminder_day = 1
+
+[http]
+listen = "[::1]:9000"
+"#;
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    Config::parse(text, Path::new("config.toml"))
+}
+
+fn complaint(text: &str) -> String {
+    match parse(text) {
+        Ok(_) => "(nothing)".to_owned(),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn every_setting_arrives_where_it_belongs() {
+    let config = parse(FULL).unwrap();
+    assert_eq!(config.ledger, Path::new("/srv/ledger.db"));
+    assert_eq!(config.require, Require::None);
+    let rules = &config.rules;
+    assert_eq!(rules.senders[0].as_str(), "numbers@nat.gov.tw");
+    assert_eq!(rules.recipient_headers, ["To", "Delivered-To"]);
+    assert_eq!(rules.max_message_bytes, 65536);
+    assert!(rules.accept_unlisted_companies);
+    let labels = [
+        (Label::Track, "字軌".to_owned()),
+        (Label::Track, "軌".to_owned()),
+        (Label::End, "訖號碼".to_owned()),
+    ];
+    assert_eq!(rules.labels, labels);
+    assert_eq!(
+        rules.own_address.as_ref().unwrap().as_str(),
+        "einvoice@example.com"
+    );
+    let companies: Vec<_> = rules.companies.iter().collect();
+    assert_eq!(companies.len(), 2);
+    assert_eq!(companies[0].ban.as_str(), "53567686");
+    assert_eq!(companies[0].name, "雲端行動科技股份有限公司");
+    assert_eq!(companies[0].assignment, Assignment::Year);
+    assert_eq!(companies[0].recipients[0].as_str(), "einvoice@example.com");
+    assert_eq!(companies[1].assignment, Assignment::Period);
+    assert_eq!(companies[1].recipients, []);
+
+    let [first, second] = &config.mailboxes[..] else {
+        panic!("two mailboxes")
+    };
+    assert_eq!(first.name, "einvoice");
+    assert_eq!(first.company, Some(companies[0].ban));
+    assert_eq!(first.since.unwrap().to_string(), "2026-01-01");
+    let MailboxKind::Imap { server, folder } = &first.kind else {
+        panic!("an IMAP folder")
+    };
+    assert_eq!(
+        (server.host.as_str(), server.port, server.tls),
+        ("imap.example.com", 1993, TlsMode::StartTls)
+    );
+    assert_eq!(server.ca_file.as_deref(), Some(Path::new("/etc/ca.pem")));
+    assert_eq!(
+        server.login,
+        Some((
+            "einvoice@example.com".to_owned(),
+            SecretSource::File("/nowhere/imap".into())
+        ))
+    );
+    assert_eq!(folder, "配號");
+    let path = Path::new("/var/mail/drop").to_owned();
+    assert_eq!(second.kind, MailboxKind::Maildir { path });
+    assert_eq!(second.since.unwrap().to_string(), "2025-12-31");
+
+    assert_eq!(config.style.language, Language::En);
+    assert_eq!(
+        config.style.from.to_string(),
+        "invoice-trackd <einvoice@example.com>"
+    );
+    assert_eq!(config.style.confirm_to[0].as_str(), "ops@example.com");
+    assert_eq!(config.style.alert_to[0].as_str(), "oncall@example.com");
+    assert_eq!(
+        config.patience.give_up_after,
+        Duration::from_secs(12 * 3600)
+    );
+    assert_eq!(config.patience.alert_window, Duration::from_secs(90));
+    let Outgoing::Smtp(smtp) = &config.outgoing else {
+        panic!("SMTP")
+    };
+    assert_eq!(
+        (smtp.host.as_str(), smtp.port, smtp.tls),
+        ("localhost", 2525, TlsMode::None)
+    );
+    let schedule = schedule::Settings {
+        due_day: 28,
+        reminder_day: 1,
+    };
+    assert_eq!(config.schedule, schedule);
+    let listen = "[::1]:9000".parse().unwrap();
+    assert_eq!(config.http, Some(http::Settings { listen }));
+}
+
+#[test]
+fn what_is_left_out_means_its_default() {
+    let config = parse(SMALLEST).unwrap();
+    assert_eq!(
+        config.ledger,
+        Path::new("/var/lib/invoice-trackd/ledger.db")
+    );
+    assert_eq!(config.rules, Rules::default());
+    assert_eq!(config.mailboxes, []);
+    assert_eq!(config.style.language, Language::ZhTw);
+    assert_eq!(config.style.alert_to, []);
+    assert_eq!(config.patience, Patience::default());
+    assert_eq!(config.outgoing, Outgoing::Nowhere);
+    assert_eq!(config.schedule, schedule::Settings::default());
+    assert_eq!(config.http, None);
+}
+
+#[test]
+fn what_editors_on_windows_leave_behind_does_no_harm() {
+    let windows = format!("\u{feff}{}", FULL.replace('\n', "\r\n"));
+    assert_eq!(parse(&windows).unwrap(), parse(FULL).unwrap());
+    let wrong = windows.replace("due_day = 28", "due_day = 29");
+    assert!(complaint(&wrong).starts_with("config.toml:68:11: "));
+}
+
+#[test]
+fn a_label_is_compared_as_a_notice_is() {
+    let full_width = FULL.replace("\"軌\"", "\"字軌（Ａ）\"");
+    let labels = parse(&full_width).unwrap().rules.labels;
+    assert_eq!(labels[1], (Label::Track, "字軌(A)".to_owned()));
+}
+
+#[test]
+fn a_port_follows_from_the_protection() {
+    for (tls, imap, smtp) in [
+        ("implicit", 993, 465),
+        ("starttls", 143, 587),
+        ("none", 143, 25),
+    ] {
+        let config = parse(&format!(
+            r#"{SMALLEST}
+            [[mailbox]]
+            name = "a"
+            kind = "imap"
+            host = "127.0.0.1"
+            tls = "{tls}"
+            username = "a"
+            password = {{ env = "A" }}
+            [mail]
+            from = "a@example.com"
+            alert_to = ["b@example.com"]
+            smtp = {{ host = "::1", tls = "{tls}" }}
+            "#
+        ))
+        .unwrap();
+        let MailboxKind::Imap { server, folder } = &config.mailboxes[0].kind else {
+            panic!("an IMAP folder")
+        };
+        assert_eq!((server.port, folder.as_str()), (imap, "INBOX"));
+        let Outgoing::Smtp(server) = &config.outgoing else {
+            panic!("SMTP")
+        };
+        assert_eq!((server.port, &server.login), (smtp, &None));
+    }
+}
+
+#[test]
+fn the_directory_is_the_way_out_for_trials_and_needs_no_server() {
+    let config = parse(
+        r#"
+        authenticity.require = "none"
+        [mail]
+        from = "a@example.com"
+        alert_to = ["b@example.com"]
+        transport = "directory"
+        directory = "/tmp/mail"
+        "#,
+    )
+    .unwrap();
+    assert_eq!(config.outgoing, Outgoing::Directory("/tmp/mail".into()));
+    assert!(config.transport().unwrap().is_some());
+}
+
+#[test]
+fn the_shipped_file_shows_the_defaults() {
+    let shipped = include_str!("../../config/invoice-trackd.toml");
+    let uncommented: String = shipped
+        .lines()
+        .map(|line| match line.strip_prefix('#') {
+            Some(default) if default.starts_with(|c: char| c.is_ascii_lowercase()) => default,
+            _ => line,
+        })
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    let changed = shipped
+        .lines()
+        .zip(uncommented.lines())
+        .filter(|(a, b)| a != b)
+        .count();
+    assert!(changed >= 20, "only {changed} defaults were found");
+    let as_shipped = parse(shipped).unwrap();
+    assert_eq!(parse(&uncommented).unwrap(), as_shipped);
+
+    // Its examples are the only things that differ from the smallest file.
+    let smallest = parse(SMALLEST).unwrap();
+    assert_eq!(as_shipped.ledger, smallest.ledger);
+    assert_eq!(as_shipped.rules.senders, smallest.rules.senders);
+    assert_eq!(as_shipped.patience, smallest.patience);
+    assert_eq!(as_shipped.schedule, smallest.schedule);
+}
+
+#[test]
+fn what_is_off_in_the_shipped_file_can_be_switched_on() {
+    let shipped = include_str!("../../config/invoice-trackd.toml");
+    let optional = shipped.matches("\n#: ").count();
+    assert!(optional >= 10, "only {optional} optional settings");
+    parse(&shipped.replace("\n#: ", "\n")).unwrap();
+}
+
+#[test]
+fn checking_reads_no_secret_and_using_does() {
+    // /nowhere/imap is not there, and there is no $CREDENTIALS_DIRECTORY.
+    let config = parse(FULL).unwrap();
+    let error = config.mailboxes[0].source().unwrap_err();
+    assert!(
+        format!("{error:#}").starts_with("mailbox einvoice: read the secret file /nowhere/imap: "),
+        "{error:#}"
+    );
+    let error = config.transport().unwrap_err();
+    assert!(
+        format!("{error:#}").starts_with("[mail.smtp]: read the credential `smtp`: "),
+        "{error:#}"
+    );
+    let source = config.mailboxes[1].source().unwrap();
+    assert!(matches!(source, mailbox::Source::Maildir(_)));
+    assert_eq!(source.name(), "drop");
+}
+
+#[test]
+fn secrets_that_are_there_reach_their_rooms() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("secret");
+    std::fs::write(&file, "hunter2\n").unwrap();
+    let owner_only = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&file, owner_only).unwrap();
+    let here = format!("{{ file = \"{}\" }}", file.display());
+    let text = FULL
+        .replace("{ file = \"/nowhere/imap\" }", &here)
+        .replace("{ credential = \"smtp\" }", &here);
+    let config = parse(&text).unwrap();
+    let source = config.mailboxes[0].source().unwrap();
+    let transport = config.transport().unwrap().unwrap();
+    assert!(matches!(source, mailbox::Source::Imap(_)));
+    assert!(!format!("{config:?} {source:?} {transport:?}").contains("hunter2"));
+}
+
+#[test]
+fn a_file_that_cannot_be_read_says_why() {
+    let error = Config::load(Path::new("/nowhere/config.toml")).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "read the configuration /nowhere/config.toml: No such file or directory (os error 2)"
+    );
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("config.toml");
+    let mut big5 = b"language = \"en\"\n# ".to_vec();
+    big5.extend(b"\xb0\x74\xb8\xb9\n");
+    std::fs::write(&file, big5).unwrap();
+    assert_eq!(
+        Config::load(&file).unwrap_err().to_string(),
+        format!(
+            "{}:2:3: expected text in UTF-8, found other bytes; save the file as UTF-8",
+            file.display()
+        )
+    );
+}

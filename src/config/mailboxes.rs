@@ -1,0 +1,106 @@
+//! `[[mailbox]]`: what is watched.
+
+use std::collections::HashMap;
+
+use super::{
+    Mailbox, MailboxKind,
+    document::{Table, Value},
+    schema, server,
+};
+use crate::notice::{Ban, Rules};
+
+/// Which keys only one kind of mailbox has.
+const IMAP_ONLY: &[&str] = &[
+    "host", "port", "tls", "ca_file", "username", "password", "folder",
+];
+const MAILDIR_ONLY: &[&str] = &["path"];
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Imap,
+    Maildir,
+}
+
+impl Kind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Imap => "imap",
+            Self::Maildir => "maildir",
+        }
+    }
+}
+
+/// Reads every mailbox, in the file's order.
+pub(super) fn read(root: &Table<'_>, rules: &Rules) -> Vec<Mailbox> {
+    let mut seen: HashMap<&str, Value<'_>> = HashMap::new();
+    let mut mailboxes = Vec::new();
+    for table in root.tables(&schema::MAILBOX) {
+        let name = table.require("name", "a name of your choice");
+        let name = name.and_then(|value| value.text().map(|text| (value, text)));
+        if let Some((value, text)) = &name
+            && let Some(first) = seen.insert(text, value.clone())
+        {
+            value.refuse(format_args!(
+                "\"{text}\" is the name of the mailbox on line {}",
+                first.line()
+            ));
+        }
+        let company = table
+            .get("company")
+            .and_then(|value| company(&value, rules));
+        let since = table.get("since").and_then(|value| value.date());
+        let kind = table
+            .require("kind", "\"imap\" or \"maildir\"")
+            .and_then(|value| value.choice(&[Kind::Imap, Kind::Maildir], Kind::as_str))
+            .and_then(|chosen| kind(&table, chosen));
+        if let (Some((_, name)), Some(kind)) = (name, kind) {
+            mailboxes.push(Mailbox {
+                name: name.to_owned(),
+                company,
+                since,
+                kind,
+            });
+        }
+    }
+    mailboxes
+}
+
+fn kind(table: &Table<'_>, chosen: Kind) -> Option<MailboxKind> {
+    let foreign = match chosen {
+        Kind::Imap => MAILDIR_ONLY,
+        Kind::Maildir => IMAP_ONLY,
+    };
+    for value in foreign.iter().filter_map(|key| table.get(key)) {
+        value.refuse(format_args!(
+            "a mailbox of kind \"{}\" has no such setting; take it out",
+            chosen.as_str()
+        ));
+    }
+    match chosen {
+        Kind::Imap => {
+            let folder = match table.get("folder") {
+                None => Some("INBOX"),
+                Some(value) => value.text(),
+            };
+            let server = server::IMAP.server(table);
+            Some(MailboxKind::Imap {
+                server: server?,
+                folder: folder?.to_owned(),
+            })
+        }
+        Kind::Maildir => table
+            .require("path", "the directory that holds `new` and `cur`")
+            .and_then(|value| value.path())
+            .map(|path| MailboxKind::Maildir { path }),
+    }
+}
+
+fn company(value: &Value<'_>, rules: &Rules) -> Option<Ban> {
+    let ban = value.parse()?;
+    if rules.companies.get(ban).is_none() && !rules.accept_unlisted_companies {
+        value.refuse(format_args!(
+            "{ban} is no configured company; add a [[company]] with this number"
+        ));
+    }
+    Some(ban)
+}

@@ -1,0 +1,188 @@
+//! `[notice]`, `[authenticity]` and `[[company]]`: what counts as a notice, what proves it, and
+//! whose numbers they are.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, SocketAddr},
+};
+
+use unicode_normalization::UnicodeNormalization as _;
+
+use super::{
+    document::{Table, Value, is_domain},
+    schema,
+};
+use crate::{
+    authenticity::Require,
+    notice::{Assignment, Ban, Companies, Company, Label, Rules},
+};
+
+/// Reads all that is said about notices; `own_address` comes from `[mail]` and is left out here.
+pub(super) fn rules(root: &Table<'_>) -> Rules {
+    let table = root.table(&schema::NOTICE);
+    let defaults = Rules::default();
+    Rules {
+        senders: table.get("senders").map_or(defaults.senders, |value| {
+            value
+                .some_items("without one no notice is ever read")
+                .iter()
+                .filter_map(Value::parse)
+                .collect()
+        }),
+        labels: labels(&table),
+        recipient_headers: table
+            .get("recipient_headers")
+            .map_or(defaults.recipient_headers, |value| {
+                value.items().iter().filter_map(header_name).collect()
+            }),
+        max_message_bytes: table
+            .get("max_message_bytes")
+            .and_then(|value| value.whole(4_096..=67_108_864))
+            .unwrap_or(defaults.max_message_bytes),
+        accept_unlisted_companies: table
+            .get("accept_unlisted_companies")
+            .and_then(|value| value.truth())
+            .unwrap_or(defaults.accept_unlisted_companies),
+        own_address: defaults.own_address,
+        companies: companies(root),
+    }
+}
+
+/// RFC 5322 §3.6.8: printable ASCII without the colon.
+fn header_name(value: &Value<'_>) -> Option<String> {
+    value
+        .text_that(
+            "a header field's name such as \"To\", without a colon",
+            |text| text.chars().all(|c| c.is_ascii_graphic() && c != ':'),
+        )
+        .map(str::to_owned)
+}
+
+/// Further spellings, each of one label only: a text that means two things means neither.
+fn labels(notice: &Table<'_>) -> Vec<(Label, String)> {
+    let table = notice.table(&schema::LABELS);
+    let mut labels: Vec<(Label, String)> = Vec::new();
+    for &label in Label::ALL {
+        let Some(value) = table.get(label.key()) else {
+            continue;
+        };
+        for item in value.one_or_more() {
+            let Some(text) = item.text_that(
+                "a label as the notice writes it, without its colon, such as \"字軌\"",
+                |text| !text.contains([':', '：']),
+            ) else {
+                continue;
+            };
+            let taken = Label::ALL
+                .iter()
+                .map(|other| (*other, other.chinese()))
+                .chain(labels.iter().map(|(other, text)| (*other, text.as_str())))
+                .find(|(other, spelling)| *other != label && *spelling == text.trim());
+            match taken {
+                Some((other, _)) => item.refuse(format_args!(
+                    "`{text}` already means {} ({})",
+                    other.key(),
+                    other.chinese()
+                )),
+                // As the text of every notice is, so that the two can be compared.
+                None => labels.push((label, text.trim().nfkc().collect())),
+            }
+        }
+    }
+    labels
+}
+
+/// The configured companies; a number that stands twice is reported and taken once.
+fn companies(root: &Table<'_>) -> Companies {
+    let mut seen: HashMap<Ban, Value<'_>> = HashMap::new();
+    let mut list = Vec::new();
+    for table in root.tables(&schema::COMPANY) {
+        let ban = table.require("ban", "the company's number (統一編號), 8 digits in quotes");
+        let name = table
+            .require("name", "the registered name, as a notice writes it")
+            .and_then(|value| value.text());
+        let assignment = table
+            .get("assignment")
+            .map_or(Some(Assignment::Period), |value| {
+                let all = [Assignment::Period, Assignment::Year, Assignment::None];
+                value.choice(&all, Assignment::as_str)
+            });
+        let recipients = table
+            .get("recipients")
+            .map(|value| value.items().iter().filter_map(Value::parse).collect())
+            .unwrap_or_default();
+        let Some((value, ban)) = ban.and_then(|value| value.parse().map(|ban| (value, ban))) else {
+            continue;
+        };
+        if let Some(first) = seen.insert(ban, value.clone()) {
+            let line = first.line();
+            value.refuse(format_args!("{ban} is configured already, on line {line}"));
+            continue;
+        }
+        list.push(Company {
+            ban,
+            name: name.unwrap_or_default().trim().to_owned(),
+            // A default only beside a reported mistake, and then nothing comes of it.
+            assignment: assignment.unwrap_or(Assignment::Period),
+            recipients,
+        });
+    }
+    // No BAN stands twice here.
+    Companies::new(list).unwrap_or_default()
+}
+
+/// Checks `[authenticity]`: only `require = "none"` can be carried out so far, and any other
+/// value, the default included, is refused rather than ignored.
+pub(super) fn authenticity(root: &Table<'_>) -> Require {
+    let table = root.table(&schema::AUTHENTICITY);
+    check_each(
+        &table,
+        "domains",
+        "a domain name such as \"einvoice.nat.gov.tw\"",
+        is_domain,
+    );
+    // RFC 8601 §2.2: authserv-id is a token; ours is compared whole.
+    check_each(
+        &table,
+        "trusted_authserv_ids",
+        "an authserv-id such as \"mx.example.com\"",
+        |id| {
+            id.chars()
+                .all(|c| c.is_ascii_graphic() && !"()<>@,;:\\\"/[]?=".contains(c))
+        },
+    );
+    check_each(
+        &table,
+        "dns_servers",
+        "an address such as \"192.0.2.53\" or \"127.0.0.1:5300\"",
+        |server| server.parse::<IpAddr>().is_ok() || server.parse::<SocketAddr>().is_ok(),
+    );
+    let cannot = |word: &str| {
+        format!(
+            "this version cannot verify signatures yet, so {word} cannot be carried out; \
+             write require = \"none\" to accept that From is believed"
+        )
+    };
+    match table.get("require") {
+        None => table.refuse(cannot("the default, require = \"dkim\",")),
+        Some(value) => {
+            let all = [
+                Require::Dkim,
+                Require::AuthenticationResults,
+                Require::Either,
+                Require::None,
+            ];
+            match value.choice(&all, Require::as_str) {
+                Some(Require::None) | None => {}
+                Some(other) => value.refuse(cannot(&format!("\"{}\"", other.as_str()))),
+            }
+        }
+    }
+    Require::None
+}
+
+fn check_each(table: &Table<'_>, key: &'static str, expected: &str, holds: impl Fn(&str) -> bool) {
+    for item in table.get(key).iter().flat_map(Value::items) {
+        item.text_that(expected, &holds);
+    }
+}

@@ -1,0 +1,173 @@
+//! One request a connection, byte by byte, against a listener on a free port.
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    sync::oneshot,
+};
+
+use super::*;
+
+const NOW: &str = "2026-11-22T04:00:00Z";
+
+fn at(text: &str) -> Option<Timestamp> {
+    Some(text.parse().unwrap())
+}
+
+fn healthy() -> Vitals {
+    Vitals {
+        ledger: at("2026-11-22T03:59:00Z"),
+        mailboxes: BTreeMap::from([("einvoice".to_owned(), at("2026-11-22T03:45:00Z"))]),
+    }
+}
+
+/// A server that knows `vitals`; it stops when it is dropped.
+struct Server {
+    address: SocketAddr,
+    _vitals: watch::Sender<Vitals>,
+    _stop: oneshot::Sender<()>,
+}
+
+impl Server {
+    async fn start(vitals: Vitals) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (sender, receiver) = watch::channel(vitals);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let clock = Clock::manual(NOW.parse().unwrap());
+        tokio::spawn(serve(listener, receiver, clock, stopped.map(|_| ())));
+        Self {
+            address,
+            _vitals: sender,
+            _stop: stop,
+        }
+    }
+
+    /// Sends `request`, `PORT` replaced, and returns status line and body.
+    async fn ask(&self, request: &str) -> (String, String) {
+        let port = self.address.port().to_string();
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let request = request.replace("PORT", &port).replace('\n', "\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        tokio::time::timeout(Duration::from_secs(10), stream.read_to_string(&mut answer))
+            .await
+            .expect("an answer within 10 s")
+            .unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.lines().next().unwrap().to_owned(), body.to_owned())
+    }
+
+    async fn get(&self, path: &str) -> (String, String) {
+        self.ask(&format!(
+            "GET {path} HTTP/1.1\nHost: localhost:PORT\nConnection: close\n\n"
+        ))
+        .await
+    }
+}
+
+#[tokio::test]
+async fn a_healthy_daemon_is_alive_and_ready() {
+    let server = Server::start(healthy()).await;
+    for (path, body) in [("/healthz", "alive\n"), ("/readyz", "ready\n")] {
+        assert_eq!(
+            server.get(path).await,
+            ("HTTP/1.1 200 OK".to_owned(), body.to_owned())
+        );
+    }
+}
+
+#[tokio::test]
+async fn silence_is_named_with_its_beginning() {
+    let mut vitals = healthy();
+    vitals.ledger = at("2026-11-22T03:54:59Z");
+    vitals
+        .mailboxes
+        .insert("einvoice".into(), at("2026-11-22T03:44:59.5Z"));
+    vitals.mailboxes.insert("second".into(), None);
+    let server = Server::start(vitals).await;
+    assert_eq!(
+        server.get("/readyz").await,
+        (
+            "HTTP/1.1 503 Service Unavailable".to_owned(),
+            "the ledger has not been writable since 2026-11-22T03:54:59Z\n\
+             the mailbox einvoice has been silent since 2026-11-22T03:44:59Z\n\
+             the mailbox second has been silent since the start\n"
+                .to_owned()
+        )
+    );
+    assert_eq!(server.get("/healthz").await.0, "HTTP/1.1 200 OK");
+}
+
+#[tokio::test]
+async fn a_foreign_name_is_refused_and_our_own_are_not() {
+    let server = Server::start(healthy()).await;
+    for (target, host, expected) in [
+        ("/healthz", "Host: LOCALHOST:PORT\n", "200 OK"),
+        ("/healthz", "Host: 127.0.0.1:PORT\n", "200 OK"),
+        ("/healthz", "Host: [::1]:PORT\n", "200 OK"),
+        (
+            "/healthz",
+            "Host: evil.example\n",
+            "421 Misdirected Request",
+        ),
+        (
+            "/healthz",
+            "Host: evil.example:PORT\n",
+            "421 Misdirected Request",
+        ),
+        ("/healthz", "Host: localhost:1\n", "421 Misdirected Request"),
+        (
+            "/nowhere",
+            "Host: evil.example\n",
+            "421 Misdirected Request",
+        ),
+        (
+            "http://evil.example/healthz",
+            "Host: localhost:PORT\n",
+            "421 Misdirected Request",
+        ),
+        ("/healthz", "", "400 Bad Request"),
+        (
+            "/healthz",
+            "Host: localhost:PORT\nHost: evil.example\n",
+            "400 Bad Request",
+        ),
+    ] {
+        let request = format!("GET {target} HTTP/1.1\n{host}Connection: close\n\n");
+        let (status, _) = server.ask(&request).await;
+        assert_eq!(status, format!("HTTP/1.1 {expected}"), "{request}");
+    }
+}
+
+#[tokio::test]
+async fn there_is_nothing_to_write_and_nothing_else_to_read() {
+    let server = Server::start(healthy()).await;
+    let post =
+        "POST /readyz HTTP/1.1\nHost: localhost:PORT\nConnection: close\nContent-Length: 0\n\n";
+    assert_eq!(server.ask(post).await.0, "HTTP/1.1 405 Method Not Allowed");
+    assert_eq!(server.get("/").await.0, "HTTP/1.1 404 Not Found");
+}
+
+#[tokio::test]
+async fn a_client_that_never_finishes_does_not_hold_up_the_end() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (_sender, receiver) = watch::channel(healthy());
+    let (stop, stopped) = oneshot::channel::<()>();
+    let clock = Clock::manual(NOW.parse().unwrap());
+    let server = tokio::spawn(serve(listener, receiver, clock, stopped.map(|_| ())));
+    let mut stuck = TcpStream::connect(address).await.unwrap();
+    stuck.write_all(b"GET /healthz HTTP/1.1\r\n").await.unwrap();
+    // Connections are accepted in order: once the second is answered, the first is being read.
+    let mut answered = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET /healthz HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    answered.write_all(request.as_bytes()).await.unwrap();
+    answered.read_u8().await.unwrap();
+    stop.send(()).unwrap();
+    tokio::time::timeout(Duration::from_secs(10), server)
+        .await
+        .expect("an end within 10 s")
+        .unwrap()
+        .unwrap();
+}

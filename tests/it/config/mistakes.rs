@@ -1,0 +1,206 @@
+//! Every mistake has its sentence, with the place it stands at.
+
+use std::fmt::Write as _;
+
+use super::{FULL, complaint};
+
+/// What [`FULL`] yields when `old` is replaced by `new`.
+fn mistake(old: &str, new: &str) -> String {
+    assert_eq!(FULL.matches(old).count(), 1, "{old:?} stands once in FULL");
+    complaint(&FULL.replace(old, new))
+}
+
+/// Each row: what stands in [`FULL`], what is written instead.
+#[rustfmt::skip]
+const MISTAKES: &[(&str, &str)] = &[
+    // The form of the file.
+    ("host = \"imap.example.com\"", "host = imap.example.com"),
+    ("name = \"drop\"", "name = \"drop"),
+    ("password = { credential = \"smtp\" }", "password = hunter2"),
+    ("[\"ops@example.com\"]", "[ops@example.com]"),
+    ("[notice]", "[notice"),
+    ("due_day = 28", "due_day = 28\ndue_day = 27"),
+    ("[schedule]", "[ledger]"),
+    ("reminder_day = 1\n", "reminder_day =\n"),
+    // Names.
+    ("[ledger]", "colour = \"red\"\n[ledger]"),
+    ("[schedule]", "[scheduel]"),
+    ("[mail.smtp]", "[smtp]"),
+    ("listen =", "lisen ="),
+    ("alert_window = \"90s\"", "host = \"smtp.example.com\""),
+    ("assignment = \"year\"", "notes = \"none\""),
+    ("[[company]]\nban = \"53567686\"\nname = \"雲端行動科技股份有限公司\"\nassignment = \"year\"\nrecipients = [\"einvoice@example.com\"]\n\n[[company]]", "[company]"),
+    ("[http]", "[[http]]"),
+    ("[ledger]\nurl = \"sqlite:///srv/ledger.db\"", "ledger = \"/srv/ledger.db\""),
+    // What a later version will do.
+    ("[schedule]", "[[handoff]]\nname = \"erp\"\n[schedule]"),
+    ("[schedule]", "[heartbeat]\nurl = \"https://example.com\"\n[schedule]"),
+    ("transport = \"smtp\"", "confirm = \"digest\""),
+    ("transport = \"smtp\"", "confirm_window = \"1h\""),
+    ("transport = \"smtp\"", "max_per_minute = 10"),
+    ("port = 2525", "max_per_minute = 10"),
+    ("folder = \"配號\"", "after_import = \"mark_seen\""),
+    ("folder = \"配號\"", "results = \"google\""),
+    ("folder = \"配號\"", "provider = \"google\""),
+    ("max_message_bytes = 65536", "companies_file = \"/etc/companies.csv\""),
+    ("listen = \"[::1]:9000\"", "token = { env = \"TOKEN\" }"),
+    // The top, [ledger], [notice].
+    ("language = \"en\"", "language = \"zh\""),
+    ("sqlite:///srv/ledger.db", "sqlite://ledger.db"),
+    ("sqlite:///srv/ledger.db", "postgres://localhost/ledger"),
+    ("sqlite:///srv/ledger.db", "sqlite:///srv/ledger.db?mode=ro"),
+    ("senders = [\"Numbers@nat.gov.tw\"]", "senders = []"),
+    ("senders = [\"Numbers@nat.gov.tw\"]", "senders = \"numbers@nat.gov.tw\""),
+    ("\"Numbers@nat.gov.tw\"", "\"nat.gov.tw\""),
+    ("\"Delivered-To\"", "\"Delivered-To:\""),
+    ("max_message_bytes = 65536", "max_message_bytes = 100"),
+    ("max_message_bytes = 65536", "max_message_bytes = \"1M\""),
+    ("accept_unlisted_companies = true", "accept_unlisted_companies = \"yes\""),
+    ("\"軌\"", "\"字軌：\""),
+    ("\"軌\"", "\"發票起號\""),
+    ("\"訖號碼\"", "\"字軌\""),
+    ("\"訖號碼\"", "\"  \""),
+    ("invoice_end_no =", "invoice_end ="),
+    // [authenticity]
+    ("require = \"none\"", "require = \"dkim\""),
+    ("require = \"none\"", "require = \"either\""),
+    ("require = \"none\"", "require = \"spf\""),
+    ("require = \"none\"\n", ""),
+    ("domains = [\"einvoice.nat.gov.tw\"]", "domains = [\"*.nat.gov.tw\"]"),
+    ("\"mx.example.com\"", "\"mx.example.com;\""),
+    ("\"2001:db8::53\"", "\"dns.example.com\""),
+    // [[company]]
+    ("ban = \"24634102\"", "ban = 24634102"),
+    ("ban = \"24634102\"", "ban = \"24634103\""),
+    ("ban = \"24634102\"", "ban = \"2463410\""),
+    ("ban = \"24634102\"", "ban = \"53567686\""),
+    ("ban = \"24634102\"\n", ""),
+    ("name = \"第二公司\"\n", ""),
+    ("assignment = \"year\"", "assignment = \"monthly\""),
+    ("recipients = [\"einvoice@example.com\"]", "recipients = [\"einvoice\", 5]"),
+    // [[mailbox]]
+    ("name = \"drop\"\n", ""),
+    ("name = \"drop\"", "name = \"einvoice\""),
+    ("name = \"drop\"", "name = \"two\\nlines\""),
+    ("kind = \"imap\"\n", ""),
+    ("kind = \"imap\"", "kind = \"pop3\""),
+    ("kind = \"imap\"", "kind = \"maildir\""),
+    ("path = \"/var/mail/drop\"", "path = \"mail/drop\""),
+    ("path = \"/var/mail/drop\"", "path = \"/var/mail/drop\"\nfolder = \"INBOX\""),
+    ("path = \"/var/mail/drop\"\n", ""),
+    ("host = \"imap.example.com\"\n", ""),
+    ("host = \"imap.example.com\"", "host = \"imap.example.com:993\""),
+    ("port = 1993", "port = 0"),
+    ("port = 1993", "port = 70000"),
+    ("tls = \"starttls\"", "tls = \"ssl\""),
+    ("tls = \"starttls\"", "tls = \"none\""),
+    ("ca_file = \"/etc/ca.pem\"", "ca_file = \"ca.pem\""),
+    ("username = \"einvoice@example.com\"\n", ""),
+    ("password = { file = \"/nowhere/imap\" }\n", ""),
+    ("password = { file = \"/nowhere/imap\" }", "password = \"hunter2\""),
+    ("{ file = \"/nowhere/imap\" }", "{ file = \"hunter2\" }"),
+    ("{ file = \"/nowhere/imap\" }", "{ credential = \"hunter/2\" }"),
+    ("{ file = \"/nowhere/imap\" }", "{ env = 4711 }"),
+    ("{ file = \"/nowhere/imap\" }", "[\"hunter2\"]"),
+    ("{ file = \"/nowhere/imap\" }", "{ value = \"hunter2\" }"),
+    ("{ file = \"/nowhere/imap\" }", "{ file = \"/a\", env = \"A\" }"),
+    ("folder = \"配號\"", "folder = \"\""),
+    ("since = \"2026-01-01\"", "since = \"2026-02-30\""),
+    ("since = 2025-12-31", "since = 2025-12-31T00:00:00Z"),
+    // [mail]
+    ("from = \"invoice-trackd <einvoice@example.com>\"\n", ""),
+    ("<einvoice@example.com>", "<einvoice>"),
+    ("alert_to = [\"oncall@example.com\"]\n", ""),
+    ("alert_to = [\"oncall@example.com\"]", "alert_to = []"),
+    ("confirm_to = [\"ops@example.com\"]", "confirm_to = [\"ops at example.com\"]"),
+    ("transport = \"smtp\"", "transport = \"sendmail\""),
+    ("directory = \"/var/tmp/mail\"\n", "directory = \"mail\"\n"),
+    ("give_up_after = \"12h\"", "give_up_after = \"3 fortnights\""),
+    ("give_up_after = \"12h\"", "give_up_after = \"3s\""),
+    ("alert_window = \"90s\"", "alert_window = 90"),
+    ("alert_window = \"90s\"", "alert_window = \"1d\""),
+    ("host = \"localhost\"", "host = \"smtp.example.com\""),
+    ("tls = \"none\"", "tls = \"none\"\nca_file = \"/etc/ca.pem\""),
+    ("username = \"einvoice\"\n", ""),
+    ("password = { credential = \"smtp\" }\n", ""),
+    // [schedule], [http]
+    ("due_day = 28", "due_day = 29"),
+    ("due_day = 28", "due_day = 19"),
+    ("reminder_day = 1\n", "reminder_day = 20\n"),
+    ("reminder_day = 1\n", "reminder_day = 1.5\n"),
+    ("\"[::1]:9000\"", "\"0.0.0.0:9000\""),
+    ("\"[::1]:9000\"", "\"localhost:9000\""),
+    ("\"[::1]:9000\"", "9000"),
+];
+
+#[test]
+fn every_mistake_has_its_sentence() {
+    let mut table = String::new();
+    for (old, new) in MISTAKES {
+        let complaint = mistake(old, new);
+        assert!(
+            complaint.starts_with("config.toml:"),
+            "{old} → {new}: {complaint}"
+        );
+        assert!(!complaint.contains("hunter"), "{complaint}");
+        writeln!(table, "{}\n→ {}", old.trim_end(), new.trim_end()).unwrap();
+        for line in complaint.lines() {
+            writeln!(table, "    {line}").unwrap();
+        }
+        table.push('\n');
+    }
+    insta::assert_snapshot!(table);
+}
+
+/// Mistakes that need a file of their own; the last has several.
+const FILES: &[&str] = &[
+    "",
+    "authenticity.require = \"none\"
+[mail]
+from = \"a@b.c\"
+alert_to = [\"a@b.c\"]
+",
+    "authenticity.require = \"none\"
+[mail]
+from = \"a@b.c\"
+alert_to = [\"a@b.c\"]
+transport = \"directory\"
+",
+    "authenticity.require = \"none\"
+[mail.smtp]
+host = \"localhost\"
+",
+    "authenticity.require = \"none\"
+[[mailbox]]
+name = \"a\"
+kind = \"maildir\"
+path = \"/a\"
+company = \"53567686\"
+",
+    "mailbox = [1]
+authenticity.require = \"none\"
+",
+    "authenticity.require = \"none\"
+[[mailboxes]]
+name = \"a\"
+",
+    "langauge = \"en\"
+[schedule]
+due_day = 31
+[[mailbox]]
+kind = \"pop3\"
+",
+];
+
+#[test]
+fn all_mistakes_of_a_file_are_named_at_once_in_its_order() {
+    let mut table = String::new();
+    for file in FILES {
+        writeln!(table, "{file}→").unwrap();
+        for line in complaint(file).lines() {
+            writeln!(table, "    {line}").unwrap();
+        }
+        table.push('\n');
+    }
+    insta::assert_snapshot!(table);
+}
