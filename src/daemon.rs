@@ -3,7 +3,7 @@
 //! Guarantee: a task that ends by itself ends the daemon, loudly; systemd starts it again. A
 //! mailbox that fails touches no other. Left out on purpose: every rule of the domain.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::Future, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use tokio::{
@@ -11,13 +11,13 @@ use tokio::{
     sync::{Notify, watch},
     task::JoinSet,
 };
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::{
     clock::Clock,
     config::Config,
     delivery::Dispatcher,
-    http::{self, Readiness},
+    http::{self, Vitals},
     intake::Intake,
     ledger::{Ledger, LedgerError},
 };
@@ -26,10 +26,10 @@ mod watch_mailbox;
 
 pub use watch_mailbox::{Watch, WatchError};
 
-/// A mailbox is ready when it has answered within this.
-const SILENCE: Duration = Duration::from_secs(15 * 60);
-/// How often readiness is looked at.
-const READINESS: Duration = Duration::from_secs(5);
+/// How often the ledger is asked whether it can still be written to.
+const LEDGER_PROOF: Duration = Duration::from_secs(60);
+/// How long what is in hand may take after the word to stop; systemd waits 10 s.
+const STOPPING: Duration = Duration::from_secs(8);
 
 /// Why the daemon did not start, or did not go on.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +75,11 @@ pub async fn run(
     };
     // Nobody listening any more is as good as stopped.
     stop.send(true).ok();
-    while tasks.join_next().await.is_some() {}
+    let finished = async { while tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(STOPPING, finished).await.is_err() {
+        warn!("something in hand took too long and was cut off; it is done again at the next start");
+        tasks.shutdown().await;
+    }
     ledger.close().await;
     match ended {
         None => Ok(()),
@@ -96,6 +100,8 @@ async fn start(
 ) -> Result<JoinSet<Ending>, DaemonError> {
     let mut tasks = JoinSet::new();
     let wake = Arc::new(Notify::new());
+    let names = config.mailboxes.iter().map(|mailbox| (mailbox.name.clone(), None)).collect();
+    let (vitals, seen) = watch::channel(Vitals { ledger: None, mailboxes: names });
 
     let transport = config.transport().map_err(DaemonError::Configuration)?;
     let intake = Intake {
@@ -112,6 +118,7 @@ async fn start(
             intake: intake.clone(),
             clock: clock.clone(),
             wake: Arc::clone(&wake),
+            vitals: vitals.clone(),
         };
         let stopped = stopped.clone();
         tasks.spawn(async move {
@@ -137,16 +144,36 @@ async fn start(
             .await
             .with_context(|| format!("listen on {} ([http] listen)", settings.listen))
             .map_err(DaemonError::Configuration)?;
-        let (told, readiness) = watch::channel(Readiness::Starting);
-        let names = config.mailboxes.iter().map(|mailbox| mailbox.name.clone()).collect();
-        tasks.spawn(look_after_readiness(ledger.clone(), names, clock.clone(), told));
-        let stopped = stopped.clone();
+        let (clock, stopped) = (clock.clone(), stopped.clone());
         tasks.spawn(async move {
-            http::serve(listener, readiness, until(stopped)).await.map_err(DaemonError::Http)?;
-            Ok("the health listener")
+            let served = http::serve(listener, seen, clock, until(stopped)).await;
+            served.map(|()| "the health listener").map_err(DaemonError::Http)
         });
     }
+    let (ledger, clock, stopped) = (ledger.clone(), clock.clone(), stopped.clone());
+    tasks.spawn(async move {
+        tokio::select! {
+            never = prove_ledger(&ledger, &clock, &vitals) => match never {},
+            () = until(stopped) => Ok("the proof of the ledger"),
+        }
+    });
     Ok(tasks)
+}
+
+/// Writes to the ledger now and then: a full disk must show before a notice meets it.
+async fn prove_ledger(
+    ledger: &Ledger,
+    clock: &Clock,
+    vitals: &watch::Sender<Vitals>,
+) -> Infallible {
+    loop {
+        let now = clock.now();
+        match ledger.prove_writable(now).await {
+            Ok(()) => vitals.send_modify(|vitals| vitals.ledger = Some(now)),
+            Err(error) => error!("the ledger cannot be written to: {error}"),
+        }
+        tokio::time::sleep(LEDGER_PROOF).await;
+    }
 }
 
 /// Completes when the daemon is told to stop.

@@ -3,7 +3,7 @@
 //! What is missing is asked of the ledger each time, so that nothing needs to be remembered here:
 //! a crash anywhere means that it is fetched again, and fetched again is harmless.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use jiff::civil::Date;
 use tokio::sync::{Notify, watch};
@@ -12,6 +12,7 @@ use tracing::{error, info, warn};
 use crate::{
     backoff::{self, Backoff},
     clock::{Clock, taipei_date},
+    http::Vitals,
     intake::Intake,
     ledger::{LedgerError, LinkState},
     mailbox::{Link, MailboxError, Source},
@@ -40,6 +41,8 @@ pub struct Watch {
     pub clock: Clock,
     /// Told when there may be mail to send: a hint, for the dispatcher looks by itself as well.
     pub wake: Arc<Notify>,
+    /// Where signs of life are written down.
+    pub vitals: watch::Sender<Vitals>,
 }
 
 /// Why a session ended.
@@ -84,7 +87,7 @@ impl Watch {
     async fn connected(
         &self,
         failures: &mut u32,
-    ) -> Result<std::convert::Infallible, WatchError> {
+    ) -> Result<Infallible, WatchError> {
         let mut link = self.open().await?;
         info!(mailbox.name = self.source.name(), "mailbox opened");
         loop {
@@ -127,7 +130,11 @@ impl Watch {
             taken += batch.len();
             self.wake.notify_one();
         }
-        ledger.saw_mailbox(name, &LinkState::Up, self.clock.now()).await?;
+        let now = self.clock.now();
+        ledger.saw_mailbox(name, &LinkState::Up, now).await?;
+        self.vitals.send_modify(|vitals| {
+            vitals.mailboxes.insert(name.to_owned(), Some(now));
+        });
         Ok(taken)
     }
 
