@@ -65,6 +65,8 @@ struct Session {
     command: Duration,
     /// The whole attempt.
     deadline: Instant,
+    /// The server is gone or talks nonsense, and not even QUIT would be answered.
+    over: bool,
 }
 
 impl Session {
@@ -95,6 +97,7 @@ impl Session {
             connection,
             command: settings.command,
             deadline,
+            over: false,
         };
         if settings.tls == TlsMode::StartTls {
             if !session.connection.can_starttls() {
@@ -172,8 +175,8 @@ impl Session {
         // lettre writes the line end before the final dot itself.
         let eml = eml.strip_suffix(b"\r\n").unwrap_or(eml);
         let step = "the final dot";
-        let answer = bounded(step, until, self.connection.message(eml)).await?;
-        expect(step, answer, &[250])
+        let answer = bounded(step, until, self.connection.message(eml)).await;
+        self.judge(step, answer, &[250])
     }
 
     /// One command and its answer, which must be one of `wanted`: after an answer out of turn
@@ -185,8 +188,19 @@ impl Session {
         wanted: &[u16],
     ) -> Result<(), Trouble> {
         let until = self.until();
-        let answer = bounded(name, until, self.connection.command(command)).await?;
-        expect(name, answer, wanted)
+        let answer = bounded(name, until, self.connection.command(command)).await;
+        self.judge(name, answer, wanted)
+    }
+
+    fn judge(
+        &mut self,
+        step: &str,
+        answer: Result<Response, Trouble>,
+        wanted: &[u16],
+    ) -> Result<(), Trouble> {
+        let outcome = answer.and_then(|answer| expect(step, answer, wanted));
+        self.over = matches!(&outcome, Err(trouble) if trouble.over);
+        outcome
     }
 
     /// When the next answer must be there.
@@ -196,6 +210,9 @@ impl Session {
 
     /// Says goodbye. What became of the letter is known by now, so that nothing depends on it.
     async fn close(mut self) {
+        if self.over {
+            return;
+        }
         let until = Instant::now() + Duration::from_secs(5);
         drop(timeout_at(until, self.connection.command(Quit)).await);
     }
@@ -278,13 +295,14 @@ fn is_about_the_day(text: &str) -> bool {
 fn tls(settings: &SmtpSettings) -> Result<TlsParameters, Trouble> {
     let mut builder = TlsParameters::builder(settings.host.clone());
     if let Some(file) = &settings.ca_file {
+        // Says what is wrong with the file in the words used everywhere; lettre would take an
+        // empty one for an authority that vouches for nobody.
+        let ours = |error: TlsError| Trouble::ours(error.to_string());
+        crate::tls::client_config(Some(file)).map_err(ours)?;
         let path = file.display().to_string();
-        let pem = std::fs::read(file).map_err(|source| {
-            let path = path.clone();
-            Trouble::ours(TlsError::CaFile { path, source }.to_string())
-        })?;
-        let unusable = |_| Trouble::ours(TlsError::NoCertificate { path }.to_string());
-        let certificates = Certificate::from_pem(&pem).map_err(unusable)?;
+        let pem = std::fs::read(file).map_err(|source| ours(TlsError::CaFile { path, source }))?;
+        let certificates =
+            Certificate::from_pem(&pem).map_err(|error| Trouble::of("set up TLS", &error))?;
         builder = builder
             .certificate_store(CertificateStore::None)
             .add_root_certificate(certificates);
