@@ -193,23 +193,23 @@ impl Dispatcher {
     fn settle(&self, lease: &Lease, attempt: Attempt, now: Timestamp, jitter: f64) -> Settled {
         let Attempt {
             accepted,
-            refused,
+            mut refused,
             mut deferred,
         } = attempt;
         let is_alert = lease.letter.kind == Kind::Alert;
+        if is_alert {
+            // An alert does not take no for an answer: a mailbox may be mended, silence may not.
+            deferred.append(&mut refused);
+        }
         let has_time = is_alert
             || lease.attempts < ATTEMPTS
             || now.duration_since(lease.posted_at) < signed(self.patience.give_up_after);
-        let try_again = has_time && (!deferred.is_empty() || (is_alert && !refused.is_empty()));
-        if try_again {
-            // Those refused are asked again with the others: their refusal is reported when the
-            // letter is settled, and an alert does not take no for an answer.
-            deferred.extend(refused);
-            let pause = RETRY.after(lease.attempts, jitter);
+        if has_time && !deferred.is_empty() {
             return Settled::Deferred {
-                next: later(now, pause),
+                next: later(now, RETRY.after(lease.attempts, jitter)),
                 answer: answer(&deferred),
                 recipients: deferred.into_iter().map(|(address, _)| address).collect(),
+                refused,
             };
         }
         let mut without = refused;
@@ -276,7 +276,7 @@ fn log(lease: &Lease, settled: &Settled) {
             outbox.id = id,
             outbox.kind = kind,
             attempts,
-            "mail put off until {next}: {}",
+            "mail put off until {next:.0}: {}",
             plain(answer)
         ),
         Settled::Failed { answer } => error!(
