@@ -175,7 +175,7 @@ impl Transport {
     ) -> Result<Attempt, Unreachable> {
         match self {
             Self::Smtp(settings) => smtp::send(settings, from, letter, within).await,
-            Self::Directory(directory) => directory::send(directory, letter).await,
+            Self::Directory(directory) => directory::send(directory, letter, within).await,
         }
     }
 }

@@ -8,12 +8,19 @@ use std::{
     fs::{self, File},
     io::{self, Write},
     path::Path,
+    time::Duration,
 };
+
+use tokio::time::timeout;
 
 use super::{Attempt, Unreachable};
 use crate::ledger::Letter;
 
-pub(super) async fn send(directory: &Path, letter: &Letter) -> Result<Attempt, Unreachable> {
+pub(super) async fn send(
+    directory: &Path,
+    letter: &Letter,
+    within: Duration,
+) -> Result<Attempt, Unreachable> {
     let name = letter.message_id.trim_start_matches('<');
     let name = name.split_once('@').map_or("", |(local, _)| local);
     if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.') {
@@ -24,7 +31,10 @@ pub(super) async fn send(directory: &Path, letter: &Letter) -> Result<Attempt, U
     }
     let (place, name, eml) = (directory.to_owned(), name.to_owned(), letter.eml.clone());
     let writing = tokio::task::spawn_blocking(move || write(&place, &name, &eml));
-    match writing.await.map_err(io::Error::from).flatten() {
+    // A file system that hangs keeps its thread, but not the dispatcher.
+    let written = timeout(within, writing).await.map_err(io::Error::from);
+    let written = written.and_then(|finished| finished.map_err(io::Error::from));
+    match written.flatten() {
         Ok(()) => Ok(Attempt {
             accepted: letter.recipients.iter().cloned().collect(),
             ..Attempt::default()

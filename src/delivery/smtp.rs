@@ -213,7 +213,7 @@ impl Session {
         if self.over {
             return;
         }
-        let until = Instant::now() + Duration::from_secs(5);
+        let until = self.deadline.min(Instant::now() + Duration::from_secs(5));
         drop(timeout_at(until, self.connection.command(Quit)).await);
     }
 }

@@ -66,7 +66,7 @@ impl Summary {
 }
 
 fn subject(imported: &Imported<'_>, summary: &Summary, language: Language) -> String {
-    let (span, booklets) = (summary.span(), grouped(summary.booklets));
+    let (span, booklets) = (summary.span(), booklets(summary.booklets, language));
     let company = match imported.company_name {
         Some(name) => one_line(name, 60),
         None => language.pick(
@@ -77,21 +77,21 @@ fn subject(imported: &Imported<'_>, summary: &Summary, language: Language) -> St
     match imported.allocations {
         [Allocation { block, .. }] => language.pick(
             format!(
-                "已匯入 {} {}（{span}，{booklets} 本）{company}",
+                "已匯入 {} {}（{span}，{booklets}）{company}",
                 block.track, block.range
             ),
             format!(
-                "Imported {} {} ({span}, {booklets} booklets) {company}",
+                "Imported {} {} ({span}, {booklets}) {company}",
                 block.track, block.range
             ),
         ),
         several => language.pick(
             format!(
-                "已匯入 {} 段字軌（{span}，共 {booklets} 本）{company}",
+                "已匯入 {} 段字軌（{span}，共 {booklets}）{company}",
                 several.len()
             ),
             format!(
-                "Imported {} ranges ({span}, {booklets} booklets) {company}",
+                "Imported {} ranges ({span}, {booklets}) {company}",
                 several.len()
             ),
         ),
@@ -174,18 +174,16 @@ fn overview(imported: &Imported<'_>, summary: &Summary, language: Language) -> S
         ),
         None => imported.ban.to_string(),
     };
-    let (booklets, numbers) = (
-        grouped(summary.booklets),
-        grouped(summary.booklets * u64::from(BOOKLET)),
-    );
+    let booklets = booklets(summary.booklets, language);
+    let numbers = grouped(summary.booklets * u64::from(BOOKLET));
     let digest: String = imported.sha256.chars().take(12).collect();
     facts(&[
         (language.pick("營業人", "Company"), company),
         (
             language.pick("共計", "In all"),
             language.pick(
-                format!("{booklets} 本，{numbers} 張"),
-                format!("{booklets} booklets, {numbers} numbers"),
+                format!("{booklets}，{numbers} 張"),
+                format!("{booklets}, {numbers} numbers"),
             ),
         ),
         (
@@ -197,6 +195,11 @@ fn overview(imported: &Imported<'_>, summary: &Summary, language: Language) -> S
             language.pick(format!("sha256 {digest}…"), format!("{digest}…")),
         ),
     ])
+}
+
+fn booklets(count: u64, language: Language) -> String {
+    let en = if count == 1 { "booklet" } else { "booklets" };
+    format!("{} {}", grouped(count), language.pick("本", en))
 }
 
 /// What to do with the first period that is not over, seen from `today`; all periods over, there

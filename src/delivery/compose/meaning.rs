@@ -34,11 +34,11 @@ pub(super) fn defect(code: DefectCode, language: Language) -> Meaning {
         DefectCode::SubjectUnexpected => pick(
             (
                 "寄件人和內容像配號通知，主旨卻沒有「配號結果」。",
-                "登入平台核對字軌；主旨格式若已變更，請回報。",
+                "登入平台核對字軌；這一封請先照平台上的字軌處理。",
             ),
             (
                 "Sender and text are those of a notice, but the subject does not say 配號結果.",
-                "Compare with what the platform shows after logging in; if its subjects have changed, report it.",
+                "Log in to the platform and take the ranges from there.",
             ),
         ),
         DefectCode::NotAuthenticated => pick(
@@ -162,11 +162,11 @@ pub(super) fn defect(code: DefectCode, language: Language) -> Meaning {
         DefectCode::UnknownCompany => pick(
             (
                 "無法確定這些號碼屬於哪一家公司。",
-                "把該公司（統編、名稱、收件地址）加進設定檔的 [[company]]。",
+                "把該公司（統編、名稱、收件地址）加進設定檔的 [[company]]，之後的通知就認得；這一封請先照平台上的字軌處理。",
             ),
             (
                 "It cannot be told whose numbers these are.",
-                "Add the company (number, name, recipients) to the configuration as [[company]].",
+                "Add the company (number, name, recipients) to the configuration as [[company]], for the notices to come; for this one, take the ranges from the platform.",
             ),
         ),
         DefectCode::RangeOverlap => pick(
@@ -231,5 +231,30 @@ pub(super) fn warning(code: WarningCode, language: Language) -> &'static str {
             "其中有已登記過的號碼，但這次寫的本數不同；原紀錄不變。",
             "It repeats a recorded range with other booklet counts; the record stays as it was.",
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_commands_that_exist_are_recommended() {
+        for code in DefectCode::ALL {
+            for language in [Language::ZhTw, Language::En] {
+                let Meaning { what, remedy } = defect(*code, language);
+                assert!(
+                    what.ends_with(['。', '.']) && remedy.ends_with(['。', '.']),
+                    "{code}"
+                );
+                for command in remedy.split("`invoice-trackd ").skip(1) {
+                    let known = ["status`", "explain", "ingest", "allocations`"];
+                    assert!(
+                        known.iter().any(|k| command.starts_with(k)),
+                        "{code}: {command}"
+                    );
+                }
+            }
+        }
     }
 }

@@ -190,6 +190,18 @@ fn a_period_that_has_begun() {
 }
 
 #[test]
+fn one_booklet_is_not_booklets() {
+    let one = [allocation("10706", "EC", "22628000", "22628049")];
+    let letter = confirmation(&imported(&one), &style(Language::En), the_twentieth());
+    assert!(
+        letter
+            .unwrap()
+            .subject
+            .contains("(107/05 - 107/06, 1 booklet)")
+    );
+}
+
+#[test]
 fn a_quarantined_notice() {
     let alert = quarantined(
         17,
