@@ -8,6 +8,7 @@ use std::{collections::HashSet, fmt, path::PathBuf, str::FromStr, time::Duration
 use secrecy::SecretString;
 
 use crate::{
+    ledger::{Kind, Letter},
     notice::{Address, AddressError},
     tls::TlsMode,
 };
@@ -17,6 +18,7 @@ mod directory;
 pub mod dispatch;
 mod platform_csv;
 mod smtp;
+mod stranger;
 
 pub use self::dispatch::{Dispatcher, Pass};
 
@@ -28,6 +30,16 @@ pub enum Language {
     ZhTw,
     /// English, with the Chinese terms beside it.
     En,
+}
+
+impl Language {
+    /// The one of two that is in this language, so that both stand side by side in the source.
+    fn pick<T>(self, zh_tw: T, en: T) -> T {
+        match self {
+            Self::ZhTw => zh_tw,
+            Self::En => en,
+        }
+    }
 }
 
 /// Name and address of our own mail's From, as `invoice-trackd <einvoice@example.com>`.
@@ -132,8 +144,9 @@ pub enum Transport {
     Directory(PathBuf),
 }
 
-/// A recipient's fate in one attempt.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Each recipient's fate in one attempt. Every recipient of the letter stands in exactly one of
+/// the three.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Attempt {
     /// Who has it now.
     pub accepted: HashSet<Address>,
@@ -141,4 +154,36 @@ pub struct Attempt {
     pub refused: Vec<(Address, String)>,
     /// Who may get it later, with the server's words or ours.
     pub deferred: Vec<(Address, String)>,
+}
+
+/// The way out is closed for now, whatever the letter: nobody was asked about a recipient.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unreachable(String);
+
+impl Transport {
+    /// Tries to hand `letter` over, once, and takes no longer than `within` for it.
+    ///
+    /// # Errors
+    /// [`Unreachable`] when it did not come to speaking about this letter; always temporary. What
+    /// a server says about the letter or its recipients is an [`Attempt`].
+    pub async fn send(
+        &self,
+        from: &Address,
+        letter: &Letter,
+        within: Duration,
+    ) -> Result<Attempt, Unreachable> {
+        match self {
+            Self::Smtp(settings) => smtp::send(settings, from, letter, within).await,
+            Self::Directory(directory) => directory::send(directory, letter, within).await,
+        }
+    }
+}
+
+/// The word for a kind of letter, in Message-IDs and logs.
+fn kind_word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Confirmation => "confirmation",
+        Kind::Alert => "alert",
+    }
 }

@@ -11,46 +11,68 @@
 //!
 //! Left out on purpose: any opinion on what a mail means.
 
-use std::path::{Path, PathBuf};
-
-use jiff::Timestamp;
-use sqlx::{SqlitePool, sqlite::SqliteConnection};
-
-use crate::{
-    mailbox::{Known, UidSet},
-    notice::{Block, Recorded},
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
 };
 
+use jiff::Timestamp;
+use sqlx::SqlitePool;
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use crate::notice::{Block, Recorded};
+
+mod alerts;
 mod allocations;
+mod columns;
 mod mailboxes;
 mod messages;
+mod open;
 mod outbox;
+mod uid_runs;
+
+#[cfg(test)]
+mod tests;
 
 pub use self::{
+    alerts::{Cause, PendingAlert},
     allocations::{AllocationFilter, AllocationRow},
     mailboxes::{LinkState, MailboxRow},
     messages::{Counts, Earlier, Entry, QuarantineRow},
-    outbox::{Cause, Kind, Lease, Letter, OutboxCounts, OutboxState, PendingAlert, Settled},
+    open::DaemonLock,
+    outbox::{Kind, Lease, Letter, OutboxCounts, OutboxState, Settled},
 };
+
+/// How long a writer waits for another process, such as `ingest` beside the daemon.
+const BUSY: Duration = Duration::from_secs(30);
+
+/// How long a writer waits for those before it in this process; longer than [`BUSY`], for which
+/// the first of them may be waiting.
+const TURN: Duration = Duration::from_secs(60);
 
 /// An open ledger; cheap to clone, all clones share one pool.
 #[derive(Debug, Clone)]
 pub struct Ledger {
     pool: SqlitePool,
     created_at: Timestamp,
+    /// Writers of this process queue here, first come first served, and only the first of them
+    /// asks SQLite. Its own waiting is a poll without order: under load somebody always loses,
+    /// and each loser would hold a connection that a reader could use.
+    turn: Arc<Mutex<()>>,
 }
 
 /// One write transaction, `BEGIN IMMEDIATE`. Dropped without [`Transaction::commit`], nothing of
 /// it ever happened.
+///
+/// One task must not begin a second one while it holds the first: it would wait for itself until
+/// the bound.
 #[derive(Debug)]
 pub struct Transaction {
     inner: sqlx::Transaction<'static, sqlx::Sqlite>,
-}
-
-/// The right to be the one daemon on a ledger; given back when dropped, or when the process dies.
-#[derive(Debug)]
-pub struct DaemonLock {
-    _file: std::fs::File,
+    /// Held to the end. After a drop the next writer may come a moment before SQLite has rolled
+    /// back; it then waits as it would for another process.
+    _turn: OwnedMutexGuard<()>,
 }
 
 /// Why the ledger could not do something.
@@ -127,30 +149,42 @@ impl LedgerError {
     }
 }
 
+impl LedgerError {
+    /// Puts the name of the operation to what SQLite said; for `map_err`.
+    fn during(operation: &'static str) -> impl Fn(sqlx::Error) -> Self + Copy {
+        move |source| match source {
+            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
+                Self::BadRow(source.to_string())
+            }
+            source => Self::Sqlite { operation, source },
+        }
+    }
+}
+
 impl Ledger {
     /// Opens the ledger, creating and migrating it as needed. `now` becomes the moment of
-    /// creation of a new one.
+    /// creation of a new one. The directory must exist.
     ///
     /// # Errors
     /// See [`LedgerError`]; an existing file that is not ours is never written to.
-    pub async fn open(_path: &Path, _now: Timestamp) -> Result<Self, LedgerError> {
-        todo!()
+    pub async fn open(path: &Path, now: Timestamp) -> Result<Self, LedgerError> {
+        open::for_writing(path, now).await
     }
 
     /// Opens an existing ledger for reading; `None` where there is no file.
     ///
     /// # Errors
     /// As [`Ledger::open`], and [`LedgerError::Older`].
-    pub async fn open_for_reading(_path: &Path) -> Result<Option<Self>, LedgerError> {
-        todo!()
+    pub async fn open_for_reading(path: &Path) -> Result<Option<Self>, LedgerError> {
+        open::for_reading(path).await
     }
 
     /// Takes the right to be the one daemon on this ledger, for as long as the lock lives.
     ///
     /// # Errors
     /// [`LedgerError::Locked`] when another process has it.
-    pub fn lock(_path: &Path) -> Result<DaemonLock, LedgerError> {
-        todo!()
+    pub fn lock(path: &Path) -> Result<DaemonLock, LedgerError> {
+        open::lock(path)
     }
 
     /// When the ledger was created.
@@ -163,15 +197,26 @@ impl Ledger {
     /// # Errors
     /// SQLite's, e.g. busy beyond the bound of 30 s.
     pub async fn begin(&self) -> Result<Transaction, LedgerError> {
-        todo!()
+        let failed = LedgerError::during("begin a transaction");
+        let turn = tokio::time::timeout(TURN, Arc::clone(&self.turn).lock_owned())
+            .await
+            .map_err(|_| failed(sqlx::Error::PoolTimedOut))?;
+        let inner = self
+            .pool
+            .begin_with("BEGIN IMMEDIATE")
+            .await
+            .map_err(failed)?;
+        Ok(Transaction { inner, _turn: turn })
     }
 
     /// Ranges in force that share a track and a ROC year with any of `blocks`, for `explain`.
     ///
     /// # Errors
     /// SQLite's.
-    pub async fn neighbours(&self, _blocks: &[Block]) -> Result<Vec<Recorded>, LedgerError> {
-        todo!()
+    pub async fn neighbours(&self, blocks: &[Block]) -> Result<Vec<Recorded>, LedgerError> {
+        let failed = LedgerError::during("look for neighbouring ranges");
+        let mut connection = self.pool.acquire().await.map_err(failed)?;
+        allocations::neighbours(&mut connection, blocks).await
     }
 
     /// Closes the pool; what was begun and not committed is gone.
@@ -186,17 +231,15 @@ impl Transaction {
     /// # Errors
     /// SQLite's; then none of it happened.
     pub async fn commit(self) -> Result<(), LedgerError> {
-        todo!()
+        let Self { inner, _turn } = self;
+        inner.commit().await.map_err(LedgerError::during("commit"))
     }
 
     /// As [`Ledger::neighbours`], seen from inside the transaction.
     ///
     /// # Errors
     /// SQLite's.
-    pub async fn neighbours(&mut self, _blocks: &[Block]) -> Result<Vec<Recorded>, LedgerError> {
-        todo!()
+    pub async fn neighbours(&mut self, blocks: &[Block]) -> Result<Vec<Recorded>, LedgerError> {
+        allocations::neighbours(&mut self.inner, blocks).await
     }
 }
-
-#[expect(unused, reason = "scaffold")]
-fn scaffold(_: &mut SqliteConnection, _: Known, _: UidSet) {}

@@ -1,4 +1,9 @@
 //! What a mail says. Pure: facts in, a complete letter out.
+//!
+//! Guarantees: the same facts at the same moment give the same bytes; the Message-ID depends on
+//! what is told to whom and on nothing else, so that a letter composed again is recognised as the
+//! same one; text taken from strangers' mail is made harmless before it is shown. Left out on
+//! purpose: HTML, which the readers of these mails do not need.
 
 use jiff::Timestamp;
 
@@ -7,6 +12,14 @@ use crate::{
     ledger::{Letter, PendingAlert},
     notice::{Allocation, Ban, Warning},
 };
+
+mod alert;
+mod confirmation;
+mod letter;
+mod meaning;
+mod table;
+#[cfg(test)]
+pub(super) mod tests;
 
 /// The facts of one imported notice.
 #[derive(Debug, Clone, Copy)]
@@ -27,12 +40,13 @@ pub struct Imported<'a> {
     pub warnings: &'a [Warning],
 }
 
-/// The confirmation of one imported notice; `None` when nobody is to be told.
-pub fn confirmation(_facts: &Imported<'_>, _style: &Style, _now: Timestamp) -> Option<Letter> {
-    todo!()
+/// The confirmation of one imported notice; `None` when nothing was recorded or nobody is to be
+/// told.
+pub fn confirmation(facts: &Imported<'_>, style: &Style, now: Timestamp) -> Option<Letter> {
+    confirmation::compose(facts, style, now)
 }
 
 /// One letter for one alert or for many; `None` when there are no alerts or nobody is to be told.
-pub fn alert(_alerts: &[PendingAlert], _style: &Style, _now: Timestamp) -> Option<Letter> {
-    todo!()
+pub fn alert(alerts: &[PendingAlert], style: &Style, now: Timestamp) -> Option<Letter> {
+    alert::compose(alerts, style, now)
 }

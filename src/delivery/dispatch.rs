@@ -1,9 +1,47 @@
 //! The dispatcher: takes letters from the outbox and sees each to its end.
+//!
+//! Guarantees: every attempt is written down before it is made; no transaction is open while a
+//! socket is; a letter is given up only after both many attempts and a long time, an alert never.
+//! Left out on purpose: more than one attempt at a time. An outbox is a handful of mails, and a
+//! server that is slow for one is slow for all.
 
-use jiff::Timestamp;
+use std::{convert::Infallible, time::Duration};
 
-use super::{Patience, Style, Transport};
-use crate::ledger::{Ledger, LedgerError};
+use jiff::{SignedDuration, Timestamp};
+use tokio::{sync::Notify, time::Instant};
+use tracing::{error, info, warn};
+
+use super::{
+    Attempt, Patience, Style, Transport, Unreachable, compose, kind_word,
+    stranger::{masked, one_line},
+};
+use crate::{
+    backoff::{self, Backoff},
+    clock::Clock,
+    ledger::{Kind, Lease, Ledger, LedgerError, Settled},
+    notice::Address,
+};
+
+/// Between two attempts at one letter.
+const RETRY: Backoff = Backoff {
+    first: Duration::from_secs(5),
+    most: Duration::from_secs(600),
+};
+
+/// Between two passes while the ledger fails.
+const LEDGER_RETRY: Backoff = Backoff {
+    first: Duration::from_secs(1),
+    most: Duration::from_secs(60),
+};
+
+/// The wake-up is a hint that may be lost, looking is the truth: no pause is longer than this.
+const POLL: Duration = Duration::from_secs(30);
+
+/// However much is due, no pause is shorter, so that a fault never becomes a busy loop.
+const BREATH: Duration = Duration::from_millis(200);
+
+/// A letter is not given up before so many attempts, however long they took.
+const ATTEMPTS: u32 = 10;
 
 /// Sends what is due.
 #[derive(Debug)]
@@ -32,11 +70,229 @@ pub struct Pass {
 }
 
 impl Dispatcher {
+    /// Makes pass after pass, for as long as it is polled: when something is due, when woken, and
+    /// every 30 s in any case. Begins with the attempts that a dead process left open. Only the
+    /// one daemon on a ledger runs this. Dropped in the middle of an attempt, the letter is due
+    /// again at the next start, under the same Message-ID.
+    pub async fn run(&self, clock: &Clock, wake: &Notify) -> Infallible {
+        let mut reopened = false;
+        let mut failures = 0;
+        loop {
+            let now = clock.now();
+            let pause = match self.start_and_pass(&mut reopened, now).await {
+                Ok(pass) => {
+                    failures = 0;
+                    let next = pass.next.map(|next| next.duration_since(clock.now()));
+                    let next = next.map(|d| Duration::try_from(d).unwrap_or_default());
+                    next.unwrap_or(POLL).clamp(BREATH, POLL)
+                }
+                Err(trouble) => {
+                    failures += 1;
+                    let pause = LEDGER_RETRY.after(failures, backoff::random());
+                    error!(
+                        attempts = failures,
+                        "no mail goes out, the ledger fails: {trouble}"
+                    );
+                    tokio::time::sleep(pause).await;
+                    continue;
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = wake.notified() => {}
+            }
+        }
+    }
+
+    async fn start_and_pass(
+        &self,
+        reopened: &mut bool,
+        now: Timestamp,
+    ) -> Result<Pass, LedgerError> {
+        if !*reopened {
+            self.ledger.reopen_attempts(now).await?;
+            *reopened = true;
+        }
+        self.run_once(now).await
+    }
+
     /// One pass: gathers alerts whose window is open, then attempts each letter that is due, once.
+    ///
+    /// When the server cannot be reached for one letter, the pass does not make the others wait
+    /// for it again: they are put off with the same words.
     ///
     /// # Errors
     /// The ledger's only: a server's refusal is a result, not an error.
-    pub async fn run_once(&self, _now: Timestamp) -> Result<Pass, LedgerError> {
-        todo!()
+    pub async fn run_once(&self, now: Timestamp) -> Result<Pass, LedgerError> {
+        let began = Instant::now();
+        // One draw for the pass: letters that failed together are tried again together, and a
+        // server that is down is asked once in a while and not once a letter.
+        let jitter = backoff::random();
+        let mut pass = Pass::default();
+        let mut closed: Option<Unreachable> = None;
+
+        self.gather(now).await?;
+        let retry_at = later(now, self.patience.attempt);
+        while let Some(lease) = self.ledger.lease(now, retry_at).await? {
+            let attempt = match &closed {
+                Some(unreachable) => Err(unreachable.clone()),
+                None => self.attempt(&lease).await,
+            };
+            let attempt = attempt.unwrap_or_else(|unreachable| {
+                let attempt = nobody(&lease, &unreachable);
+                closed = Some(unreachable);
+                attempt
+            });
+            let now = later(now, began.elapsed());
+            let settled = self.settle(&lease, attempt, now, jitter);
+            self.ledger.settle(&lease, &settled, now).await?;
+            log(&lease, &settled);
+            match settled {
+                Settled::Sent { .. } => pass.sent += 1,
+                Settled::Deferred { .. } => pass.deferred += 1,
+                Settled::Failed { .. } => pass.failed += 1,
+            }
+        }
+        // What failed just now has raised alerts of its own.
+        let window = self.gather(now).await?;
+        let due = self.ledger.next_due().await?;
+        pass.next = due.into_iter().chain(window).min();
+        Ok(pass)
     }
+
+    /// Makes one letter of the alerts that wait, if their time has come; otherwise says when it
+    /// comes. The first goes at once; those that follow within the window of the last letter wait
+    /// until it is over and go together.
+    async fn gather(&self, now: Timestamp) -> Result<Option<Timestamp>, LedgerError> {
+        let mut transaction = self.ledger.begin().await?;
+        let alerts = transaction.pending_alerts().await?;
+        let Some(letter) = compose::alert(&alerts, &self.style, now) else {
+            return Ok(None);
+        };
+        if let Some(last) = transaction.last_gathered_at().await? {
+            let opens = later(last, self.patience.alert_window);
+            // A clock that was set back must not hold alerts for as long as it was ahead.
+            if last <= now && now < opens {
+                return Ok(Some(opens));
+            }
+        }
+        transaction.gather(&alerts, &letter, now).await?;
+        transaction.commit().await?;
+        Ok(None)
+    }
+
+    async fn attempt(&self, lease: &Lease) -> Result<Attempt, Unreachable> {
+        let from = &self.style.from.address;
+        let sending = self
+            .transport
+            .send(from, &lease.letter, self.patience.attempt);
+        sending.await
+    }
+
+    /// What follows from an attempt for the letter as a whole.
+    fn settle(&self, lease: &Lease, attempt: Attempt, now: Timestamp, jitter: f64) -> Settled {
+        let Attempt {
+            accepted,
+            mut refused,
+            mut deferred,
+        } = attempt;
+        let is_alert = lease.letter.kind == Kind::Alert;
+        if is_alert {
+            // An alert does not take no for an answer: a mailbox may be mended, silence may not.
+            deferred.append(&mut refused);
+        }
+        let has_time = is_alert
+            || lease.attempts < ATTEMPTS
+            || now.duration_since(lease.posted_at) < signed(self.patience.give_up_after);
+        if has_time && !deferred.is_empty() {
+            return Settled::Deferred {
+                next: later(now, RETRY.after(lease.attempts, jitter)),
+                answer: answer(&deferred),
+                recipients: deferred.into_iter().map(|(address, _)| address).collect(),
+                refused,
+            };
+        }
+        let mut without = refused;
+        without.extend(deferred);
+        if accepted.is_empty() {
+            Settled::Failed {
+                answer: answer(&without),
+            }
+        } else {
+            Settled::Sent { refused: without }
+        }
+    }
+}
+
+/// The attempt in which nobody was even asked about.
+fn nobody(lease: &Lease, unreachable: &Unreachable) -> Attempt {
+    let everybody = lease.letter.recipients.iter().cloned();
+    Attempt {
+        deferred: everybody
+            .map(|address| (address, unreachable.to_string()))
+            .collect(),
+        ..Attempt::default()
+    }
+}
+
+/// The words of all, each once; with the address where not all heard the same.
+fn answer(fates: &[(Address, String)]) -> String {
+    match fates {
+        [] => String::new(),
+        [(_, first), rest @ ..] if rest.iter().all(|(_, words)| words == first) => first.clone(),
+        several => {
+            let each = several
+                .iter()
+                .map(|(address, words)| format!("{address}: {words}"));
+            each.collect::<Vec<_>>().join("; ")
+        }
+    }
+}
+
+/// One line a letter settled. Addresses are masked, in the server's words too.
+fn log(lease: &Lease, settled: &Settled) {
+    let (id, kind) = (lease.id, kind_word(lease.letter.kind));
+    let attempts = lease.attempts;
+    let plain = |words: &str| masked(&one_line(words, 500));
+    match settled {
+        Settled::Sent { refused } if refused.is_empty() => {
+            let to = lease.letter.recipients.iter().map(|a| masked(a.as_str()));
+            let to = to.collect::<Vec<_>>().join(", ");
+            info!(
+                outbox.id = id,
+                outbox.kind = kind,
+                attempts,
+                "mail sent to {to}"
+            );
+        }
+        Settled::Sent { refused } => error!(
+            outbox.id = id,
+            outbox.kind = kind,
+            attempts,
+            "mail sent, but not to everybody: {}",
+            plain(&answer(refused))
+        ),
+        Settled::Deferred { next, answer, .. } => warn!(
+            outbox.id = id,
+            outbox.kind = kind,
+            attempts,
+            "mail put off until {next:.0}: {}",
+            plain(answer)
+        ),
+        Settled::Failed { answer } => error!(
+            outbox.id = id,
+            outbox.kind = kind,
+            attempts,
+            "mail not delivered and given up: {}",
+            plain(answer)
+        ),
+    }
+}
+
+fn later(now: Timestamp, by: Duration) -> Timestamp {
+    now.checked_add(by).unwrap_or(Timestamp::MAX)
+}
+
+fn signed(duration: Duration) -> SignedDuration {
+    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
 }

@@ -1,9 +1,18 @@
 //! Table `allocation`, which other programs read: its columns are a contract.
+//!
+//! Left out on purpose: whether a range may be recorded. The rows that it could collide with are
+//! found here ([`Ledger::neighbours`]); what follows from them is decided by `notice`.
+
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
+use sqlx::{FromRow, sqlite::SqliteConnection};
 
-use super::{Ledger, LedgerError};
-use crate::notice::{Allocation, Ban, Period};
+use super::{
+    Ledger, LedgerError,
+    columns::{expected, moment, parsed},
+};
+use crate::notice::{Allocation, Ban, Block, InvoiceNo, InvoiceType, Period, Range, Recorded};
 
 /// One recorded range.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,14 +39,160 @@ pub struct AllocationFilter {
 }
 
 impl Ledger {
-    /// Recorded ranges in the order of company, period, track and number.
+    /// Recorded ranges in the order of company, period, track and number, withdrawn ones too.
     ///
     /// # Errors
     /// SQLite's.
     pub async fn allocations(
         &self,
-        _filter: AllocationFilter,
+        filter: AllocationFilter,
     ) -> Result<Vec<AllocationRow>, LedgerError> {
-        todo!()
+        let rows: Vec<Columns> = sqlx::query_as(
+            "SELECT id, ban, invoice_type, year_month, invoice_track, invoice_begin_no,
+                 invoice_end_no, requested_booklets, added_booklets, message_id, imported_at,
+                 withdrawn_at, source
+             FROM allocation
+             WHERE (?1 IS NULL OR ban = ?1) AND (?2 IS NULL OR year_month = ?2)
+             ORDER BY ban, year_month, invoice_track, invoice_begin_no, id",
+        )
+        .bind(filter.ban.map(|ban| ban.to_string()))
+        .bind(filter.period.map(Period::year_month))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(LedgerError::during("read allocations"))?;
+        rows.iter().map(Columns::row).collect()
     }
+}
+
+/// The row as it stands.
+#[derive(FromRow)]
+struct Columns {
+    id: i64,
+    ban: String,
+    invoice_type: String,
+    year_month: String,
+    invoice_track: String,
+    invoice_begin_no: String,
+    invoice_end_no: String,
+    requested_booklets: Option<u32>,
+    added_booklets: Option<u32>,
+    message_id: i64,
+    imported_at: String,
+    withdrawn_at: Option<String>,
+    source: String,
+}
+
+impl Columns {
+    fn allocation(&self) -> Result<Allocation, LedgerError> {
+        let number =
+            |column, text: &str| expected(InvoiceNo::parse(text), column, "8 digits", text);
+        let begin = number("allocation.invoice_begin_no", &self.invoice_begin_no)?;
+        let end = number("allocation.invoice_end_no", &self.invoice_end_no)?;
+        Ok(Allocation {
+            ban: parsed("allocation.ban", &self.ban)?,
+            block: Block {
+                invoice_type: expected(
+                    InvoiceType::from_code(&self.invoice_type),
+                    "allocation.invoice_type",
+                    "07 or 08",
+                    &self.invoice_type,
+                )?,
+                period: parsed("allocation.year_month", &self.year_month)?,
+                track: parsed("allocation.invoice_track", &self.invoice_track)?,
+                range: expected(
+                    Range::new(begin, end).ok(),
+                    "allocation.invoice_end_no",
+                    "whole booklets",
+                    format_args!("{begin}-{end}"),
+                )?,
+                requested_booklets: self.requested_booklets,
+                added_booklets: self.added_booklets,
+            },
+        })
+    }
+
+    fn row(&self) -> Result<AllocationRow, LedgerError> {
+        Ok(AllocationRow {
+            id: self.id,
+            allocation: self.allocation()?,
+            message_id: self.message_id,
+            imported_at: parsed("allocation.imported_at", &self.imported_at)?,
+            withdrawn_at: self
+                .withdrawn_at
+                .as_deref()
+                .map(|at| parsed("allocation.withdrawn_at", at))
+                .transpose()?,
+        })
+    }
+
+    fn recorded(&self) -> Result<Recorded, LedgerError> {
+        Ok(Recorded {
+            id: self.id,
+            allocation: self.allocation()?,
+            from_file: self.source != "mail",
+        })
+    }
+}
+
+/// See [`Ledger::neighbours`]; each row once, however many blocks it neighbours.
+pub(super) async fn neighbours(
+    connection: &mut SqliteConnection,
+    blocks: &[Block],
+) -> Result<Vec<Recorded>, LedgerError> {
+    let wanted: BTreeSet<_> = blocks
+        .iter()
+        .map(|block| (block.track, block.period.roc_year()))
+        .collect();
+    let mut found = Vec::new();
+    for (track, roc_year) in wanted {
+        let rows: Vec<Columns> = sqlx::query_as(
+            // `allocation_neighbours` is the index of this very expression.
+            "SELECT id, ban, invoice_type, year_month, invoice_track, invoice_begin_no,
+                 invoice_end_no, requested_booklets, added_booklets, message_id, imported_at,
+                 withdrawn_at, source
+             FROM allocation
+             WHERE invoice_track = ? AND substr(year_month, 1, 3) = ? AND withdrawn_at IS NULL
+             ORDER BY id",
+        )
+        .bind(track.as_str())
+        .bind(format!("{roc_year:03}"))
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(LedgerError::during("look for neighbouring ranges"))?;
+        for row in &rows {
+            found.push(row.recorded()?);
+        }
+    }
+    Ok(found)
+}
+
+/// Records one range that a mail granted.
+pub(super) async fn insert(
+    connection: &mut SqliteConnection,
+    allocation: &Allocation,
+    message_id: i64,
+    now: Timestamp,
+) -> Result<(), LedgerError> {
+    let Allocation { ban, block } = allocation;
+    sqlx::query(
+        "INSERT INTO allocation (ban, invoice_type, year_month, invoice_track, invoice_begin_no,
+             invoice_end_no, invoice_booklet, requested_booklets, added_booklets, message_id,
+             imported_at, source)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'mail')",
+    )
+    .bind(ban.as_str())
+    .bind(block.invoice_type.code())
+    .bind(block.period.year_month())
+    .bind(block.track.as_str())
+    .bind(block.range.begin().to_string())
+    .bind(block.range.end().to_string())
+    .bind(block.range.booklets())
+    .bind(block.requested_booklets)
+    .bind(block.added_booklets)
+    .bind(message_id)
+    .bind(moment(now))
+    .execute(connection)
+    .await
+    .map_err(LedgerError::during("record an allocation"))?;
+    Ok(())
 }

@@ -1,8 +1,15 @@
 //! What is known of each watched mailbox: whether it answers, and whether it was scanned before.
+//!
+//! Left out on purpose: a position in the folder. What is accounted for is a set
+//! ([`Ledger::known`]), and only a set can be compared with the server's.
 
 use jiff::{Timestamp, civil::Date};
 
-use super::{Ledger, LedgerError};
+use super::{
+    Ledger, LedgerError,
+    columns::{moment, parsed},
+    uid_runs::{self, Reason},
+};
 use crate::mailbox::UidSet;
 
 /// Whether a mailbox answers.
@@ -26,26 +33,63 @@ pub struct MailboxRow {
 }
 
 impl Ledger {
-    /// Whether this folder, under this UIDVALIDITY, has been scanned before.
+    /// Whether this folder, under this UIDVALIDITY, has been scanned from `since` on or from an
+    /// earlier day. If not, [`Ledger::begin_scan`] comes first: an earlier `since` than the one
+    /// before opens again what that one left out.
     ///
     /// # Errors
     /// SQLite's.
-    pub async fn is_scanned(&self, _mailbox: &str, _uidvalidity: u32) -> Result<bool, LedgerError> {
-        todo!()
+    pub async fn is_scanned(
+        &self,
+        mailbox: &str,
+        uidvalidity: u32,
+        since: Date,
+    ) -> Result<bool, LedgerError> {
+        sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM scan
+             WHERE mailbox = ? AND uidvalidity = ? AND since <= ?)",
+        )
+        .bind(mailbox)
+        .bind(uidvalidity)
+        .bind(since.to_string())
+        .fetch_one(&self.pool)
+        .await
+        .map_err(LedgerError::during("read what was scanned"))
     }
 
-    /// Begins the account of a folder: `older` lies before `since` and is left out.
+    /// Begins the account of a folder, or begins it anew from another day: `older` lies before
+    /// `since` and is left out, and what an earlier call left out is not any more.
     ///
     /// # Errors
     /// SQLite's.
     pub async fn begin_scan(
         &self,
-        _mailbox: &str,
-        _uidvalidity: u32,
-        _since: Date,
-        _older: &UidSet,
+        mailbox: &str,
+        uidvalidity: u32,
+        since: Date,
+        older: &UidSet,
     ) -> Result<(), LedgerError> {
-        todo!()
+        let mut transaction = self.begin().await?;
+        sqlx::query(
+            "INSERT INTO scan (mailbox, uidvalidity, since) VALUES (?, ?, ?)
+             ON CONFLICT (mailbox, uidvalidity) DO UPDATE SET since = excluded.since",
+        )
+        .bind(mailbox)
+        .bind(uidvalidity)
+        .bind(since.to_string())
+        .execute(&mut *transaction.inner)
+        .await
+        .map_err(LedgerError::during("begin a scan"))?;
+        uid_runs::forget(&mut transaction.inner, mailbox, uidvalidity, Reason::Older).await?;
+        uid_runs::add(
+            &mut transaction.inner,
+            mailbox,
+            uidvalidity,
+            Reason::Older,
+            older,
+        )
+        .await?;
+        transaction.commit().await
     }
 
     /// Writes down that a mailbox answered, or why it did not.
@@ -54,11 +98,28 @@ impl Ledger {
     /// SQLite's.
     pub async fn saw_mailbox(
         &self,
-        _name: &str,
-        _state: &LinkState,
-        _now: Timestamp,
+        name: &str,
+        state: &LinkState,
+        now: Timestamp,
     ) -> Result<(), LedgerError> {
-        todo!()
+        let (last_ok_at, trouble) = match state {
+            LinkState::Up => (Some(moment(now)), None),
+            LinkState::Down(trouble) => (None, Some(trouble)),
+        };
+        let mut transaction = self.begin().await?;
+        sqlx::query(
+            "INSERT INTO mailbox (name, last_ok_at, trouble) VALUES (?, ?, ?)
+             ON CONFLICT (name) DO UPDATE SET
+                 last_ok_at = coalesce(excluded.last_ok_at, last_ok_at),
+                 trouble = excluded.trouble",
+        )
+        .bind(name)
+        .bind(last_ok_at)
+        .bind(trouble)
+        .execute(&mut *transaction.inner)
+        .await
+        .map_err(LedgerError::during("write down how a mailbox is"))?;
+        transaction.commit().await
     }
 
     /// All mailboxes ever seen, by name.
@@ -66,6 +127,23 @@ impl Ledger {
     /// # Errors
     /// SQLite's.
     pub async fn mailboxes(&self) -> Result<Vec<MailboxRow>, LedgerError> {
-        todo!()
+        let rows: Vec<(String, Option<String>, Option<String>)> =
+            sqlx::query_as("SELECT name, last_ok_at, trouble FROM mailbox ORDER BY name")
+                .fetch_all(&self.pool)
+                .await
+                .map_err(LedgerError::during("read mailboxes"))?;
+        rows.into_iter()
+            .map(|(name, last_ok_at, trouble)| {
+                let last_ok_at = last_ok_at
+                    .map(|at| parsed("mailbox.last_ok_at", &at))
+                    .transpose()?;
+                let state = trouble.map_or(LinkState::Up, LinkState::Down);
+                Ok(MailboxRow {
+                    name,
+                    last_ok_at,
+                    state,
+                })
+            })
+            .collect()
     }
 }

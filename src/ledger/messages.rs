@@ -1,15 +1,35 @@
-//! Messages, what was found in them, and the runs of UIDs that were nothing of ours.
+//! Messages and what was found in them.
+//!
+//! The message row is the cursor: what has one, or stands in a run of UIDs, is never fetched
+//! again. Guarantee: bytes are kept no longer and no further than they are needed; of what nothing
+//! proved genuine the first 64 KiB, of what is nothing of ours none.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use sqlx::sqlite::SqliteConnection;
 
-use super::{Ledger, LedgerError, Transaction};
+use super::{
+    Ledger, LedgerError, Transaction, allocations,
+    columns::{expected, moment, parsed},
+    uid_runs::{self, Reason},
+};
 use crate::{
     authenticity::Evidence,
-    mailbox::{Known, RawMessage, UidSet},
-    notice::{Disposition, Judgement, Reading},
+    mailbox::{Content, Known, Origin, RawMessage, UidSet},
+    notice::{Authenticity, Disposition, Judgement, Reading},
 };
+
+/// How much is kept of a message that nothing proved genuine, bytes.
+const UNPROVEN_BYTES: usize = 64 * 1024;
+
+const DISPOSITIONS: [Disposition; 5] = [
+    Disposition::Imported,
+    Disposition::Duplicate,
+    Disposition::Quarantined,
+    Disposition::Unrelated,
+    Disposition::Waiting,
+];
 
 /// Everything that is recorded of one message, in one go.
 #[derive(Debug, Clone, Copy)]
@@ -37,7 +57,7 @@ pub struct Earlier {
     pub disposition: Disposition,
 }
 
-/// How many messages ended in which disposition.
+/// How many messages ended in which disposition, all five present.
 pub type Counts = BTreeMap<String, u64>;
 
 /// A message that waits for a person.
@@ -58,36 +78,105 @@ pub struct QuarantineRow {
 }
 
 impl Transaction {
-    /// A message with these bytes that was judged before, the first of them.
+    /// A message with these bytes that was judged before, the first of them. One that still
+    /// waits for a resolver has not been judged.
     ///
     /// # Errors
     /// SQLite's.
-    pub async fn judged_before(&mut self, _sha256: &str) -> Result<Option<Earlier>, LedgerError> {
-        todo!()
+    pub async fn judged_before(&mut self, sha256: &str) -> Result<Option<Earlier>, LedgerError> {
+        let row: Option<(i64, String)> = sqlx::query_as(
+            "SELECT id, disposition FROM message
+             WHERE sha256 = ? AND copy_of IS NULL AND disposition <> 'waiting'
+             ORDER BY id LIMIT 1",
+        )
+        .bind(sha256)
+        .fetch_optional(&mut *self.inner)
+        .await
+        .map_err(LedgerError::during("look for the same bytes"))?;
+        row.map(|(id, word)| {
+            let disposition = expected(
+                DISPOSITIONS
+                    .into_iter()
+                    .find(|known| known.as_str() == word),
+                "message.disposition",
+                "a disposition",
+                &word,
+            )?;
+            Ok(Earlier { id, disposition })
+        })
+        .transpose()
     }
 
-    /// Records a message with its evidence, findings and fresh allocations; returns `message.id`.
-    /// A UID or file that is recorded already is left as it is and `None` returned.
+    /// Records a message with its evidence, its findings and, when it is imported, its fresh
+    /// allocations; returns `message.id`. A UID or file that is recorded already is left as it is
+    /// and `None` returned; so is an operator's file that is recorded with the same bytes.
     ///
     /// # Errors
     /// SQLite's.
-    pub async fn record(&mut self, _entry: &Entry<'_>) -> Result<Option<i64>, LedgerError> {
-        todo!()
+    pub async fn record(&mut self, entry: &Entry<'_>) -> Result<Option<i64>, LedgerError> {
+        let Some(id) = insert_message(&mut self.inner, entry).await? else {
+            return Ok(None);
+        };
+        insert_evidence(&mut self.inner, id, entry.evidence, entry.now).await?;
+        let Judgement {
+            defects, warnings, ..
+        } = entry.judgement;
+        let defects = defects
+            .iter()
+            .map(|defect| (defect.code.as_str(), defect.detail.as_str()));
+        insert_findings(&mut self.inner, id, "defect", defects).await?;
+        let warnings = warnings
+            .iter()
+            .map(|warning| (warning.code.as_str(), warning.detail.as_str()));
+        insert_findings(&mut self.inner, id, "warning", warnings).await?;
+        if entry.judgement.disposition == Disposition::Imported {
+            for allocation in entry.judgement.fresh() {
+                allocations::insert(&mut self.inner, allocation, id, entry.now).await?;
+            }
+        }
+        Ok(Some(id))
     }
 
     /// Records that these bytes stand at one more place: the earlier decision holds, an imported
-    /// one counts as a duplicate here. Returns the new row's disposition.
+    /// one counts as a duplicate here. Returns the disposition at this place. A place that is
+    /// recorded already is left as it is.
     ///
     /// # Errors
     /// SQLite's.
     pub async fn record_copy(
         &mut self,
-        _message: &RawMessage,
-        _sha256: &str,
-        _earlier: Earlier,
-        _now: Timestamp,
+        message: &RawMessage,
+        sha256: &str,
+        earlier: Earlier,
+        now: Timestamp,
     ) -> Result<Disposition, LedgerError> {
-        todo!()
+        let disposition = match earlier.disposition {
+            Disposition::Imported => Disposition::Duplicate,
+            other => other,
+        };
+        let place = Place::of(&message.origin);
+        sqlx::query(
+            "INSERT INTO message (mailbox, uidvalidity, uid, file, internal_date, size, sha256,
+                 disposition, received_at, copy_of, from_address, subject)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,
+                 (SELECT from_address FROM message WHERE id = ?10),
+                 (SELECT subject FROM message WHERE id = ?10))
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(place.mailbox)
+        .bind(place.uidvalidity)
+        .bind(place.uid)
+        .bind(place.file)
+        .bind(message.internal_date.map(moment))
+        .bind(bytes(message.size))
+        .bind(sha256)
+        .bind(disposition.as_str())
+        .bind(moment(now))
+        .bind(earlier.id)
+        .execute(&mut *self.inner)
+        .await
+        .map_err(LedgerError::during("record a copy"))?;
+        Ok(disposition)
     }
 
     /// Accounts for UIDs whose header said that they are nothing of ours.
@@ -96,11 +185,18 @@ impl Transaction {
     /// SQLite's.
     pub async fn record_unrelated(
         &mut self,
-        _mailbox: &str,
-        _uidvalidity: u32,
-        _uids: &UidSet,
+        mailbox: &str,
+        uidvalidity: u32,
+        uids: &UidSet,
     ) -> Result<(), LedgerError> {
-        todo!()
+        uid_runs::add(
+            &mut self.inner,
+            mailbox,
+            uidvalidity,
+            Reason::Unrelated,
+            uids,
+        )
+        .await
     }
 }
 
@@ -111,18 +207,61 @@ impl Ledger {
     /// SQLite's.
     pub async fn known(
         &self,
-        _mailbox: &str,
-        _uidvalidity: Option<u32>,
+        mailbox: &str,
+        uidvalidity: Option<u32>,
     ) -> Result<Known, LedgerError> {
-        todo!()
+        let failed = LedgerError::during("read what is accounted for");
+        let Some(uidvalidity) = uidvalidity else {
+            let files: Vec<String> = sqlx::query_scalar(
+                "SELECT file FROM message WHERE mailbox = ? AND file IS NOT NULL",
+            )
+            .bind(mailbox)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(failed)?;
+            return Ok(Known {
+                files: files.into_iter().collect(),
+                ..Known::default()
+            });
+        };
+        let runs: Vec<(u32, u32)> = sqlx::query_as(
+            "SELECT uid, uid FROM message WHERE mailbox = ?1 AND uidvalidity = ?2
+             UNION ALL
+             SELECT first_uid, last_uid FROM uid_run WHERE mailbox = ?1 AND uidvalidity = ?2",
+        )
+        .bind(mailbox)
+        .bind(uidvalidity)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(failed)?;
+        Ok(Known {
+            uids: UidSet::from_runs(runs),
+            ..Known::default()
+        })
     }
 
-    /// Messages by disposition; unrelated ones include the runs of UIDs.
+    /// Messages by disposition; unrelated ones include the runs of UIDs whose header said so, but
+    /// not what was left out of a scan.
     ///
     /// # Errors
     /// SQLite's.
     pub async fn counts(&self) -> Result<Counts, LedgerError> {
-        todo!()
+        let rows: Vec<(String, u64)> = sqlx::query_as(
+            "SELECT disposition, count(*) FROM message GROUP BY disposition
+             UNION ALL
+             SELECT 'unrelated', coalesce(sum(last_uid - first_uid + 1), 0)
+             FROM uid_run WHERE reason = 'unrelated'",
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(LedgerError::during("count messages"))?;
+        let mut counts: Counts = DISPOSITIONS
+            .map(|disposition| (disposition.as_str().to_owned(), 0))
+            .into();
+        for (disposition, count) in rows {
+            *counts.entry(disposition).or_default() += count;
+        }
+        Ok(counts)
     }
 
     /// What waits for a person, oldest first; copies of the same bytes are listed once.
@@ -130,6 +269,179 @@ impl Ledger {
     /// # Errors
     /// SQLite's.
     pub async fn quarantine(&self) -> Result<Vec<QuarantineRow>, LedgerError> {
-        todo!()
+        type Columns = (
+            i64,
+            Option<String>,
+            String,
+            Option<String>,
+            String,
+            Option<String>,
+            Option<String>,
+        );
+        let rows: Vec<Columns> = sqlx::query_as(
+            "SELECT message.id, mailbox, received_at, from_address, subject, code, detail
+             FROM message
+             LEFT JOIN finding ON message_id = message.id AND severity = 'defect'
+             WHERE disposition = 'quarantined' AND copy_of IS NULL
+             ORDER BY message.id, position",
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(LedgerError::during("read the quarantine"))?;
+        let mut waiting: Vec<QuarantineRow> = Vec::new();
+        for (id, mailbox, received_at, from, subject, code, detail) in rows {
+            let defect = code.zip(detail);
+            match waiting.last_mut() {
+                Some(row) if row.id == id => row.defects.extend(defect),
+                _ => waiting.push(QuarantineRow {
+                    id,
+                    mailbox,
+                    received_at: parsed("message.received_at", &received_at)?,
+                    from,
+                    subject,
+                    defects: defect.into_iter().collect(),
+                }),
+            }
+        }
+        Ok(waiting)
     }
+}
+
+/// An [`Origin`] as four columns.
+struct Place<'a> {
+    mailbox: Option<&'a str>,
+    uidvalidity: Option<u32>,
+    uid: Option<u32>,
+    file: Option<&'a str>,
+}
+
+impl<'a> Place<'a> {
+    fn of(origin: &'a Origin) -> Self {
+        let (uidvalidity, uid, file) = match origin {
+            Origin::Imap {
+                uidvalidity, uid, ..
+            } => (Some(*uidvalidity), Some(*uid), None),
+            Origin::Maildir { file, .. } => (None, None, Some(file.as_str())),
+            Origin::File { path } => (None, None, Some(path.as_str())),
+        };
+        Self {
+            mailbox: origin.mailbox(),
+            uidvalidity,
+            uid,
+            file,
+        }
+    }
+}
+
+/// A size as SQLite can hold it.
+fn bytes(size: u64) -> i64 {
+    i64::try_from(size).unwrap_or(i64::MAX)
+}
+
+/// The bytes that are kept of a message. One whose proof is still awaited is kept whole: it must
+/// be judged again.
+fn kept<'a>(entry: &Entry<'a>) -> Option<&'a [u8]> {
+    let fetched: &[u8] = match &entry.message.content {
+        Content::Whole(raw) if entry.judgement.disposition != Disposition::Unrelated => raw,
+        Content::Oversized(header) => header,
+        Content::Whole(_) | Content::Unwanted => return None,
+    };
+    match entry.evidence.verdict {
+        Authenticity::Unproven(_) => Some(fetched.get(..UNPROVEN_BYTES).unwrap_or(fetched)),
+        Authenticity::Proven { .. } | Authenticity::NotRequired | Authenticity::Unknown(_) => {
+            Some(fetched)
+        }
+    }
+}
+
+async fn insert_message(
+    connection: &mut SqliteConnection,
+    entry: &Entry<'_>,
+) -> Result<Option<i64>, LedgerError> {
+    let Entry {
+        message,
+        reading,
+        judgement,
+        ..
+    } = entry;
+    let place = Place::of(&message.origin);
+    let company = judgement.company;
+    sqlx::query_scalar(
+        "INSERT INTO message (mailbox, uidvalidity, uid, file, internal_date, size, sha256,
+             disposition, received_at, from_address, subject, company_ban, company_source, raw)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT DO NOTHING
+         RETURNING id",
+    )
+    .bind(place.mailbox)
+    .bind(place.uidvalidity)
+    .bind(place.uid)
+    .bind(place.file)
+    .bind(message.internal_date.map(moment))
+    .bind(bytes(message.size))
+    .bind(entry.sha256)
+    .bind(judgement.disposition.as_str())
+    .bind(moment(entry.now))
+    .bind(reading.from.as_ref().map(|from| from.as_str()))
+    .bind(&reading.subject)
+    .bind(company.map(|(ban, _)| ban.to_string()))
+    .bind(company.map(|(_, source)| source.as_str()))
+    .bind(kept(entry))
+    .fetch_optional(connection)
+    .await
+    .map_err(LedgerError::during("record a message"))
+}
+
+async fn insert_evidence(
+    connection: &mut SqliteConnection,
+    message_id: i64,
+    evidence: &Evidence,
+    now: Timestamp,
+) -> Result<(), LedgerError> {
+    let (detail, signed) = match &evidence.verdict {
+        Authenticity::NotRequired => (None, None),
+        Authenticity::Proven { signed } => (None, signed.as_ref().map(|names| names.join(":"))),
+        Authenticity::Unproven(why) | Authenticity::Unknown(why) => (Some(why), None),
+    };
+    sqlx::query(
+        "INSERT INTO evidence (message_id, result, detail, method, domain, selector, key,
+             signed_fields, judged_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(message_id)
+    .bind(evidence.result())
+    .bind(detail)
+    .bind(evidence.method)
+    .bind(&evidence.domain)
+    .bind(&evidence.selector)
+    .bind(&evidence.key)
+    .bind(signed)
+    .bind(moment(now))
+    .execute(connection)
+    .await
+    .map_err(LedgerError::during("record evidence"))?;
+    Ok(())
+}
+
+async fn insert_findings<'a>(
+    connection: &mut SqliteConnection,
+    message_id: i64,
+    severity: &str,
+    findings: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Result<(), LedgerError> {
+    for (position, (code, detail)) in (0_i64..).zip(findings) {
+        sqlx::query(
+            "INSERT INTO finding (message_id, severity, position, code, detail)
+             VALUES (?, ?, ?, ?, ?)",
+        )
+        .bind(message_id)
+        .bind(severity)
+        .bind(position)
+        .bind(code)
+        .bind(detail)
+        .execute(&mut *connection)
+        .await
+        .map_err(LedgerError::during("record a finding"))?;
+    }
+    Ok(())
 }

@@ -1,15 +1,22 @@
-//! The outbox: mails that must go out, and alerts on their way to becoming one.
+//! The outbox: mails that must go out.
 //!
 //! A [`Letter`] is complete when it is posted: the bytes that are retried are the bytes that were
-//! written down. An alert waits as a [`Cause`] until its window opens and is then gathered with
-//! its neighbours into one letter. Attempts are recorded before they are made ([`Ledger::lease`]).
+//! written down. Attempts are recorded before they are made ([`Ledger::lease`]), and no
+//! transaction is open while one is being made. Left out on purpose: when to try again and when
+//! to give up.
+//!
+//! Guarantee: a letter once posted is `sent` or `failed` in the end, never gone; who did not get
+//! it is written down, and told unless the letter was itself an alert.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use sqlx::sqlite::SqliteConnection;
 
-use super::{Ledger, LedgerError, Transaction};
+use super::{
+    Cause, Ledger, LedgerError, Transaction, alerts,
+    columns::{expected, moment, parsed},
+};
 use crate::notice::Address;
 
 /// What a letter is for.
@@ -19,6 +26,15 @@ pub enum Kind {
     Confirmation,
     /// A person must act.
     Alert,
+}
+
+impl Kind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Confirmation => "confirmation",
+            Self::Alert => "alert",
+        }
+    }
 }
 
 /// A complete mail, ready to be handed to a server.
@@ -35,49 +51,6 @@ pub struct Letter {
     pub subject: String,
     /// The whole message (RFC 5322), CRLF.
     pub eml: Vec<u8>,
-}
-
-/// Why a person is alerted: all that the mail will say, as it was at that moment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "cause", rename_all = "snake_case")]
-pub enum Cause {
-    /// A mail was quarantined.
-    Quarantined {
-        /// `message.id`, the handle for the quarantine commands.
-        message_id: i64,
-        /// SHA-256 of the message.
-        sha256: String,
-        /// The mailbox; `None` for a file.
-        mailbox: Option<String>,
-        /// From, when there was exactly one.
-        from: Option<String>,
-        /// The decoded Subject.
-        subject: String,
-        /// Codes and sentences.
-        defects: Vec<(String, String)>,
-    },
-    /// A mail of ours could not be delivered.
-    DeliveryFailed {
-        /// `outbox.id`
-        outbox_id: i64,
-        /// The failed letter's Subject.
-        subject: String,
-        /// Those who did not get it.
-        recipients: Vec<String>,
-        /// The server's words.
-        answer: String,
-    },
-}
-
-/// An alert that has not been gathered into a letter yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PendingAlert {
-    /// `alert.id`
-    pub id: i64,
-    /// When it was raised.
-    pub raised_at: Timestamp,
-    /// Why.
-    pub cause: Cause,
 }
 
 /// A letter taken for one attempt, which is already written down.
@@ -118,10 +91,10 @@ impl OutboxState {
     }
 }
 
-/// How many letters stand where.
+/// How many letters stand where, all four states present.
 pub type OutboxCounts = BTreeMap<String, u64>;
 
-/// How an attempt ended.
+/// How an attempt ended, for the recipients of its [`Lease`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Settled {
     /// The server took it for everybody it was still due to, but for `refused`.
@@ -129,12 +102,15 @@ pub enum Settled {
         /// Recipients refused for good, each with the server's words.
         refused: Vec<(Address, String)>,
     },
-    /// Try again at `next` for `recipients` (those who have it by now are left out).
+    /// Try again at `next` for `recipients`; those who stand neither there nor under `refused`
+    /// have it by now.
     Deferred {
         /// The next attempt.
         next: Timestamp,
-        /// Who is still due to get it.
+        /// Who is still due to get it; at least one.
         recipients: Vec<Address>,
+        /// Recipients refused for good meanwhile, each with the server's words.
+        refused: Vec<(Address, String)>,
         /// The server's words, or ours.
         answer: String,
     },
@@ -146,69 +122,38 @@ pub enum Settled {
 }
 
 impl Transaction {
-    /// Posts a letter. The same Message-ID posted twice is one letter.
+    /// Posts a letter, due at once. The same Message-ID posted twice is one letter. `about` is
+    /// the `message.id` it is about.
     ///
     /// # Errors
     /// SQLite's.
     pub async fn post(
         &mut self,
-        _letter: &Letter,
-        _about: Option<i64>,
-        _now: Timestamp,
+        letter: &Letter,
+        about: Option<i64>,
+        now: Timestamp,
     ) -> Result<(), LedgerError> {
-        todo!()
-    }
-
-    /// Raises an alert. The same `key` raised twice is one alert.
-    ///
-    /// # Errors
-    /// SQLite's.
-    pub async fn alert(
-        &mut self,
-        _key: &str,
-        _cause: &Cause,
-        _now: Timestamp,
-    ) -> Result<(), LedgerError> {
-        todo!()
-    }
-
-    /// Posts the letter into which these alerts were gathered.
-    ///
-    /// # Errors
-    /// SQLite's.
-    pub async fn gather(
-        &mut self,
-        _alerts: &[PendingAlert],
-        _letter: &Letter,
-        _now: Timestamp,
-    ) -> Result<(), LedgerError> {
-        todo!()
-    }
-
-    /// Alerts that are in no letter yet, oldest first.
-    ///
-    /// # Errors
-    /// SQLite's.
-    pub async fn pending_alerts(&mut self) -> Result<Vec<PendingAlert>, LedgerError> {
-        todo!()
-    }
-
-    /// When the last letter of alerts was gathered.
-    ///
-    /// # Errors
-    /// SQLite's.
-    pub async fn last_gathered_at(&mut self) -> Result<Option<Timestamp>, LedgerError> {
-        todo!()
+        post(&mut self.inner, letter, about, now).await.map(drop)
     }
 }
 
 impl Ledger {
-    /// Makes attempts that a dead process left open due at once. Only the one daemon calls this.
+    /// Makes attempts that a dead process left open due at once; returns how many there were.
+    /// Only the one daemon calls this, before its first attempt.
     ///
     /// # Errors
     /// SQLite's.
-    pub async fn reopen_attempts(&self, _now: Timestamp) -> Result<u64, LedgerError> {
-        todo!()
+    pub async fn reopen_attempts(&self, now: Timestamp) -> Result<u64, LedgerError> {
+        let mut transaction = self.begin().await?;
+        let reopened = sqlx::query(
+            "UPDATE outbox SET state = 'pending', next_attempt_at = ? WHERE state = 'sending'",
+        )
+        .bind(moment(now))
+        .execute(&mut *transaction.inner)
+        .await
+        .map_err(LedgerError::during("reopen attempts"))?;
+        transaction.commit().await?;
+        Ok(reopened.rows_affected())
     }
 
     /// Takes the letter that has been due longest and writes the attempt down, committed. Should
@@ -218,24 +163,40 @@ impl Ledger {
     /// SQLite's.
     pub async fn lease(
         &self,
-        _now: Timestamp,
-        _retry_at: Timestamp,
+        now: Timestamp,
+        retry_at: Timestamp,
     ) -> Result<Option<Lease>, LedgerError> {
-        todo!()
+        let mut transaction = self.begin().await?;
+        let lease = take(&mut transaction.inner, now, retry_at).await?;
+        transaction.commit().await?;
+        Ok(lease)
     }
 
     /// Writes down how an attempt ended. A letter that failed, or that somebody did not get,
-    /// raises [`Cause::DeliveryFailed`] in the same transaction unless it was itself an alert.
+    /// raises [`Cause::DeliveryFailed`] in the same transaction unless it was itself an alert. A
+    /// letter that nobody got is [`OutboxState::Failed`], however it ended.
+    ///
+    /// An attempt that was reopened or overtaken by a later one changes nothing: the later one
+    /// will tell.
     ///
     /// # Errors
     /// SQLite's.
     pub async fn settle(
         &self,
-        _lease: &Lease,
-        _settled: &Settled,
-        _now: Timestamp,
+        lease: &Lease,
+        settled: &Settled,
+        now: Timestamp,
     ) -> Result<(), LedgerError> {
-        todo!()
+        let mut transaction = self.begin().await?;
+        let connection = &mut *transaction.inner;
+        if is_open(connection, lease).await? {
+            write_down(connection, lease, settled, now).await?;
+            if let Some(cause) = undelivered(lease, settled) {
+                let key = format!("delivery-failed:{}:{}", lease.id, lease.attempts);
+                alerts::raise(connection, &key, &cause, now).await?;
+            }
+        }
+        transaction.commit().await
     }
 
     /// When the next letter is due; `None` when none waits.
@@ -243,14 +204,248 @@ impl Ledger {
     /// # Errors
     /// SQLite's.
     pub async fn next_due(&self) -> Result<Option<Timestamp>, LedgerError> {
-        todo!()
+        let next: Option<String> = sqlx::query_scalar(
+            "SELECT min(next_attempt_at) FROM outbox WHERE next_attempt_at IS NOT NULL",
+        )
+        .fetch_one(&self.pool)
+        .await
+        .map_err(LedgerError::during("read when the next letter is due"))?;
+        next.map(|at| parsed("outbox.next_attempt_at", &at))
+            .transpose()
     }
 
-    /// Letters by state, all four present.
+    /// Letters by state.
     ///
     /// # Errors
     /// SQLite's.
     pub async fn outbox_counts(&self) -> Result<OutboxCounts, LedgerError> {
-        todo!()
+        let rows: Vec<(String, u64)> =
+            sqlx::query_as("SELECT state, count(*) FROM outbox GROUP BY state")
+                .fetch_all(&self.pool)
+                .await
+                .map_err(LedgerError::during("count letters"))?;
+        let mut counts: OutboxCounts = [
+            OutboxState::Pending,
+            OutboxState::Sending,
+            OutboxState::Sent,
+            OutboxState::Failed,
+        ]
+        .map(|state| (state.as_str().to_owned(), 0))
+        .into();
+        counts.extend(rows);
+        Ok(counts)
     }
+}
+
+/// See [`Transaction::post`]; returns `outbox.id`.
+pub(super) async fn post(
+    connection: &mut SqliteConnection,
+    letter: &Letter,
+    about: Option<i64>,
+    now: Timestamp,
+) -> Result<i64, LedgerError> {
+    let failed = LedgerError::during("post a letter");
+    let earlier: Option<i64> = sqlx::query_scalar("SELECT id FROM outbox WHERE rfc_message_id = ?")
+        .bind(&letter.message_id)
+        .fetch_optional(&mut *connection)
+        .await
+        .map_err(failed)?;
+    if let Some(id) = earlier {
+        return Ok(id);
+    }
+    let id: i64 = sqlx::query_scalar(
+        "INSERT INTO outbox (kind, rfc_message_id, about, subject, eml, state, posted_at,
+             next_attempt_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, 'pending', ?6, ?6)
+         RETURNING id",
+    )
+    .bind(letter.kind.as_str())
+    .bind(&letter.message_id)
+    .bind(about)
+    .bind(&letter.subject)
+    .bind(&letter.eml)
+    .bind(moment(now))
+    .fetch_one(&mut *connection)
+    .await
+    .map_err(failed)?;
+    for (position, recipient) in (0_i64..).zip(&letter.recipients) {
+        // One mailbox gets one copy, however often the configuration names it.
+        sqlx::query(
+            "INSERT INTO outbox_recipient (outbox_id, position, address, state)
+             VALUES (?, ?, ?, 'due') ON CONFLICT (outbox_id, address) DO NOTHING",
+        )
+        .bind(id)
+        .bind(position)
+        .bind(recipient.as_str())
+        .execute(&mut *connection)
+        .await
+        .map_err(failed)?;
+    }
+    Ok(id)
+}
+
+/// See [`Ledger::lease`].
+async fn take(
+    connection: &mut SqliteConnection,
+    now: Timestamp,
+    retry_at: Timestamp,
+) -> Result<Option<Lease>, LedgerError> {
+    type Columns = (i64, String, String, String, Vec<u8>, u32, String);
+    let failed = LedgerError::during("take a letter from the outbox");
+    let row: Option<Columns> = sqlx::query_as(
+        "UPDATE outbox
+         SET state = 'sending', attempts = attempts + 1, next_attempt_at = ?2
+         WHERE id = (SELECT id FROM outbox WHERE next_attempt_at <= ?1
+             ORDER BY next_attempt_at, id LIMIT 1)
+         RETURNING id, kind, rfc_message_id, subject, eml, attempts, posted_at",
+    )
+    .bind(moment(now))
+    .bind(moment(retry_at))
+    .fetch_optional(&mut *connection)
+    .await
+    .map_err(failed)?;
+    let Some((id, kind, message_id, subject, eml, attempts, posted_at)) = row else {
+        return Ok(None);
+    };
+    let recipients: Vec<String> = sqlx::query_scalar(
+        "SELECT address FROM outbox_recipient WHERE outbox_id = ? AND state = 'due'
+         ORDER BY position",
+    )
+    .bind(id)
+    .fetch_all(&mut *connection)
+    .await
+    .map_err(failed)?;
+    let kind = expected(
+        [Kind::Confirmation, Kind::Alert]
+            .into_iter()
+            .find(|known| known.as_str() == kind),
+        "outbox.kind",
+        "confirmation or alert",
+        &kind,
+    )?;
+    Ok(Some(Lease {
+        id,
+        letter: Letter {
+            kind,
+            message_id,
+            recipients: recipients
+                .iter()
+                .map(|address| parsed("outbox_recipient.address", address))
+                .collect::<Result<_, _>>()?,
+            subject,
+            eml,
+        },
+        attempts,
+        posted_at: parsed("outbox.posted_at", &posted_at)?,
+    }))
+}
+
+/// Whether this very attempt is the one that is being made.
+async fn is_open(connection: &mut SqliteConnection, lease: &Lease) -> Result<bool, LedgerError> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM outbox WHERE id = ? AND attempts = ? AND state = 'sending')",
+    )
+    .bind(lease.id)
+    .bind(lease.attempts)
+    .fetch_one(connection)
+    .await
+    .map_err(LedgerError::during("look for an attempt"))
+}
+
+async fn write_down(
+    connection: &mut SqliteConnection,
+    lease: &Lease,
+    settled: &Settled,
+    now: Timestamp,
+) -> Result<(), LedgerError> {
+    let failed = LedgerError::during("write down how an attempt ended");
+    let (refused, still_due): (&[_], &[_]) = match settled {
+        Settled::Sent { refused } => (refused, &[]),
+        Settled::Deferred {
+            recipients,
+            refused,
+            ..
+        } => (refused, recipients),
+        Settled::Failed { .. } => (&[], &lease.letter.recipients),
+    };
+    for recipient in &lease.letter.recipients {
+        let refusal = refused
+            .iter()
+            .find_map(|(address, words)| (address == recipient).then_some(words));
+        let state = match refusal {
+            Some(_) => "refused",
+            None if still_due.contains(recipient) => "due",
+            None => "sent",
+        };
+        sqlx::query(
+            "UPDATE outbox_recipient SET state = ?, answer = ?
+             WHERE outbox_id = ? AND address = ?",
+        )
+        .bind(state)
+        .bind(refusal)
+        .bind(lease.id)
+        .bind(recipient.as_str())
+        .execute(&mut *connection)
+        .await
+        .map_err(failed)?;
+    }
+
+    let anybody_has_it: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM outbox_recipient WHERE outbox_id = ? AND state = 'sent')",
+    )
+    .bind(lease.id)
+    .fetch_one(&mut *connection)
+    .await
+    .map_err(failed)?;
+    let (state, next, answer) = match settled {
+        Settled::Sent { refused } if anybody_has_it => (OutboxState::Sent, None, words(refused)),
+        Settled::Sent { refused } => (OutboxState::Failed, None, words(refused)),
+        Settled::Deferred { next, answer, .. } => {
+            (OutboxState::Pending, Some(*next), Some(answer.clone()))
+        }
+        Settled::Failed { answer } => (OutboxState::Failed, None, Some(answer.clone())),
+    };
+    sqlx::query(
+        "UPDATE outbox SET state = ?, next_attempt_at = ?, sent_at = ?,
+             last_answer = coalesce(?, last_answer)
+         WHERE id = ?",
+    )
+    .bind(state.as_str())
+    .bind(next.map(moment))
+    .bind((state == OutboxState::Sent).then(|| moment(now)))
+    .bind(answer)
+    .bind(lease.id)
+    .execute(connection)
+    .await
+    .map_err(failed)?;
+    Ok(())
+}
+
+/// What people must be told of an attempt; `None` when nobody is left out for good, and about
+/// alerts, which would only breed more of themselves.
+fn undelivered(lease: &Lease, settled: &Settled) -> Option<Cause> {
+    let (recipients, answer): (Vec<&Address>, String) = match settled {
+        Settled::Sent { refused } | Settled::Deferred { refused, .. } => (
+            refused.iter().map(|(address, _)| address).collect(),
+            words(refused)?,
+        ),
+        Settled::Failed { answer } => (lease.letter.recipients.iter().collect(), answer.clone()),
+    };
+    (lease.letter.kind != Kind::Alert).then(|| Cause::DeliveryFailed {
+        outbox_id: lease.id,
+        subject: lease.letter.subject.clone(),
+        recipients: recipients.iter().map(ToString::to_string).collect(),
+        answer,
+    })
+}
+
+/// The words of refusal, each once; `None` when nobody was refused.
+fn words(refused: &[(Address, String)]) -> Option<String> {
+    let mut distinct: Vec<&str> = Vec::new();
+    for (_, words) in refused {
+        if !distinct.contains(&words.as_str()) {
+            distinct.push(words);
+        }
+    }
+    (!distinct.is_empty()).then(|| distinct.join("; "))
 }

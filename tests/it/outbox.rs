@@ -1,1 +1,467 @@
-//! (to come)
+//! The dispatcher on a real ledger: what is sent, when it is tried again, when it is given up.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use invoice_trackd::{
+    clock::Clock,
+    delivery::{Dispatcher, Language, Pass, Patience, SmtpSettings, Style, Transport, compose},
+    ledger::{Cause, Kind, Ledger, Letter},
+    tls::TlsMode,
+};
+use jiff::{SignedDuration, Timestamp};
+use tempfile::TempDir;
+use tokio::{sync::Notify, time::timeout};
+
+use crate::support::{
+    exim::{self, Exim},
+    scripted_smtp::{Does, Script, ScriptedSmtp},
+};
+
+/// For what takes milliseconds, on a machine that is busy with something else.
+const SOON: Duration = Duration::from_secs(20);
+
+fn start() -> Timestamp {
+    "2018-04-20T02:00:00Z".parse().unwrap()
+}
+
+fn after(seconds: i64) -> Timestamp {
+    start() + SignedDuration::from_secs(seconds)
+}
+
+fn style() -> Style {
+    Style {
+        language: Language::ZhTw,
+        from: "invoice-trackd <einvoice@example.com>".parse().unwrap(),
+        confirm_to: vec!["ops@example.com".parse().unwrap()],
+        alert_to: vec!["oncall@example.com".parse().unwrap()],
+    }
+}
+
+/// A dispatcher and the directory its ledger lives in.
+async fn dispatcher(transport: Transport) -> (Dispatcher, TempDir) {
+    let home = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(&home.path().join("ledger.db"), start())
+        .await
+        .unwrap();
+    let dispatcher = Dispatcher {
+        ledger,
+        transport,
+        style: style(),
+        patience: Patience::default(),
+    };
+    (dispatcher, home)
+}
+
+fn to_scripted(server: &ScriptedSmtp) -> Transport {
+    Transport::Smtp(SmtpSettings {
+        host: "127.0.0.1".to_owned(),
+        port: server.port(),
+        tls: TlsMode::None,
+        ca_file: None,
+        login: None,
+        command: Duration::from_secs(30),
+    })
+}
+
+fn to_exim(exim: &Exim) -> Transport {
+    Transport::Smtp(SmtpSettings {
+        host: "localhost".to_owned(),
+        port: exim.port(),
+        tls: TlsMode::StartTls,
+        ca_file: Some(exim.ca_file()),
+        login: Some((exim::USERNAME.to_owned(), exim::PASSWORD.into())),
+        command: Duration::from_secs(30),
+    })
+}
+
+fn confirmation(name: &str, recipients: &[&str]) -> Letter {
+    let message_id = format!("<{name}.confirmation@example.com>");
+    Letter {
+        kind: Kind::Confirmation,
+        eml: format!("Message-ID: {message_id}\r\nSubject: {name}\r\n\r\ntext\r\n").into_bytes(),
+        message_id,
+        recipients: recipients.iter().map(|r| r.parse().unwrap()).collect(),
+        subject: name.to_owned(),
+    }
+}
+
+async fn post(ledger: &Ledger, letter: &Letter) {
+    let mut transaction = ledger.begin().await.unwrap();
+    transaction.post(letter, None, start()).await.unwrap();
+    transaction.commit().await.unwrap();
+}
+
+async fn raise(ledger: &Ledger, id: i64, now: Timestamp) {
+    let cause = Cause::Quarantined {
+        message_id: id,
+        sha256: format!("{id:064x}"),
+        mailbox: Some("einvoice".to_owned()),
+        from: None,
+        subject: "電子發票配號結果通知".to_owned(),
+        defects: vec![("range_overlap".to_owned(), "overlap".to_owned())],
+    };
+    let mut transaction = ledger.begin().await.unwrap();
+    transaction
+        .alert(&format!("quarantined:{id}"), &cause, now)
+        .await
+        .unwrap();
+    transaction.commit().await.unwrap();
+}
+
+fn pass(sent: u32, deferred: u32, failed: u32) -> (u32, u32, u32) {
+    (sent, deferred, failed)
+}
+
+fn did(pass: &Pass) -> (u32, u32, u32) {
+    (pass.sent, pass.deferred, pass.failed)
+}
+
+async fn state_of_the_outbox(ledger: &Ledger) -> String {
+    let counts = ledger.outbox_counts().await.unwrap();
+    let counts = counts.iter().filter(|(_, count)| **count > 0);
+    let counts: Vec<String> = counts
+        .map(|(state, count)| format!("{count} {state}"))
+        .collect();
+    counts.join(", ")
+}
+
+#[tokio::test]
+async fn a_letter_goes_out_once_byte_for_byte() {
+    let exim = Exim::start();
+    let (dispatcher, _home) = dispatcher(to_exim(&exim)).await;
+    let letter = confirmation("one", &["ops@example.com"]);
+    post(&dispatcher.ledger, &letter).await;
+    post(&dispatcher.ledger, &letter).await;
+
+    let first = dispatcher.run_once(after(1)).await.unwrap();
+    assert_eq!((did(&first), first.next), (pass(1, 0, 0), None));
+    let second = dispatcher.run_once(after(600)).await.unwrap();
+    assert_eq!(did(&second), pass(0, 0, 0));
+    let mails = exim.mails(1).await;
+    assert_eq!(mails.len(), 1);
+    let sent = String::from_utf8(letter.eml).unwrap().replace("\r\n", "\n");
+    assert!(
+        mails[0].ends_with(sent.split_once('\n').unwrap().1),
+        "{}",
+        mails[0]
+    );
+    assert!(mails[0].contains(&letter.message_id), "{}", mails[0]);
+}
+
+#[tokio::test]
+async fn a_server_that_was_away_gets_everything_when_it_is_back() {
+    let mut exim = Exim::start();
+    let (dispatcher, _home) = dispatcher(to_exim(&exim)).await;
+    for name in ["one", "two", "three"] {
+        post(
+            &dispatcher.ledger,
+            &confirmation(name, &["ops@example.com"]),
+        )
+        .await;
+    }
+    exim.stop();
+    let away = dispatcher.run_once(after(0)).await.unwrap();
+    assert_eq!(did(&away), pass(0, 3, 0));
+    exim.resume();
+    let too_early = dispatcher.run_once(after(1)).await.unwrap();
+    assert_eq!(did(&too_early), pass(0, 0, 0));
+    assert_eq!(too_early.next, away.next);
+    // All three failed for one reason and are tried again at one moment.
+    let back = dispatcher
+        .run_once(away.next.unwrap() + SignedDuration::from_secs(1))
+        .await;
+    assert_eq!(did(&back.unwrap()), pass(3, 0, 0));
+    assert_eq!(exim.mails(3).await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_server_that_is_down_is_asked_once_a_pass() {
+    let server = ScriptedSmtp::start(&[("EHLO", Does::Says("421 4.3.2 going down"))]).await;
+    let (dispatcher, _home) = dispatcher(to_scripted(&server)).await;
+    for name in ["one", "two", "three"] {
+        post(
+            &dispatcher.ledger,
+            &confirmation(name, &["ops@example.com"]),
+        )
+        .await;
+    }
+    let down = dispatcher.run_once(after(0)).await.unwrap();
+    assert_eq!(did(&down), pass(0, 3, 0));
+    let greetings = server
+        .commands()
+        .iter()
+        .filter(|line| line.starts_with("EHLO"))
+        .count();
+    assert_eq!(greetings, 1);
+}
+
+#[tokio::test]
+async fn an_attempt_that_was_cut_off_is_repeated_under_the_same_message_id() {
+    let server = ScriptedSmtp::start(&[(".", Does::HangsUp)]).await;
+    let (dispatcher, _home) = dispatcher(to_scripted(&server)).await;
+    post(
+        &dispatcher.ledger,
+        &confirmation("one", &["ops@example.com"]),
+    )
+    .await;
+    for seconds in [0, 10] {
+        let cut = dispatcher.run_once(after(seconds)).await.unwrap();
+        assert_eq!(did(&cut), pass(0, 1, 0));
+    }
+    let messages = server.messages();
+    assert_eq!(messages.len(), 2);
+    assert!(
+        messages[0].contains("<one.confirmation@example.com>"),
+        "{}",
+        messages[0]
+    );
+    assert_eq!(messages[0], messages[1]);
+}
+
+#[tokio::test]
+async fn retries_double_from_five_seconds_to_ten_minutes() {
+    let server = ScriptedSmtp::start(&[("RCPT", Does::Says("451 4.7.1 greylisted"))]).await;
+    let (dispatcher, _home) = dispatcher(to_scripted(&server)).await;
+    post(
+        &dispatcher.ledger,
+        &confirmation("one", &["ops@example.com"]),
+    )
+    .await;
+    let mut now = start();
+    for full in [5, 10, 20, 40, 80, 160, 320, 600, 600] {
+        let pass = dispatcher.run_once(now).await.unwrap();
+        let next = pass.next.unwrap();
+        let pause = next.duration_since(now).as_secs_f64();
+        let full = f64::from(full);
+        // The attempt itself takes its time, which counts on top.
+        assert!(
+            pause >= full / 2.0 && pause < full + SOON.as_secs_f64(),
+            "{pause} of {full}"
+        );
+        now = next + SignedDuration::from_millis(1);
+    }
+}
+
+#[tokio::test]
+async fn a_letter_is_given_up_after_three_days_and_ten_attempts_and_people_are_told() {
+    let script: Script = &[("RCPT TO:<ops@", Does::Says("451 4.7.1 later"))];
+    let server = ScriptedSmtp::start(script).await;
+    let (dispatcher, _home) = dispatcher(to_scripted(&server)).await;
+    post(
+        &dispatcher.ledger,
+        &confirmation("one", &["ops@example.com"]),
+    )
+    .await;
+    let days = |days: i64| after(days * 24 * 3600);
+    // Four days, but only nine attempts: not yet.
+    for attempt in 0..9 {
+        let pass = dispatcher.run_once(days(attempt.min(4)) + SignedDuration::from_hours(attempt));
+        assert_eq!(did(&pass.await.unwrap()), (0, 1, 0), "attempt {attempt}");
+    }
+    let tenth = dispatcher.run_once(days(5)).await.unwrap();
+    assert_eq!(did(&tenth), pass(0, 0, 1));
+    // The alert about it waits for nothing.
+    let told = dispatcher.run_once(tenth.next.unwrap()).await.unwrap();
+    assert_eq!(did(&told), pass(1, 0, 0));
+    assert_eq!(
+        state_of_the_outbox(&dispatcher.ledger).await,
+        "1 failed, 1 sent"
+    );
+    assert!(
+        server
+            .commands()
+            .contains(&"RCPT TO:<oncall@example.com>".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn ten_attempts_within_three_days_are_not_enough_to_give_up() {
+    let server = ScriptedSmtp::start(&[("RCPT", Does::Says("451 4.7.1 later"))]).await;
+    let (dispatcher, _home) = dispatcher(to_scripted(&server)).await;
+    post(
+        &dispatcher.ledger,
+        &confirmation("one", &["ops@example.com"]),
+    )
+    .await;
+    for attempt in 0..15 {
+        let pass = dispatcher.run_once(after(attempt * 3600)).await.unwrap();
+        assert_eq!(did(&pass), (0, 1, 0));
+    }
+}
+
+#[tokio::test]
+async fn an_alert_is_never_given_up() {
+    let server = ScriptedSmtp::start(&[("RCPT", Does::Says("550 5.1.1 unknown"))]).await;
+    let (dispatcher, _home) = dispatcher(to_scripted(&server)).await;
+    raise(&dispatcher.ledger, 1, start()).await;
+    for day in 0..15 {
+        let pass = dispatcher.run_once(after(day * 24 * 3600)).await.unwrap();
+        assert_eq!(did(&pass), (0, 1, 0));
+    }
+    assert_eq!(state_of_the_outbox(&dispatcher.ledger).await, "1 pending");
+}
+
+#[tokio::test]
+async fn a_recipient_refused_for_good_is_not_asked_again_and_people_are_told() {
+    let script: Script = &[
+        ("RCPT TO:<gone@", Does::Says("550 5.1.1 no such user")),
+        ("RCPT TO:<slow@", Does::Says("451 4.7.1 later")),
+    ];
+    let server = ScriptedSmtp::start(script).await;
+    let (dispatcher, _home) = dispatcher(to_scripted(&server)).await;
+    let recipients = ["gone@example.com", "slow@example.com", "ops@example.com"];
+    post(&dispatcher.ledger, &confirmation("one", &recipients)).await;
+
+    let first = dispatcher.run_once(after(0)).await.unwrap();
+    assert_eq!(did(&first), pass(0, 1, 0));
+    let second = dispatcher.run_once(after(60)).await.unwrap();
+    // The letter again, and the alert about the recipient who is gone.
+    assert_eq!(did(&second), pass(1, 1, 0));
+    let asked = |who: &str| {
+        let line = format!("RCPT TO:<{who}@example.com>");
+        server
+            .commands()
+            .iter()
+            .filter(|command| **command == line)
+            .count()
+    };
+    assert_eq!(
+        (asked("gone"), asked("ops"), asked("slow"), asked("oncall")),
+        (1, 1, 2, 1)
+    );
+    let alert = server.messages().pop().unwrap();
+    assert!(alert.contains(".alert@example.com>"), "{alert}");
+}
+
+#[tokio::test]
+async fn the_first_alert_goes_at_once_and_those_that_follow_go_together() {
+    let server = ScriptedSmtp::start(&[]).await;
+    let (dispatcher, _home) = dispatcher(to_scripted(&server)).await;
+    raise(&dispatcher.ledger, 1, after(0)).await;
+    let first = dispatcher.run_once(after(0)).await.unwrap();
+    assert_eq!((did(&first), first.next), (pass(1, 0, 0), None));
+
+    for id in 2..=61 {
+        raise(&dispatcher.ledger, id, after(10)).await;
+    }
+    let waiting = dispatcher.run_once(after(299)).await.unwrap();
+    assert_eq!(did(&waiting), pass(0, 0, 0));
+    assert_eq!(waiting.next, Some(after(300)));
+    let open = dispatcher.run_once(after(300)).await.unwrap();
+    assert_eq!((did(&open), open.next), (pass(1, 0, 0), None));
+
+    // Long after, an alert is a first one again.
+    raise(&dispatcher.ledger, 62, after(5000)).await;
+    let later = dispatcher.run_once(after(5000)).await.unwrap();
+    assert_eq!(did(&later), pass(1, 0, 0));
+    assert_eq!(server.messages().len(), 3);
+}
+
+#[tokio::test]
+async fn a_clock_set_back_does_not_hold_alerts() {
+    let server = ScriptedSmtp::start(&[]).await;
+    let (dispatcher, _home) = dispatcher(to_scripted(&server)).await;
+    raise(&dispatcher.ledger, 1, after(100_000)).await;
+    assert_eq!(
+        did(&dispatcher.run_once(after(100_000)).await.unwrap()),
+        pass(1, 0, 0)
+    );
+    raise(&dispatcher.ledger, 2, after(0)).await;
+    assert_eq!(
+        did(&dispatcher.run_once(after(0)).await.unwrap()),
+        pass(1, 0, 0)
+    );
+}
+
+#[tokio::test]
+async fn alerts_wait_for_somebody_to_be_told() {
+    let server = ScriptedSmtp::start(&[]).await;
+    let (mut dispatcher, _home) = dispatcher(to_scripted(&server)).await;
+    dispatcher.style.alert_to.clear();
+    raise(&dispatcher.ledger, 1, after(0)).await;
+    let nobody = dispatcher.run_once(after(0)).await.unwrap();
+    assert_eq!((did(&nobody), nobody.next), (pass(0, 0, 0), None));
+    dispatcher.style = style();
+    assert_eq!(
+        did(&dispatcher.run_once(after(1)).await.unwrap()),
+        pass(1, 0, 0)
+    );
+}
+
+/// Waits until `name` is in the directory.
+async fn appears(directory: &Path, name: &str) {
+    let file = directory.join(name);
+    let appearing = async {
+        while !file.exists() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    assert!(
+        timeout(SOON, appearing).await.is_ok(),
+        "{name} did not appear"
+    );
+}
+
+#[tokio::test]
+async fn the_loop_takes_up_what_a_dead_process_left_and_what_it_is_woken_for() {
+    let mail = tempfile::tempdir().unwrap();
+    let (dispatcher, _home) = dispatcher(Transport::Directory(mail.path().to_owned())).await;
+    let ledger = dispatcher.ledger.clone();
+    post(&ledger, &confirmation("left", &["ops@example.com"])).await;
+    // A process that took the letter, and died.
+    let lease = ledger.lease(start(), after(660)).await.unwrap();
+    assert!(lease.is_some());
+
+    let clock = Clock::manual(start());
+    let wake = Arc::new(Notify::new());
+    let running = tokio::spawn({
+        let wake = wake.clone();
+        async move {
+            dispatcher.run(&clock, &wake).await;
+        }
+    });
+    appears(mail.path(), "left.confirmation.eml").await;
+    post(&ledger, &confirmation("woken", &["ops@example.com"])).await;
+    wake.notify_one();
+    appears(mail.path(), "woken.confirmation.eml").await;
+    assert!(!running.is_finished());
+    running.abort();
+}
+
+#[tokio::test]
+async fn a_composed_alert_reaches_a_real_mailbox_readable() {
+    let exim = Exim::start();
+    let (dispatcher, _home) = dispatcher(to_exim(&exim)).await;
+    raise(&dispatcher.ledger, 1, start()).await;
+    let mut transaction = dispatcher.ledger.begin().await.unwrap();
+    let alerts = transaction.pending_alerts().await.unwrap();
+    drop(transaction);
+    let letter = compose::alert(&alerts, &dispatcher.style, start()).unwrap();
+
+    assert_eq!(
+        did(&dispatcher.run_once(start()).await.unwrap()),
+        pass(1, 0, 0)
+    );
+    let mails = exim.mails(1).await;
+    let mail = mail_parser::MessageParser::default()
+        .parse(mails[0].as_bytes())
+        .unwrap();
+    assert_eq!(
+        mail.subject(),
+        Some("需要處理：配號通知未匯入（range_overlap）einvoice")
+    );
+    assert_eq!(
+        mail.message_id().map(|id| format!("<{id}>")),
+        Some(letter.message_id)
+    );
+    assert!(
+        mails[0].contains("\nAuto-Submitted: auto-generated\n"),
+        "{}",
+        mails[0]
+    );
+    assert!(
+        mail.body_text(0)
+            .unwrap()
+            .starts_with("一封配號通知沒有匯入")
+    );
+}

@@ -1,0 +1,368 @@
+//! The mail that asks a person to act: about one thing in full, or about many in a table.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{Timestamp, tz::Offset};
+
+use super::{
+    super::{Language, Style, stranger::one_line},
+    letter::Draft,
+    meaning,
+    table::{columns, facts},
+};
+use crate::{
+    ledger::{Cause, Kind, Letter, PendingAlert},
+    notice::DefectCode,
+};
+
+/// So many alerts stand in a digest by themselves; the rest are counted.
+const ROWS: usize = 50;
+
+/// So many defects of one mail are explained; the rest are counted.
+const DEFECTS: usize = 12;
+
+/// Stands where a quarantined mail has its codes.
+const UNDELIVERED: &str = "delivery_failed";
+
+pub(super) fn compose(alerts: &[PendingAlert], style: &Style, now: Timestamp) -> Option<Letter> {
+    let language = style.language;
+    let (subject, text) = match alerts {
+        [] => return None,
+        [alert] => (subject(&alert.cause, language), single(alert, language)),
+        several => (digest_subject(several, language), digest(several, language)),
+    };
+    let draft = Draft {
+        kind: Kind::Alert,
+        about: alerts.iter().map(identity).collect(),
+        subject,
+        text,
+        attachment: None,
+    };
+    draft.address(&style.from, &style.alert_to, now)
+}
+
+/// What makes an alert this alert and no other.
+fn identity(alert: &PendingAlert) -> String {
+    match &alert.cause {
+        Cause::Quarantined {
+            message_id, sha256, ..
+        } => format!("quarantined {message_id} {sha256} {}", alert.raised_at),
+        Cause::DeliveryFailed { outbox_id, .. } => {
+            format!("delivery_failed {outbox_id} {}", alert.raised_at)
+        }
+    }
+}
+
+fn subject(cause: &Cause, language: Language) -> String {
+    match cause {
+        Cause::Quarantined {
+            mailbox, defects, ..
+        } => {
+            let codes = codes(defects, language);
+            let place = place(mailbox.as_deref(), language);
+            language.pick(
+                format!("需要處理：配號通知未匯入（{codes}）{place}"),
+                format!("Action needed: allocation notice not imported ({codes}) {place}"),
+            )
+        }
+        Cause::DeliveryFailed { subject, .. } => {
+            let subject = one_line(subject, 80);
+            language.pick(
+                format!("需要處理：通知信未送達「{subject}」"),
+                format!("Action needed: mail not delivered: {subject}"),
+            )
+        }
+    }
+}
+
+fn single(alert: &PendingAlert, language: Language) -> String {
+    match &alert.cause {
+        Cause::Quarantined {
+            message_id,
+            sha256,
+            mailbox,
+            from,
+            subject,
+            defects,
+        } => {
+            let mut text = language
+                .pick(
+                    "一封配號通知沒有匯入：裡面的號碼一個都沒有登記，這封信等待處理。\n\n原因\n",
+                    "An allocation notice was NOT imported: none of its numbers is recorded, and the mail\nwaits for a decision.\n\nWhy\n",
+                )
+                .to_owned();
+            for (code, detail) in defects.iter().take(DEFECTS) {
+                text.push_str(&defect(code, detail, language));
+            }
+            if let Some(more) = defects.len().checked_sub(DEFECTS).filter(|more| *more > 0) {
+                text.push_str(&language.pick(
+                    format!("  另有 {more} 項，用 `invoice-trackd explain` 可全部列出。\n"),
+                    format!("  and {more} more, which `invoice-trackd explain` lists.\n"),
+                ));
+            }
+            text.push_str(language.pick("\n這封信\n", "\nThe mail\n"));
+            let digest: String = sha256.chars().take(12).collect();
+            text.push_str(&facts(&[
+                (
+                    language.pick("信箱", "Mailbox"),
+                    place(mailbox.as_deref(), language),
+                ),
+                (
+                    language.pick("寄件人", "From"),
+                    sender(from.as_deref(), language),
+                ),
+                (language.pick("主旨", "Subject"), one_line(subject, 120)),
+                (
+                    language.pick("時間", "Found (UTC+8)"),
+                    taipei(alert.raised_at),
+                ),
+                (
+                    language.pick("隔離編號", "Quarantine id"),
+                    message_id.to_string(),
+                ),
+                (language.pick("指紋", "SHA-256"), format!("{digest}…")),
+            ]));
+            text.push_str(language.pick(
+                "\n接下來\n\
+                 \x20 1. 在信箱裡打開這封信；寄件人和主旨可以偽造，不要點信裡的連結。\n\
+                 \x20 2. 另存成檔案，用 `invoice-trackd explain 檔案` 逐條看判斷的理由。\n\
+                 \x20 3. 登入平台核對字軌；這些號碼在查明之前不要載入開立系統。\n\
+                 \n原信沒有變動。`invoice-trackd status` 可看還有多少封等待處理。\n",
+                "\nWhat to do next\n\
+                 \x20 1. Open the mail in its mailbox; sender and subject can be forged, so do not follow\n\
+                 \x20    its links.\n\
+                 \x20 2. Save it as a file; `invoice-trackd explain FILE` shows the judgement rule by rule.\n\
+                 \x20 3. Log in to the platform and compare. Load none of these numbers before that.\n\
+                 \nThe mail itself was left as it is. `invoice-trackd status` shows how many wait.\n",
+            ));
+            text
+        }
+        Cause::DeliveryFailed {
+            outbox_id,
+            subject,
+            recipients,
+            answer,
+        } => {
+            let mut text = language
+                .pick(
+                    "一封通知信沒有送達，已不再重試。號碼的登記不受影響。\n\n",
+                    "A mail was not delivered and is no longer tried. What is recorded is not affected.\n\n",
+                )
+                .to_owned();
+            text.push_str(&facts(&[
+                (
+                    language.pick("未收到", "Not reached"),
+                    one_line(&recipients.join(", "), 300),
+                ),
+                (language.pick("主旨", "Subject"), one_line(subject, 120)),
+                (language.pick("伺服器說", "Answer"), one_line(answer, 300)),
+                (
+                    language.pick("時間", "Given up (UTC+8)"),
+                    taipei(alert.raised_at),
+                ),
+                (
+                    language.pick("寄件編號", "Outbox id"),
+                    outbox_id.to_string(),
+                ),
+            ]));
+            text.push_str(language.pick(
+                "\n接下來\n\
+                 \x20 1. 用其他方式告知收件人；號碼可用 `invoice-trackd allocations` 查看。\n\
+                 \x20 2. 核對設定檔 [mail] 的收件地址，或把伺服器的回答轉給郵件管理員。\n",
+                "\nWhat to do next\n\
+                 \x20 1. Tell them in another way; `invoice-trackd allocations` lists the numbers.\n\
+                 \x20 2. Check the addresses under [mail] in the configuration, or show the server's answer\n\
+                 \x20    to whoever runs the mail server.\n",
+            ));
+            text
+        }
+    }
+}
+
+/// One defect: its code, what that means, what was found, what to do.
+fn defect(code: &str, detail: &str, language: Language) -> String {
+    let mut text = format!("  {}\n", one_line(code, 40));
+    let meaning = code
+        .parse::<DefectCode>()
+        .ok()
+        .map(|code| meaning::defect(code, language));
+    let found = Some(one_line(detail, 300)).filter(|detail| !detail.is_empty());
+    let lines = [
+        (
+            language.pick("說明：", ""),
+            meaning.as_ref().map(|m| m.what.to_owned()),
+        ),
+        (language.pick("發現：", "Found: "), found),
+        (
+            language.pick("處理：", "Do: "),
+            meaning.as_ref().map(|m| m.remedy.to_owned()),
+        ),
+    ];
+    for (label, line) in lines {
+        if let Some(line) = line {
+            text.push_str(&format!("    {label}{line}\n"));
+        }
+    }
+    text
+}
+
+fn digest_subject(alerts: &[PendingAlert], language: Language) -> String {
+    let undelivered = alerts
+        .iter()
+        .filter(|alert| matches!(alert.cause, Cause::DeliveryFailed { .. }))
+        .count();
+    let quarantined = alerts.len() - undelivered;
+    let parts: Vec<String> = [
+        (
+            quarantined,
+            language.pick("配號通知未匯入", "allocation notices not imported"),
+        ),
+        (
+            undelivered,
+            language.pick("通知信未送達", "mails not delivered"),
+        ),
+    ]
+    .into_iter()
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, what)| language.pick(format!("{what} {count} 封"), format!("{what}: {count}")))
+    .collect();
+    language.pick(
+        format!("需要處理：{}", parts.join("，")),
+        format!("Action needed: {}", parts.join(", ")),
+    )
+}
+
+fn digest(alerts: &[PendingAlert], language: Language) -> String {
+    let mut text = language.pick(
+        format!("{} 件事需要處理。未匯入的通知，裡面的號碼一個都沒有登記。\n\n", alerts.len()),
+        format!(
+            "{} things need a person. Of a notice that was NOT imported, no number is recorded.\n\n",
+            alerts.len()
+        ),
+    );
+    let head = language.pick(
+        ["編號", "時間", "來源", "原因", "主旨"],
+        ["Id", "Time (UTC+8)", "Where", "Why", "Subject"],
+    );
+    let rows = alerts.iter().take(ROWS).map(|alert| row(alert, language));
+    let head = head.map(str::to_owned).to_vec();
+    text.push_str(&columns(
+        &Vec::from_iter(std::iter::once(head).chain(rows)),
+        &[0],
+    ));
+    if let Some(more) = alerts.len().checked_sub(ROWS).filter(|more| *more > 0) {
+        text.push_str(&language.pick(
+            format!("\n  另有 {more} 件沒有列出，已計入下面的統計。\n"),
+            format!("\n  and {more} more, which are counted below.\n"),
+        ));
+    }
+    text.push_str(language.pick("\n統計\n", "\nIn all\n"));
+    let tally = tally(alerts);
+    let rows: Vec<Vec<String>> = tally
+        .into_iter()
+        .map(|(why, count)| {
+            let what = in_words(&why, language).to_owned();
+            vec![count.to_string(), why, what]
+        })
+        .collect();
+    text.push_str(&columns(&rows, &[0]));
+    text.push_str(language.pick(
+        "\n接下來\n\
+         \x20 1. `invoice-trackd status` 列出等待處理的信。\n\
+         \x20 2. 另存成檔案，用 `invoice-trackd explain 檔案` 逐條看判斷的理由。\n\
+         \x20 3. 登入平台核對字軌；查明之前不要載入這些號碼，也不要點信裡的連結。\n",
+        "\nWhat to do next\n\
+         \x20 1. `invoice-trackd status` shows what waits.\n\
+         \x20 2. Save a mail as a file; `invoice-trackd explain FILE` shows the judgement rule by rule.\n\
+         \x20 3. Log in to the platform and compare. Until then load none of these numbers, and do\n\
+         \x20    not follow links in those mails.\n",
+    ));
+    text
+}
+
+fn row(alert: &PendingAlert, language: Language) -> Vec<String> {
+    let time = taipei(alert.raised_at);
+    match &alert.cause {
+        Cause::Quarantined {
+            message_id,
+            mailbox,
+            subject,
+            defects,
+            ..
+        } => vec![
+            message_id.to_string(),
+            time,
+            place(mailbox.as_deref(), language),
+            codes(defects, language),
+            one_line(subject, 24),
+        ],
+        Cause::DeliveryFailed {
+            outbox_id, subject, ..
+        } => vec![
+            outbox_id.to_string(),
+            time,
+            language.pick("寄件", "outbox").to_owned(),
+            UNDELIVERED.to_owned(),
+            one_line(subject, 24),
+        ],
+    }
+}
+
+/// How often each code stands in these alerts.
+fn tally(alerts: &[PendingAlert]) -> BTreeMap<String, usize> {
+    let mut tally = BTreeMap::new();
+    for alert in alerts {
+        let codes = match &alert.cause {
+            Cause::Quarantined { defects, .. } => {
+                defects.iter().map(|(code, _)| code.as_str()).collect()
+            }
+            Cause::DeliveryFailed { .. } => vec![UNDELIVERED],
+        };
+        for code in BTreeSet::from_iter(codes) {
+            *tally.entry(one_line(code, 40)).or_default() += 1;
+        }
+    }
+    tally
+}
+
+/// What a line of the tally is about.
+fn in_words(why: &str, language: Language) -> &'static str {
+    if why == UNDELIVERED {
+        return language.pick("通知信沒有送達。", "A mail was not delivered.");
+    }
+    let code = why.parse::<DefectCode>();
+    code.map_or("", |code| meaning::defect(code, language).what)
+}
+
+/// The first code, and how many there are.
+fn codes(defects: &[(String, String)], language: Language) -> String {
+    let first = defects.first().map(|(code, _)| one_line(code, 40));
+    match (first, defects.len()) {
+        (None, _) => language.pick("原因不明", "no reason given").to_owned(),
+        (Some(code), 1) => code,
+        (Some(code), count) => language.pick(
+            format!("{code} 等 {count} 項"),
+            format!("{code} and {} more", count - 1),
+        ),
+    }
+}
+
+fn place(mailbox: Option<&str>, language: Language) -> String {
+    mailbox.map_or_else(
+        || language.pick("檔案", "a file").to_owned(),
+        |name| one_line(name, 60),
+    )
+}
+
+fn sender(from: Option<&str>, language: Language) -> String {
+    from.map_or_else(
+        || language.pick("無法確定", "cannot be told").to_owned(),
+        |from| one_line(from, 120),
+    )
+}
+
+/// The minute on a clock in Taipei.
+fn taipei(at: Timestamp) -> String {
+    let local = Offset::constant(8).to_datetime(at);
+    local.strftime("%Y-%m-%d %H:%M").to_string()
+}

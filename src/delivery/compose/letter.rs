@@ -1,0 +1,117 @@
+//! From a subject, a text and a file to the bytes of a mail.
+//!
+//! Guarantee: CRLF, 7-bit, and nothing in it that another run would write differently. The
+//! headers are put together here and not by lettre's `Message`, which refuses some addresses that
+//! are in use; a letter about numbers that are already recorded must not fail to be written.
+
+use jiff::Timestamp;
+use lettre::message::{
+    Attachment, Mailbox, Mailboxes, MultiPart, SinglePart,
+    header::{
+        ContentType, Date, From, HeaderName, HeaderValue, Headers, MIME_VERSION_1_0, MessageId,
+        Subject, To,
+    },
+};
+use sha2::{Digest, Sha256};
+
+use super::super::{Identity, kind_word, platform_csv::PlatformCsv};
+use crate::{
+    ledger::{Kind, Letter},
+    notice::Address,
+};
+
+/// A letter that has not been put into an envelope yet.
+pub(super) struct Draft {
+    /// What it is for.
+    pub(super) kind: Kind,
+    /// What it is about, in words that never change: the Message-ID comes from them.
+    pub(super) about: Vec<String>,
+    /// The Subject, one line.
+    pub(super) subject: String,
+    /// The text, LF.
+    pub(super) text: String,
+    /// The file that goes with it.
+    pub(super) attachment: Option<PlatformCsv>,
+}
+
+impl Draft {
+    /// The complete letter; `None` when there is nobody to send it to.
+    pub(super) fn address(self, from: &Identity, to: &[Address], now: Timestamp) -> Option<Letter> {
+        if to.is_empty() {
+            return None;
+        }
+        let digest = self.digest(to);
+        let message_id = format!(
+            "<{digest}.{}@{}>",
+            kind_word(self.kind),
+            from.address.domain()
+        );
+        let mut headers = Headers::new();
+        let name = Some(from.name.clone()).filter(|name| !name.is_empty());
+        headers.set(From::from(Mailboxes::from(Mailbox::new(
+            name,
+            lettre_address(&from.address),
+        ))));
+        headers.set(To::from(
+            to.iter()
+                .map(|address| Mailbox::new(None, lettre_address(address)))
+                .collect::<Mailboxes>(),
+        ));
+        headers.set(Subject::from(self.subject.clone()));
+        headers.set(Date::new(now.into()));
+        headers.set(MessageId::from(message_id.clone()));
+        // RFC 3834 §5: nobody's holiday notice answers to this.
+        headers.insert_raw(HeaderValue::new(
+            HeaderName::new_from_ascii_str("Auto-Submitted"),
+            "auto-generated".to_owned(),
+        ));
+        headers.set(MIME_VERSION_1_0);
+
+        let text = SinglePart::plain(self.text);
+        let body = match self.attachment {
+            None => text.formatted(),
+            Some(file) => {
+                let csv = ContentType::parse("text/csv; charset=utf-8")
+                    .unwrap_or(ContentType::TEXT_PLAIN);
+                MultiPart::mixed()
+                    .boundary(format!("invoice-trackd-{digest}"))
+                    .singlepart(text)
+                    .singlepart(Attachment::new(file.name).body(file.bytes, csv))
+                    .formatted()
+            }
+        };
+        let mut eml = headers.to_string().into_bytes();
+        eml.extend(body);
+        Some(Letter {
+            kind: self.kind,
+            message_id,
+            recipients: to.to_vec(),
+            subject: self.subject,
+            eml,
+        })
+    }
+
+    /// 32 hexadecimal digits for what is told to whom.
+    fn digest(&self, to: &[Address]) -> String {
+        let mut hash = Sha256::new();
+        hash.update(kind_word(self.kind));
+        for part in to
+            .iter()
+            .map(Address::as_str)
+            .chain(self.about.iter().map(String::as_str))
+        {
+            // A line end stands in neither, so no two lists run into the same bytes.
+            hash.update("\n");
+            hash.update(part);
+        }
+        let hex: String = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
+        hex.chars().take(32).collect()
+    }
+}
+
+/// [`Address`] has been checked more strictly than the form below needs, but lettre's own check
+/// refuses some that are in use, such as a local part of more than 64 characters.
+fn lettre_address(address: &Address) -> lettre::Address {
+    let (local, domain) = address.as_str().rsplit_once('@').unwrap_or_default();
+    lettre::Address::new_dangerous(local, domain)
+}

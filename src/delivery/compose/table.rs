@@ -1,0 +1,91 @@
+//! Columns that line up in a terminal and in a mail reader with a fixed-width font, where a
+//! Chinese character is as wide as two letters.
+
+/// Lines of `label  value`, the values below each other.
+pub(super) fn facts(rows: &[(&str, String)]) -> String {
+    let rows: Vec<Vec<String>> = rows
+        .iter()
+        .map(|(label, value)| vec![(*label).to_owned(), value.clone()])
+        .collect();
+    columns(&rows, &[])
+}
+
+/// Rows with their columns below each other, indented by two; the columns numbered in `right`
+/// stand flush right. Every line ends with a line end.
+pub(super) fn columns(rows: &[Vec<String>], right: &[usize]) -> String {
+    let count = rows.iter().map(Vec::len).max().unwrap_or_default();
+    let widths: Vec<usize> = (0..count)
+        .map(|column| {
+            let cells = rows.iter().filter_map(|row| row.get(column));
+            cells.map(|cell| width(cell)).max().unwrap_or_default()
+        })
+        .collect();
+    let mut out = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (column, (cell, wide)) in row.iter().zip(&widths).enumerate() {
+            let space = " ".repeat(wide - width(cell));
+            line.push_str("  ");
+            if right.contains(&column) {
+                line.push_str(&space);
+                line.push_str(cell);
+            } else {
+                line.push_str(cell);
+                line.push_str(&space);
+            }
+        }
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+/// How many letters wide `text` is shown.
+fn width(text: &str) -> usize {
+    text.chars().map(|c| if is_wide(c) { 2 } else { 1 }).sum()
+}
+
+/// Unicode's East_Asian_Width W and F (UAX #11), as far as blocks go.
+fn is_wide(c: char) -> bool {
+    matches!(c,
+        '\u{1100}'..='\u{115f}' | '\u{2e80}'..='\u{303e}' | '\u{3041}'..='\u{a4cf}'
+        | '\u{ac00}'..='\u{d7a3}' | '\u{f900}'..='\u{faff}' | '\u{fe30}'..='\u{fe6f}'
+        | '\u{ff01}'..='\u{ff60}' | '\u{ffe0}'..='\u{ffe6}' | '\u{1f300}'..='\u{1faff}'
+        | '\u{20000}'..='\u{3fffd}')
+}
+
+/// `6400` as `6,400`.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chinese_and_latin_columns_line_up() {
+        let rows = [
+            vec!["字軌".to_owned(), "本數".to_owned(), "類別".to_owned()],
+            vec!["EC".to_owned(), "8".to_owned(), "07".to_owned()],
+        ];
+        assert_eq!(
+            columns(&rows, &[1]),
+            "  字軌  本數  類別\n  EC       8  07\n"
+        );
+    }
+
+    #[test]
+    fn thousands_are_grouped() {
+        let all = [0, 50, 999, 1000, 6400, 100_000_000].map(grouped);
+        assert_eq!(all, ["0", "50", "999", "1,000", "6,400", "100,000,000"]);
+    }
+}

@@ -1,0 +1,351 @@
+//! From a path to an open ledger: created, recognised, migrated, or refused.
+//!
+//! A file that is there is first looked at through a read-only connection, so that whatever it
+//! turns out to be, looking has not changed it. Left out on purpose: repair, and any way back to
+//! an older schema.
+//!
+//! Guarantee: a ledger has its whole schema or none of it; all migrations of one start and the
+//! moment of creation are one transaction. The file itself is never opened but by SQLite: closing
+//! any other descriptor would drop SQLite's locks on it (<https://sqlite.org/howtocorrupt.html>
+//! §2.2).
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io::{self, Read, Seek, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use sqlx::{
+    ConnectOptions, Connection, SqlitePool,
+    migrate::Migrator,
+    sqlite::{
+        SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions,
+        SqliteSynchronous,
+    },
+};
+use tokio::{sync::Mutex, time::Instant};
+
+use super::{BUSY, Ledger, LedgerError, columns};
+
+static MIGRATIONS: Migrator = sqlx::migrate!();
+
+/// `PRAGMA application_id` of every ledger, "invt"; the first migration sets it.
+const APPLICATION_ID: i64 = 0x696E_7674;
+
+/// One writer and a few readers.
+const CONNECTIONS: u32 = 4;
+
+/// The right to be the one daemon on a ledger; given back when dropped, or when the process dies.
+#[derive(Debug)]
+pub struct DaemonLock {
+    _file: File,
+}
+
+/// How far an acceptable file has got.
+enum Schema {
+    /// Nothing is in it yet.
+    Empty,
+    /// This version of an earlier program.
+    Behind(i64),
+    /// Ours.
+    Current,
+}
+
+pub(super) async fn for_writing(path: &Path, now: Timestamp) -> Result<Ledger, LedgerError> {
+    if !exists(path)? {
+        create(path)?;
+    }
+    let schema = inspect(path).await?;
+    let pool = connect(path).await?;
+    if !matches!(schema, Schema::Current) {
+        migrate(&pool, now).await?;
+    }
+    ledger(pool).await
+}
+
+pub(super) async fn for_reading(path: &Path) -> Result<Option<Ledger>, LedgerError> {
+    if !exists(path)? {
+        return Ok(None);
+    }
+    match inspect(path).await? {
+        Schema::Empty => return Ok(None),
+        Schema::Behind(found) => {
+            return Err(LedgerError::Older {
+                path: path.to_owned(),
+                found,
+                known: newest(),
+            });
+        }
+        Schema::Current => {}
+    }
+    let pool = SqlitePoolOptions::new()
+        .max_connections(CONNECTIONS)
+        .connect_with(options(path).read_only(true))
+        .await
+        .map_err(unusable(path))?;
+    ledger(pool).await.map(Some)
+}
+
+pub(super) fn lock(path: &Path) -> Result<DaemonLock, LedgerError> {
+    let io = |source| LedgerError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".lock");
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(beside)
+        .map_err(io)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut pid = String::new();
+            // The number only helps a person to find the other one.
+            let _ = file.read_to_string(&mut pid);
+            let pid = match pid.trim() {
+                "" => "unknown".to_owned(),
+                pid => pid.to_owned(),
+            };
+            return Err(LedgerError::Locked {
+                path: path.to_owned(),
+                pid,
+            });
+        }
+        Err(TryLockError::Error(source)) => return Err(io(source)),
+    }
+    file.set_len(0).map_err(io)?;
+    file.rewind().map_err(io)?;
+    writeln!(file, "{}", std::process::id()).map_err(io)?;
+    Ok(DaemonLock { _file: file })
+}
+
+/// Whether a file is there at all.
+fn exists(path: &Path) -> Result<bool, LedgerError> {
+    match std::fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() => Ok(true),
+        Ok(_) => Err(LedgerError::NotALedger {
+            path: path.to_owned(),
+            reason: "expected a file, found a directory or a device".to_owned(),
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(LedgerError::Io {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
+/// Creates an empty file for the owner alone; SQLite gives its companions (`-wal`, `-shm`) the
+/// same mode.
+fn create(path: &Path) -> Result<(), LedgerError> {
+    let created = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
+    let source = match created {
+        Ok(_) => return Ok(()),
+        // Another process was faster, and the file is its to fill as much as ours.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => io::Error::new(
+            io::ErrorKind::NotFound,
+            "the directory in which it should be created does not exist",
+        ),
+        Err(error) => error,
+    };
+    Err(LedgerError::Io {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .busy_timeout(BUSY)
+        .foreign_keys(true)
+        .disable_statement_logging()
+}
+
+/// Recognises a file without changing it.
+async fn inspect(path: &Path) -> Result<Schema, LedgerError> {
+    let mut file = options(path)
+        .read_only(true)
+        .connect()
+        .await
+        .map_err(unusable(path))?;
+    let schema = recognise(&mut file, path).await;
+    // Nothing was written, so nothing can be lost in closing.
+    let _ = file.close().await;
+    schema
+}
+
+async fn recognise(file: &mut SqliteConnection, path: &Path) -> Result<Schema, LedgerError> {
+    let failed = unusable(path);
+    let refused = |reason| LedgerError::NotALedger {
+        path: path.to_owned(),
+        reason,
+    };
+
+    let id: i64 = sqlx::query_scalar("PRAGMA application_id")
+        .fetch_one(&mut *file)
+        .await
+        .map_err(failed)?;
+    let (objects, migrations): (i64, i64) = sqlx::query_as(
+        "SELECT count(*), count(*) FILTER (WHERE name = '_sqlx_migrations') FROM sqlite_schema",
+    )
+    .fetch_one(&mut *file)
+    .await
+    .map_err(failed)?;
+    match (id, objects, migrations) {
+        (0, 0, _) => return Ok(Schema::Empty),
+        (APPLICATION_ID, _, 1) => {}
+        (APPLICATION_ID, ..) => {
+            return Err(refused("its list of migrations is missing".to_owned()));
+        }
+        _ => {
+            return Err(refused(format!(
+                "a database of another program: expected application_id {APPLICATION_ID:#x}, \
+                 found {id:#x}"
+            )));
+        }
+    }
+
+    let applied: Vec<(i64, Vec<u8>)> =
+        sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations ORDER BY version")
+            .fetch_all(&mut *file)
+            .await
+            .map_err(failed)?;
+    for (version, checksum) in &applied {
+        match MIGRATIONS.iter().find(|known| known.version == *version) {
+            Some(known) if *known.checksum == **checksum => {}
+            Some(_) => {
+                return Err(refused(format!(
+                    "its schema {version} is not the one that this program knows by that number"
+                )));
+            }
+            None => {
+                return Err(LedgerError::Newer {
+                    path: path.to_owned(),
+                    found: applied.last().map_or(*version, |(last, _)| *last),
+                    known: newest(),
+                });
+            }
+        }
+    }
+
+    let verdict: String = sqlx::query_scalar("PRAGMA quick_check(1)")
+        .fetch_one(&mut *file)
+        .await
+        .map_err(failed)?;
+    if verdict != "ok" {
+        return Err(refused(format!("it is damaged: {verdict}")));
+    }
+    match applied.last() {
+        Some((version, _)) if *version == newest() => Ok(Schema::Current),
+        Some((version, _)) => Ok(Schema::Behind(*version)),
+        None => Ok(Schema::Behind(0)),
+    }
+}
+
+/// Opens the file for reading and writing.
+async fn connect(path: &Path) -> Result<SqlitePool, LedgerError> {
+    let options = options(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full);
+    let deadline = Instant::now() + BUSY;
+    loop {
+        let pool = SqlitePoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .connect_with(options.clone())
+            .await;
+        match pool {
+            // Turning a new file to WAL needs a lock for which SQLite does not wait by itself,
+            // and two processes may open the file for the first time at once.
+            Err(error)
+                if primary_code(&error) == Some(SQLITE_BUSY) && Instant::now() < deadline =>
+            {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            done => return done.map_err(unusable(path)),
+        }
+    }
+}
+
+/// Brings the schema up to date, all of it in one transaction: two processes that start at once
+/// take turns, and the second finds nothing left to do.
+async fn migrate(pool: &SqlitePool, now: Timestamp) -> Result<(), LedgerError> {
+    let failed = LedgerError::during("migrate the ledger");
+    let mut connection = pool.acquire().await.map_err(failed)?;
+    let mut transaction = connection
+        .begin_with("BEGIN IMMEDIATE")
+        .await
+        .map_err(failed)?;
+    MIGRATIONS
+        .run(&mut *transaction)
+        .await
+        .map_err(|error| failed(error.into()))?;
+    sqlx::query("INSERT INTO ledger (one, created_at) VALUES (1, ?) ON CONFLICT DO NOTHING")
+        .bind(columns::moment(now))
+        .execute(&mut *transaction)
+        .await
+        .map_err(failed)?;
+    transaction.commit().await.map_err(failed)
+}
+
+async fn ledger(pool: SqlitePool) -> Result<Ledger, LedgerError> {
+    let created_at: String = sqlx::query_scalar("SELECT created_at FROM ledger")
+        .fetch_one(&pool)
+        .await
+        .map_err(LedgerError::during("read when the ledger was created"))?;
+    Ok(Ledger {
+        pool,
+        created_at: columns::parsed("ledger.created_at", &created_at)?,
+        turn: Arc::new(Mutex::new(())),
+    })
+}
+
+/// The newest schema known here.
+fn newest() -> i64 {
+    MIGRATIONS
+        .iter()
+        .map(|known| known.version)
+        .max()
+        .unwrap_or(0)
+}
+
+// https://sqlite.org/rescode.html
+const SQLITE_BUSY: i32 = 5;
+const SQLITE_CORRUPT: i32 = 11;
+const SQLITE_CANTOPEN: i32 = 14;
+const SQLITE_NOTADB: i32 = 26;
+
+/// What SQLite says of a file, in the words of [`LedgerError`]; for `map_err`.
+fn unusable(path: &Path) -> impl Fn(sqlx::Error) -> LedgerError + Copy + '_ {
+    |source| match primary_code(&source) {
+        Some(SQLITE_CORRUPT | SQLITE_NOTADB) => LedgerError::NotALedger {
+            path: path.to_owned(),
+            reason: source.to_string(),
+        },
+        Some(SQLITE_CANTOPEN) => LedgerError::Io {
+            path: path.to_owned(),
+            source: io::Error::other(source),
+        },
+        _ => LedgerError::during("open the ledger")(source),
+    }
+}
+
+/// SQLite's result code without its extension in the higher bits.
+fn primary_code(error: &sqlx::Error) -> Option<i32> {
+    let code: i32 = error.as_database_error()?.code()?.parse().ok()?;
+    Some(code & 0xff)
+}
