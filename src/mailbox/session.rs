@@ -11,34 +11,23 @@
 //! [`MailboxError::Closed`]; every wait is bounded; a session that met an error, a timeout or a
 //! cancel has already dropped its connection and answers nothing but errors.
 
-use std::{collections::BTreeMap, io, panic::AssertUnwindSafe, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
-use async_imap::{
-    Client,
-    imap_proto::{
-        AttributeValue, Capability, MailboxDatum, MessageSection, Outcome, Response, ResponseCode,
-        SectionPath, Status,
-    },
+use async_imap::imap_proto::{
+    AttributeValue, Capability, MailboxDatum, MessageSection, Response, ResponseCode, SectionPath,
 };
-use futures_util::FutureExt;
 use jiff::{Timestamp, civil::Date};
 use secrecy::ExposeSecret;
-use tokio::{
-    io::AsyncWriteExt,
-    time::{Instant, timeout},
-};
+use tokio::time::{Instant, timeout};
 
-use self::wire::Wire;
+use self::line::{Heard, Line, SMALL, missing};
 use super::{MAX_HEADER, MailboxError, UidSet, imap::ImapSettings};
-use crate::tls::{self, TlsMode};
 
+mod line;
 mod syntax;
 #[cfg(test)]
 mod tests;
 mod wire;
-
-/// What an answer may weigh where nothing was asked for that weighs more.
-const SMALL: u64 = 1 << 20;
 
 /// What a SEARCH answer may weigh: more than five million UIDs.
 const SEARCH: u64 = 64 << 20;
@@ -126,7 +115,7 @@ impl Session {
             }
         })
         .await?;
-        announced.ok_or_else(|| missing("ask for capabilities", "a CAPABILITY response"))
+        announced.ok_or_else(|| self.end("ask for capabilities", "a CAPABILITY response"))
     }
 
     /// Opens a folder read-only.
@@ -143,7 +132,7 @@ impl Session {
         })
         .await?;
         // RFC 9051 §2.3.1.1: without UIDVALIDITY no UID means anything.
-        let uidvalidity = uidvalidity.ok_or_else(|| missing(&operation, "a UIDVALIDITY"))?;
+        let uidvalidity = uidvalidity.ok_or_else(|| self.end(&operation, "a UIDVALIDITY"))?;
         Ok(Folder { uidvalidity })
     }
 
@@ -153,7 +142,7 @@ impl Session {
         let found = self.search("list the folder", "ALL").await?;
         // RFC 9051 §6.4.4 demands a SEARCH response; servers leave it out where it would be empty.
         match found {
-            None if self.news.exists > 0 => Err(missing("list the folder", "a SEARCH response")),
+            None if self.news.exists > 0 => Err(self.end("list the folder", "a SEARCH response")),
             found => Ok(found.unwrap_or_default()),
         }
     }
@@ -226,7 +215,7 @@ impl Session {
                 }
                 // Somebody else's change of flags, with the UID in it.
                 (None, None) => (),
-                _ => return Err(missing(OPERATION, &format!("size and header of UID {uid}"))),
+                _ => return Err(self.end(OPERATION, &format!("size and header of UID {uid}"))),
             }
         }
         Ok(heads)
@@ -400,6 +389,12 @@ impl Session {
         Ok(())
     }
 
+    /// Ends the session over an answer that was complete and yet lacked what it must hold.
+    fn end(&mut self, operation: &str, expected: &str) -> MailboxError {
+        self.line = None;
+        missing(operation, expected)
+    }
+
     /// The connection, to be put back after a tagged OK. Whoever gives up before, or is cancelled,
     /// drops it, so that no later command can read an earlier one's answer.
     fn take(&mut self, operation: &str) -> Result<Line, MailboxError> {
@@ -449,179 +444,6 @@ impl News {
     }
 }
 
-/// What [`Line::hear`] heard.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Heard {
-    /// An untagged response.
-    Data,
-    /// `+`
-    Continue,
-    /// The tagged OK.
-    Done,
-}
-
-/// A connection and the one command that is running on it.
-#[derive(Debug)]
-struct Line {
-    client: Client<Wire>,
-    /// How long the server may be silent.
-    patience: Duration,
-    commands: u64,
-    tag: String,
-}
-
-impl Line {
-    /// Connects, up to the greeting and TLS.
-    async fn open(settings: &ImapSettings, operation: &str) -> Result<Self, MailboxError> {
-        let ImapSettings { host, port, .. } = settings;
-        let failed = |source| MailboxError::Io {
-            operation: operation.to_owned(),
-            source,
-        };
-        let wire = Wire::tcp(host, *port).await.map_err(failed)?;
-        let patience = settings.bounds.command;
-        match settings.tls {
-            TlsMode::None => Self::greeted(wire, patience, operation).await,
-            TlsMode::Implicit => {
-                let config = tls::client_config(settings.ca_file.as_deref())?;
-                let wire = wire.encrypt(host, config).await.map_err(failed)?;
-                Self::greeted(wire, patience, operation).await
-            }
-            TlsMode::StartTls => {
-                let config = tls::client_config(settings.ca_file.as_deref())?;
-                let mut line = Self::greeted(wire, patience, operation).await?;
-                let operation = format!("start TLS with {host}:{port}");
-                line.send(&operation, "STARTTLS", SMALL).await?;
-                while line.hear(&operation, patience, |_| ()).await? != Heard::Done {}
-                // RFC 9051 §6.2.1: what was said before the handshake is forgotten. The decoder's
-                // buffer goes with the client, so nothing injected in plaintext is read later.
-                let wire = line.client.into_inner().encrypt(host, config).await;
-                let wire = wire.map_err(|source| MailboxError::Io { operation, source })?;
-                Ok(Self::new(wire, patience))
-            }
-        }
-    }
-
-    fn new(wire: Wire, patience: Duration) -> Self {
-        Self {
-            client: Client::new(wire),
-            patience,
-            commands: 0,
-            tag: String::new(),
-        }
-    }
-
-    /// Waits for the greeting. PREAUTH is not one: it would step over STARTTLS and LOGIN.
-    async fn greeted(
-        wire: Wire,
-        patience: Duration,
-        operation: &str,
-    ) -> Result<Self, MailboxError> {
-        let mut line = Self::new(wire, patience);
-        line.client.get_mut().allow(SMALL);
-        let mut welcome = false;
-        line.hear(operation, patience, |response| {
-            welcome = matches!(
-                response,
-                Response::Data {
-                    status: Status::Ok,
-                    ..
-                }
-            );
-        })
-        .await?;
-        welcome
-            .then_some(line)
-            .ok_or_else(|| missing(operation, "the greeting `* OK`"))
-    }
-
-    /// Sends a command under a tag of its own; its answer may weigh `most` bytes.
-    async fn send(
-        &mut self,
-        operation: &str,
-        command: &str,
-        most: u64,
-    ) -> Result<(), MailboxError> {
-        self.commands += 1;
-        self.tag = format!("a{}", self.commands);
-        self.client.get_mut().allow(most);
-        let line = format!("{} {command}\r\n", self.tag);
-        self.write(operation, &line).await
-    }
-
-    async fn write(&mut self, operation: &str, text: &str) -> Result<(), MailboxError> {
-        let wire = self.client.get_mut();
-        let writing = async {
-            wire.write_all(text.as_bytes()).await?;
-            wire.flush().await
-        };
-        match timeout(self.patience, writing).await {
-            Ok(written) => written.map_err(|error| broken(operation, error)),
-            Err(_) => Err(MailboxError::Timeout {
-                operation: operation.to_owned(),
-                within: self.patience,
-            }),
-        }
-    }
-
-    /// Reads one response, patient for as long as bytes of it keep coming. A refusal, BYE and a
-    /// tag that is not ours are errors; `untagged` sees everything else.
-    async fn hear(
-        &mut self,
-        operation: &str,
-        patience: Duration,
-        untagged: impl FnOnce(&Response<'_>) + Send,
-    ) -> Result<Heard, MailboxError> {
-        let mut taken = self.client.get_ref().taken();
-        let decoded = loop {
-            // imap-proto 0.17.0 panics on some malformed responses (`INTERNALDATE NIL`).
-            let reading = AssertUnwindSafe(self.client.read_response()).catch_unwind();
-            match timeout(patience, reading).await {
-                Ok(decoded) => break decoded,
-                Err(_) if self.client.get_ref().taken() > taken => {
-                    taken = self.client.get_ref().taken();
-                }
-                Err(_) => {
-                    return Err(MailboxError::Timeout {
-                        operation: operation.to_owned(),
-                        within: patience,
-                    });
-                }
-            }
-        };
-        let response = decoded
-            .unwrap_or_else(|_| Err(io::Error::other("the decoder panicked")))
-            .map_err(|error| broken(operation, error))?
-            .ok_or_else(|| MailboxError::Closed {
-                operation: operation.to_owned(),
-            })?;
-        match response.parsed() {
-            Response::Done { tag, .. } if tag.0 != self.tag => Err(MailboxError::Protocol {
-                operation: operation.to_owned(),
-                found: format!("expected an answer tagged {}, found {}", self.tag, tag.0),
-            }),
-            Response::Done {
-                status: Status::Ok, ..
-            } => Ok(Heard::Done),
-            Response::Done {
-                status, outcome, ..
-            }
-            | Response::Data {
-                status: status @ Status::Bye,
-                outcome,
-            } => Err(MailboxError::Refused {
-                operation: operation.to_owned(),
-                answer: answer(status, outcome),
-            }),
-            Response::Continue(_) => Ok(Heard::Continue),
-            response => {
-                untagged(response);
-                Ok(Heard::Data)
-            }
-        }
-    }
-}
-
 /// `LOGIN name password`. RFC 9051 §4.3: line ends and NUL have no place in a quoted string.
 fn login_command(settings: &ImapSettings) -> Result<String, MailboxError> {
     let quoted = |what: &str, text: &str| {
@@ -633,51 +455,4 @@ fn login_command(settings: &ImapSettings) -> Result<String, MailboxError> {
     let username = quoted("user name", &settings.username)?;
     let password = quoted("password", settings.password.expose_secret())?;
     Ok(format!("LOGIN {username} {password}"))
-}
-
-/// What a failure to read or write means. Never the decoder's own text, which quotes the mail.
-fn broken(operation: &str, source: io::Error) -> MailboxError {
-    let operation = operation.to_owned();
-    let protocol = |found: &str| MailboxError::Protocol {
-        operation: operation.clone(),
-        found: found.to_owned(),
-    };
-    match source.kind() {
-        io::ErrorKind::UnexpectedEof
-        | io::ErrorKind::ConnectionReset
-        | io::ErrorKind::BrokenPipe => MailboxError::Closed { operation },
-        io::ErrorKind::FileTooLarge => {
-            protocol("expected an answer in proportion to the question, found too long a one")
-        }
-        // The decoder's only kind: it could not make sense of what came.
-        io::ErrorKind::Other => protocol("expected an IMAP response, found something unreadable"),
-        _ => MailboxError::Io { operation, source },
-    }
-}
-
-fn missing(operation: &str, expected: &str) -> MailboxError {
-    MailboxError::Protocol {
-        operation: operation.to_owned(),
-        found: format!("expected {expected}, found none"),
-    }
-}
-
-/// A refusal in the server's own words, as near as the decoder lets us.
-fn answer(status: &Status, outcome: &Outcome<'_>) -> String {
-    let mut answer = match status {
-        Status::Ok => "OK",
-        Status::No => "NO",
-        Status::Bad => "BAD",
-        Status::PreAuth => "PREAUTH",
-        Status::Bye => "BYE",
-    }
-    .to_owned();
-    if let Some(code) = &outcome.code {
-        answer.push_str(&format!(" [{}]", format!("{code:?}").to_uppercase()));
-    }
-    if let Some(text) = &outcome.information {
-        answer.push(' ');
-        answer.push_str(text);
-    }
-    answer
 }
