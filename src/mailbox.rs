@@ -133,6 +133,29 @@ impl Default for Bounds {
     }
 }
 
+/// How much of a header is looked at, and kept of a message too large: 64 KiB.
+const MAX_HEADER: usize = 64 << 10;
+
+/// How many bytes of messages a batch is filled up to; one message may go past it.
+const BATCH_BYTES: u64 = 4 << 20;
+
+/// A message's header, up to and with the empty line, or [`MAX_HEADER`] bytes of it.
+fn header_of(message: &[u8]) -> &[u8] {
+    let ends_at = |line: &[u8]| {
+        message
+            .windows(line.len())
+            .take(MAX_HEADER)
+            .position(|window| window == line)
+            .map(|at| at + line.len())
+    };
+    let end = [ends_at(b"\n\r\n"), ends_at(b"\n\n")]
+        .into_iter()
+        .flatten()
+        .min()
+        .unwrap_or(message.len());
+    message.get(..end.min(MAX_HEADER)).unwrap_or(message)
+}
+
 /// A folder that can be watched.
 #[derive(Debug)]
 pub enum Source {
@@ -167,12 +190,12 @@ pub enum MailboxError {
         /// What was being done.
         operation: String,
     },
-    /// The server answered NO or BAD, in its own words.
+    /// The server answered NO, BAD or BYE, in its own words.
     #[error("{operation}: the server answered {answer}")]
     Refused {
         /// What was being done.
         operation: String,
-        /// `NO …` or `BAD …`, as the server wrote it.
+        /// `NO …`, `BAD …` or `BYE …`, as the server wrote it.
         answer: String,
     },
     /// Name and password were refused: trying faster would lock the account.
@@ -212,7 +235,7 @@ impl Source {
     pub async fn open(&self) -> Result<Link, MailboxError> {
         match self {
             Self::Imap(imap) => imap.open().await.map(|link| Link::Imap(Box::new(link))),
-            Self::Maildir(maildir) => maildir.open().map(Link::Maildir),
+            Self::Maildir(maildir) => maildir.open().await.map(Link::Maildir),
         }
     }
 }
@@ -280,5 +303,18 @@ impl Link {
             Self::Imap(link) => link.wait().await,
             Self::Maildir(link) => link.wait().await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_ends_with_its_empty_line_whatever_the_line_ends() {
+        assert_eq!(header_of(b"A: b\r\n\r\nbody\n\nmore"), b"A: b\r\n\r\n");
+        assert_eq!(header_of(b"A: b\n\nbody\r\n\r\nmore"), b"A: b\n\n");
+        assert_eq!(header_of(b"A: b"), b"A: b");
+        assert_eq!(header_of(&vec![b'x'; MAX_HEADER + 1]).len(), MAX_HEADER);
     }
 }

@@ -1,12 +1,27 @@
 //! One folder on an IMAP server.
+//!
+//! Comparing, batching and waiting; how the server is spoken to is `session`'s. Left out on
+//! purpose: reconnecting, which belongs to whoever holds the [`Imap`].
+//!
+//! Guarantee: a UID leaves the list of missing ones only in the batch that accounts for it.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use jiff::civil::Date;
 use secrecy::SecretString;
 
-use super::{Bounds, Gate, Known, MailboxError, RawMessage, UidSet};
+use super::{
+    BATCH_BYTES, Bounds, Content, Gate, Known, MAX_HEADER, MailboxError, Origin, RawMessage,
+    UidSet, Want, header_of,
+    session::{Head, Part, Session},
+};
 use crate::tls::TlsMode;
+
+/// RFC 2683 §3.2.1.5: a command line stays below 1000 bytes; a UID and its comma take up to 11.
+const HEADERS_AT_ONCE: u32 = 80;
+
+/// How many bodies one batch may hold.
+const BODIES_AT_ONCE: usize = 50;
 
 /// How to reach a folder.
 #[derive(Debug)]
@@ -39,38 +54,171 @@ pub struct Imap {
 
 /// A folder on a server, open.
 #[derive(Debug)]
-pub struct ImapLink {}
+pub struct ImapLink {
+    mailbox: String,
+    bounds: Bounds,
+    session: Session,
+    can_idle: bool,
+    uidvalidity: u32,
+    missing: UidSet,
+}
 
 impl Imap {
     /// Nothing is connected yet.
     pub fn new(settings: ImapSettings) -> Self {
         Self { settings }
     }
+
     pub(super) fn name(&self) -> &str {
         &self.settings.name
     }
+
     pub(super) async fn open(&self) -> Result<ImapLink, MailboxError> {
-        todo!()
+        let mut session = Session::open(&self.settings).await?;
+        let can_idle = session.capable("IDLE").await?;
+        let folder = session.examine(&self.settings.folder).await?;
+        Ok(ImapLink {
+            mailbox: self.settings.name.clone(),
+            bounds: self.settings.bounds,
+            session,
+            can_idle,
+            uidvalidity: folder.uidvalidity,
+            missing: UidSet::default(),
+        })
     }
 }
 
 impl ImapLink {
     pub(super) fn uidvalidity(&self) -> u32 {
-        todo!()
+        self.uidvalidity
     }
-    pub(super) async fn older_than(&mut self, _day: Date) -> Result<UidSet, MailboxError> {
-        todo!()
+
+    pub(super) async fn older_than(&mut self, day: Date) -> Result<UidSet, MailboxError> {
+        self.session.before(day).await
     }
-    pub(super) async fn survey(&mut self, _known: &Known) -> Result<usize, MailboxError> {
-        todo!()
+
+    pub(super) async fn survey(&mut self, known: &Known) -> Result<usize, MailboxError> {
+        self.missing = self.session.all().await?.difference(&known.uids);
+        Ok(self.missing.len())
     }
+
     pub(super) async fn next_batch(
         &mut self,
-        _gate: Gate<'_>,
+        gate: Gate<'_>,
     ) -> Result<Option<Vec<RawMessage>>, MailboxError> {
-        todo!()
+        let asked = self.missing.first(HEADERS_AT_ONCE);
+        if asked.is_empty() {
+            return Ok(None);
+        }
+        // What is gone by now is in neither: it was expunged, or the next survey finds it again.
+        let heads = self.session.heads(&asked).await?;
+        let plan = Plan::new(&heads, gate);
+        let mut whole = self
+            .session
+            .bodies(&plan.whole, Part::Whole, plan.bytes)
+            .await?;
+        let header_bytes = plan.oversized.len() as u64 * MAX_HEADER as u64;
+        let mut oversized = self
+            .session
+            .bodies(&plan.oversized, Part::Header, header_bytes)
+            .await?;
+
+        let accounted = match plan.next {
+            Some(next) => UidSet::from_runs([(0, next.saturating_sub(1))]),
+            None => asked,
+        };
+        let mut batch = Vec::new();
+        for (uid, head) in heads {
+            if !accounted.contains(uid) {
+                break;
+            }
+            let mut size = head.size;
+            let content = if plan.whole.contains(uid) {
+                let Some(body) = whole.remove(&uid) else {
+                    continue;
+                };
+                // RFC822.SIZE may lie; what came does not.
+                match gate(&head.header, body.len() as u64) {
+                    Want::TooLarge => {
+                        size = body.len() as u64;
+                        Content::Oversized(header_of(&body).to_vec())
+                    }
+                    Want::Whole | Want::Nothing => Content::Whole(body),
+                }
+            } else if plan.oversized.contains(uid) {
+                let Some(header) = oversized.remove(&uid) else {
+                    continue;
+                };
+                Content::Oversized(header)
+            } else {
+                Content::Unwanted
+            };
+            batch.push(RawMessage {
+                origin: Origin::Imap {
+                    mailbox: self.mailbox.clone(),
+                    uidvalidity: self.uidvalidity,
+                    uid,
+                },
+                internal_date: head.internal_date,
+                size,
+                content,
+            });
+        }
+        self.missing = self.missing.difference(&accounted);
+        Ok(Some(batch))
     }
+
+    /// A message that came after the survey's listing is told of by the server at the latest when
+    /// IDLE begins (RFC 9051 §5.2); NOOP asks servers that tell only of what happens during IDLE.
     pub(super) async fn wait(&mut self) -> Result<(), MailboxError> {
-        todo!()
+        if self.session.has_news() {
+            return Ok(());
+        }
+        if !self.can_idle {
+            tokio::time::sleep(self.bounds.poll).await;
+            return Ok(());
+        }
+        self.session.noop().await?;
+        if self.session.has_news() {
+            return Ok(());
+        }
+        self.session.idle(self.bounds.idle, self.bounds.done).await
+    }
+}
+
+/// What to fetch of the messages whose headers have been seen.
+#[derive(Debug, Default)]
+struct Plan {
+    whole: UidSet,
+    /// What `whole` weighs by the server's word.
+    bytes: u64,
+    oversized: UidSet,
+    /// The first UID that must wait for another batch.
+    next: Option<u32>,
+}
+
+impl Plan {
+    fn new(heads: &BTreeMap<u32, Head>, gate: Gate<'_>) -> Self {
+        let mut plan = Self::default();
+        let (mut whole, mut oversized) = (Vec::new(), Vec::new());
+        for (&uid, head) in heads {
+            match gate(&head.header, head.size) {
+                Want::Nothing => (),
+                Want::TooLarge => oversized.push(uid),
+                Want::Whole => {
+                    let bytes = plan.bytes.saturating_add(head.size);
+                    let full = bytes > BATCH_BYTES || whole.len() == BODIES_AT_ONCE;
+                    if full && !whole.is_empty() {
+                        plan.next = Some(uid);
+                        break;
+                    }
+                    plan.bytes = bytes;
+                    whole.push(uid);
+                }
+            }
+        }
+        plan.whole = whole.into_iter().collect();
+        plan.oversized = oversized.into_iter().collect();
+        plan
     }
 }

@@ -1,8 +1,35 @@
 //! A local Maildir, watched like a folder on a server.
+//!
+//! Left out on purpose: subfolders, flags, and delivering anything. What stands in `tmp` is not
+//! delivered yet and is never looked at.
+//!
+//! Guarantee: a file is known by its name up to `:2,`, which neither a move from `new` to `cur`
+//! nor a change of flags alters, so each message is handed over once.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use super::{Gate, Known, MailboxError, RawMessage};
+use jiff::Timestamp;
+use tokio::{
+    fs::{self, File},
+    io::AsyncReadExt,
+    time::{Instant, sleep},
+};
+
+use super::{
+    BATCH_BYTES, Content, Gate, Known, MAX_HEADER, MailboxError, Origin, RawMessage, Want,
+    header_of,
+};
+
+/// A look is taken after this long in any case, as IDLE is renewed.
+const LOOK_ANYWAY: Duration = Duration::from_secs(60);
+
+/// How many files one batch may hold.
+const FILES_AT_ONCE: usize = 100;
 
 /// A Maildir, not being looked at.
 #[derive(Debug)]
@@ -14,33 +41,156 @@ pub struct Maildir {
 
 /// A Maildir being looked at.
 #[derive(Debug)]
-pub struct MaildirLink {}
+pub struct MaildirLink {
+    mailbox: String,
+    path: PathBuf,
+    poll: Duration,
+    /// What the last survey saw.
+    seen: Files,
+    /// What of it is missing.
+    missing: Files,
+}
+
+/// Unique names and where the files stand.
+type Files = BTreeMap<String, PathBuf>;
 
 impl Maildir {
     /// `path` holds `new` and `cur`; it is looked at every `poll`.
     pub fn new(name: String, path: PathBuf, poll: Duration) -> Self {
         Self { name, path, poll }
     }
+
     pub(super) fn name(&self) -> &str {
         &self.name
     }
-    pub(super) fn open(&self) -> Result<MaildirLink, MailboxError> {
-        let _ = (&self.path, self.poll);
-        todo!()
+
+    pub(super) async fn open(&self) -> Result<MaildirLink, MailboxError> {
+        list(&self.path).await?;
+        Ok(MaildirLink {
+            mailbox: self.name.clone(),
+            path: self.path.clone(),
+            poll: self.poll,
+            seen: Files::new(),
+            missing: Files::new(),
+        })
     }
 }
 
 impl MaildirLink {
-    pub(super) async fn survey(&mut self, _known: &Known) -> Result<usize, MailboxError> {
-        todo!()
+    pub(super) async fn survey(&mut self, known: &Known) -> Result<usize, MailboxError> {
+        self.seen = list(&self.path).await?;
+        self.missing = self.seen.clone();
+        self.missing.retain(|file, _| !known.files.contains(file));
+        Ok(self.missing.len())
     }
+
     pub(super) async fn next_batch(
         &mut self,
-        _gate: Gate<'_>,
+        gate: Gate<'_>,
     ) -> Result<Option<Vec<RawMessage>>, MailboxError> {
-        todo!()
+        if self.missing.is_empty() {
+            return Ok(None);
+        }
+        let mut batch = Vec::new();
+        let mut bytes = 0;
+        while batch.len() < FILES_AT_ONCE && bytes < BATCH_BYTES {
+            let Some((file, path)) = self.missing.pop_first() else {
+                break;
+            };
+            if let Some(message) = self.read(file, path, gate).await? {
+                if let Content::Whole(body) = &message.content {
+                    bytes += body.len() as u64;
+                }
+                batch.push(message);
+            }
+        }
+        Ok(Some(batch))
     }
+
+    /// Returns when files have come or gone since the last survey; a moved file has done neither.
     pub(super) async fn wait(&mut self) -> Result<(), MailboxError> {
-        todo!()
+        let until = Instant::now() + LOOK_ANYWAY;
+        while list(&self.path).await?.keys().eq(self.seen.keys()) && Instant::now() < until {
+            sleep(self.poll).await;
+        }
+        Ok(())
     }
+
+    /// `None` where the file is gone.
+    async fn read(
+        &self,
+        file: String,
+        path: PathBuf,
+        gate: Gate<'_>,
+    ) -> Result<Option<RawMessage>, MailboxError> {
+        let failed = |source| MailboxError::Io {
+            operation: format!("read {}", path.display()),
+            source,
+        };
+        let mut opened = match File::open(&path).await {
+            Ok(opened) => opened,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // Another program has moved it, or given it a flag, since it was listed.
+                let now = list(&self.path).await?.remove(&file);
+                match now.filter(|now| *now != path) {
+                    None => return Ok(None),
+                    Some(now) => File::open(&now).await.map_err(failed)?,
+                }
+            }
+            Err(error) => return Err(failed(error)),
+        };
+        let metadata = opened.metadata().await.map_err(failed)?;
+        let size = metadata.len();
+        let internal_date = metadata
+            .modified()
+            .ok()
+            .and_then(|at| Timestamp::try_from(at).ok());
+
+        let mut bytes = Vec::new();
+        let mut head = (&mut opened).take(MAX_HEADER as u64);
+        head.read_to_end(&mut bytes).await.map_err(failed)?;
+        let content = match gate(header_of(&bytes), size) {
+            Want::Nothing => Content::Unwanted,
+            Want::TooLarge => Content::Oversized(header_of(&bytes).to_vec()),
+            Want::Whole => {
+                let rest = size.saturating_sub(bytes.len() as u64);
+                let mut rest = (&mut opened).take(rest);
+                rest.read_to_end(&mut bytes).await.map_err(failed)?;
+                Content::Whole(bytes)
+            }
+        };
+        Ok(Some(RawMessage {
+            origin: Origin::Maildir {
+                mailbox: self.mailbox.clone(),
+                file,
+            },
+            internal_date,
+            size,
+            content,
+        }))
+    }
+}
+
+/// Every message's file. `cur` is read last, so that one moved there meanwhile is not overlooked.
+async fn list(maildir: &Path) -> Result<Files, MailboxError> {
+    let mut files = Files::new();
+    for folder in ["new", "cur"] {
+        let folder = maildir.join(folder);
+        let failed = |source| MailboxError::Io {
+            operation: format!("list {}", folder.display()),
+            source,
+        };
+        let mut entries = fs::read_dir(&folder).await.map_err(failed)?;
+        while let Some(entry) = entries.next_entry().await.map_err(failed)? {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let is_directory = entry.file_type().await.is_ok_and(|kind| kind.is_dir());
+            // maildir(5): readers skip names that begin with a dot.
+            if name.starts_with('.') || is_directory {
+                continue;
+            }
+            let unique = name.split_once(":2,").map_or(&*name, |(unique, _)| unique);
+            files.insert(unique.to_owned(), entry.path());
+        }
+    }
+    Ok(files)
 }

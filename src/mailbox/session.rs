@@ -1,1 +1,458 @@
 //! The strict layer over async-imap.
+//!
+//! async-imap 0.12.0 decodes well, but its commands report success for refused and cut-off ones
+//! (SEARCH, FETCH, STORE, NOOP, CAPABILITY, IDLE), and its channel for unsolicited responses drops
+//! what does not fit. So only its decoder is used: the commands are written here, which also keeps
+//! LOGIN out of the crate's trace log, and every answer is read here.
+//!
+//! Left out on purpose: every command that would change a mailbox.
+//!
+//! Guarantees: `Ok` means that the server's tagged OK was read; the end of the stream is
+//! [`MailboxError::Closed`]; every wait is bounded; a session that met an error, a timeout or a
+//! cancel has already dropped its connection and answers nothing but errors.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use async_imap::imap_proto::{
+    AttributeValue, Capability, MailboxDatum, MessageSection, Response, ResponseCode, SectionPath,
+};
+use jiff::{Timestamp, civil::Date};
+use secrecy::ExposeSecret;
+use tokio::time::{Instant, timeout};
+
+use self::line::{Heard, Line, SMALL, missing};
+use super::{MAX_HEADER, MailboxError, UidSet, imap::ImapSettings};
+
+mod line;
+mod syntax;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+/// What a SEARCH answer may weigh: more than five million UIDs.
+const SEARCH: u64 = 64 << 20;
+
+/// A logged-in session, for as long as nothing goes wrong.
+#[derive(Debug)]
+pub(super) struct Session {
+    /// Taken out while a command runs and put back only after its tagged OK.
+    line: Option<Line>,
+    news: News,
+}
+
+/// What EXAMINE tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Folder {
+    pub(super) uidvalidity: u32,
+}
+
+/// What decides whether the rest of a message is fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Head {
+    pub(super) size: u64,
+    pub(super) internal_date: Option<Timestamp>,
+    pub(super) header: Vec<u8>,
+}
+
+/// How much of a message to fetch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// All of it.
+    Whole,
+    /// At most [`MAX_HEADER`] bytes of its header.
+    Header,
+}
+
+impl Session {
+    /// Connects, protects the connection as configured, and logs in.
+    pub(super) async fn open(settings: &ImapSettings) -> Result<Self, MailboxError> {
+        let ImapSettings { host, port, .. } = settings;
+        let login = login_command(settings)?;
+        let operation = format!("connect to {host}:{port}");
+        let within = settings.bounds.connect;
+        let line = timeout(within, Line::open(settings, &operation))
+            .await
+            .map_err(|_| MailboxError::Timeout { operation, within })??;
+        let mut session = Self::new(line);
+
+        // RFC 9051 §6.2.3: LOGIN must not be sent where LOGINDISABLED is announced.
+        if session.capable("LOGINDISABLED").await? {
+            return Err(MailboxError::Protocol {
+                operation: format!("log in as {}", settings.username),
+                found: format!(
+                    "expected a server that takes LOGIN, found LOGINDISABLED (tls = \"{}\")",
+                    settings.tls
+                ),
+            });
+        }
+        let operation = format!("log in as {}", settings.username);
+        match session.command(&operation, &login, SMALL, |_| ()).await {
+            Err(MailboxError::Refused { answer, .. }) if !answer.starts_with("BYE") => {
+                Err(MailboxError::Login {
+                    username: settings.username.clone(),
+                    answer,
+                })
+            }
+            outcome => outcome.map(|()| session),
+        }
+    }
+
+    fn new(line: Line) -> Self {
+        Self {
+            line: Some(line),
+            news: News::default(),
+        }
+    }
+
+    /// Whether the server announces `capability` at this moment: TLS and LOGIN change the list.
+    pub(super) async fn capable(&mut self, capability: &str) -> Result<bool, MailboxError> {
+        let mut announced = None;
+        self.command("ask for capabilities", "CAPABILITY", SMALL, |response| {
+            if let Response::Capabilities(list) = response {
+                announced = Some(list.iter().any(|known| {
+                    matches!(known, Capability::Atom(atom) if atom.eq_ignore_ascii_case(capability))
+                }));
+            }
+        })
+        .await?;
+        announced.ok_or_else(|| self.end("ask for capabilities", "a CAPABILITY response"))
+    }
+
+    /// Opens a folder read-only.
+    pub(super) async fn examine(&mut self, folder: &str) -> Result<Folder, MailboxError> {
+        let operation = format!("open the folder {folder}");
+        let command = format!("EXAMINE {}", syntax::folder_name(folder));
+        let mut uidvalidity = None;
+        self.command(&operation, &command, SMALL, |response| {
+            if let Response::Data { outcome, .. } = response
+                && let Some(ResponseCode::UidValidity(value)) = outcome.code
+            {
+                uidvalidity = Some(value);
+            }
+        })
+        .await?;
+        // RFC 9051 §2.3.1.1: without UIDVALIDITY no UID means anything.
+        let uidvalidity = uidvalidity.ok_or_else(|| self.end(&operation, "a UIDVALIDITY"))?;
+        Ok(Folder { uidvalidity })
+    }
+
+    /// Every UID in the folder. News that came before this is settled by it.
+    pub(super) async fn all(&mut self) -> Result<UidSet, MailboxError> {
+        self.news.fresh = false;
+        let found = self.search("list the folder", "ALL").await?;
+        // RFC 9051 §6.4.4 demands a SEARCH response; servers leave it out where it would be empty.
+        match found {
+            None if self.news.exists > 0 => Err(self.end("list the folder", "a SEARCH response")),
+            found => Ok(found.unwrap_or_default()),
+        }
+    }
+
+    /// RFC 9051 §6.4.4: UIDs whose INTERNALDATE, time and zone disregarded, is earlier than `day`.
+    pub(super) async fn before(&mut self, day: Date) -> Result<UidSet, MailboxError> {
+        let criteria = format!("BEFORE {}", syntax::date(day));
+        let found = self.search("search for older mail", &criteria).await?;
+        Ok(found.unwrap_or_default())
+    }
+
+    async fn search(
+        &mut self,
+        operation: &str,
+        criteria: &str,
+    ) -> Result<Option<UidSet>, MailboxError> {
+        let mut found: Option<Vec<u32>> = None;
+        let command = format!("UID SEARCH {criteria}");
+        self.command(operation, &command, SEARCH, |response| {
+            if let Response::MailboxData(MailboxDatum::Search(uids)) = response {
+                found.get_or_insert_default().extend(uids);
+            }
+        })
+        .await?;
+        Ok(found.map(UidSet::from_iter))
+    }
+
+    /// Size, date and the header fields that decide, of those of `uids` that still exist.
+    pub(super) async fn heads(
+        &mut self,
+        uids: &UidSet,
+    ) -> Result<BTreeMap<u32, Head>, MailboxError> {
+        const OPERATION: &str = "fetch headers";
+        // Neither ENVELOPE nor BODYSTRUCTURE: a mail can make a server write those unreadably.
+        let items = format!(
+            "(UID RFC822.SIZE INTERNALDATE \
+             BODY.PEEK[HEADER.FIELDS (FROM SENDER SUBJECT AUTO-SUBMITTED)]<0.{MAX_HEADER}>)"
+        );
+        let most = SMALL + uids.len() as u64 * MAX_HEADER as u64;
+        let mut found: BTreeMap<u32, Found> = BTreeMap::new();
+        self.fetch(OPERATION, uids, &items, most, |uid, attribute| {
+            let message = found.entry(uid).or_default();
+            match attribute {
+                AttributeValue::Rfc822Size(size) => message.size = Some(u64::from(*size)),
+                AttributeValue::InternalDate(date) => {
+                    message.internal_date = syntax::internal_date(date);
+                }
+                AttributeValue::BodySection {
+                    section: Some(SectionPath::Full(MessageSection::Header)),
+                    data,
+                    ..
+                } => message.header = Some(data.as_deref().unwrap_or_default().to_vec()),
+                _ => (),
+            }
+        })
+        .await?;
+        let mut heads = BTreeMap::new();
+        for (uid, message) in found {
+            match (message.size, message.header) {
+                (Some(size), Some(header)) => {
+                    let internal_date = message.internal_date;
+                    heads.insert(
+                        uid,
+                        Head {
+                            size,
+                            internal_date,
+                            header,
+                        },
+                    );
+                }
+                // Somebody else's change of flags, with the UID in it.
+                (None, None) => (),
+                _ => return Err(self.end(OPERATION, &format!("size and header of UID {uid}"))),
+            }
+        }
+        Ok(heads)
+    }
+
+    /// `part` of those of `uids` that still exist. `size` is what the server said they weigh
+    /// together; much more than that ends the session.
+    pub(super) async fn bodies(
+        &mut self,
+        uids: &UidSet,
+        part: Part,
+        size: u64,
+    ) -> Result<BTreeMap<u32, Vec<u8>>, MailboxError> {
+        let items = match part {
+            Part::Whole => "(UID BODY.PEEK[])".to_owned(),
+            Part::Header => format!("(UID BODY.PEEK[HEADER]<0.{MAX_HEADER}>)"),
+        };
+        // Twice: Exchange estimates RFC822.SIZE unless told otherwise (EnableExactRFC822Size).
+        let most = SMALL + size.saturating_mul(2);
+        let mut bodies = BTreeMap::new();
+        self.fetch("fetch messages", uids, &items, most, |uid, attribute| {
+            if let AttributeValue::BodySection {
+                section,
+                data: Some(data),
+                ..
+            } = attribute
+            {
+                let came = match section {
+                    None => Part::Whole,
+                    Some(_) => Part::Header,
+                };
+                if came == part {
+                    bodies.insert(uid, data.to_vec());
+                }
+            }
+        })
+        .await?;
+        Ok(bodies)
+    }
+
+    /// Hands over every attribute that came for one of `uids`, and none that came for another.
+    async fn fetch(
+        &mut self,
+        operation: &str,
+        uids: &UidSet,
+        items: &str,
+        most: u64,
+        mut each: impl FnMut(u32, &AttributeValue<'_>) + Send,
+    ) -> Result<(), MailboxError> {
+        if uids.is_empty() {
+            return Ok(());
+        }
+        let command = format!("UID FETCH {uids} {items}");
+        self.command(operation, &command, most, |response| {
+            let Response::Fetch(_, attributes) = response else {
+                return;
+            };
+            // A FETCH response without a UID is news of somebody else's change, not an answer.
+            let uid = attributes.iter().find_map(|attribute| match attribute {
+                AttributeValue::Uid(uid) if uids.contains(*uid) => Some(*uid),
+                _ => None,
+            });
+            if let Some(uid) = uid {
+                attributes.iter().for_each(|attribute| each(uid, attribute));
+            }
+        })
+        .await
+    }
+
+    /// Lets the server tell what has changed, and proves that it is alive.
+    pub(super) async fn noop(&mut self) -> Result<(), MailboxError> {
+        self.command("ask for news", "NOOP", SMALL, |_| ()).await
+    }
+
+    /// Whether a message may have arrived since [`Session::all`] was last asked.
+    pub(super) fn has_news(&self) -> bool {
+        self.news.fresh
+    }
+
+    /// RFC 2177: returns when the server tells of anything new, or after `within`.
+    pub(super) async fn idle(
+        &mut self,
+        within: Duration,
+        done: Duration,
+    ) -> Result<(), MailboxError> {
+        const OPERATION: &str = "wait for news";
+        let mut line = self.take(OPERATION)?;
+        let news = &mut self.news;
+        line.send(OPERATION, "IDLE", SMALL).await?;
+        let mut stirred = false;
+        loop {
+            let heard = line
+                .hear(OPERATION, line.patience, |response| {
+                    stirred |= news.note(response)
+                })
+                .await?;
+            match heard {
+                Heard::Data => (),
+                Heard::Continue => break,
+                Heard::Done => return Err(missing(OPERATION, "a continuation")),
+            }
+        }
+        let until = Instant::now() + within;
+        while !stirred {
+            let left = until.saturating_duration_since(Instant::now());
+            match line
+                .hear(OPERATION, left, |response| stirred = news.note(response))
+                .await
+            {
+                Err(MailboxError::Timeout { .. }) => break,
+                Ok(Heard::Data | Heard::Continue) => (),
+                Ok(Heard::Done) => return Err(missing(OPERATION, "a wait that only DONE ends")),
+                Err(error) => return Err(error),
+            }
+        }
+        // A half-open connection takes DONE and never answers (postalsys/imapflow#14).
+        let operation = "end the wait for news";
+        timeout(done, async {
+            line.write(operation, "DONE\r\n").await?;
+            while line
+                .hear(operation, done, |response| _ = news.note(response))
+                .await?
+                != Heard::Done
+            {}
+            Ok(())
+        })
+        .await
+        .unwrap_or_else(|_| {
+            Err(MailboxError::Timeout {
+                operation: operation.to_owned(),
+                within: done,
+            })
+        })?;
+        self.line = Some(line);
+        Ok(())
+    }
+
+    /// Runs one command and hands over each untagged response; `Ok` is the server's tagged OK.
+    ///
+    /// `operation` names it in errors, so that `command` (LOGIN!) need not stand in one; `most` is
+    /// what the answer may weigh in bytes.
+    async fn command(
+        &mut self,
+        operation: &str,
+        command: &str,
+        most: u64,
+        mut untagged: impl FnMut(&Response<'_>) + Send,
+    ) -> Result<(), MailboxError> {
+        let mut line = self.take(operation)?;
+        line.send(operation, command, most).await?;
+        let news = &mut self.news;
+        loop {
+            let heard = line
+                .hear(operation, line.patience, |response| {
+                    news.note(response);
+                    untagged(response);
+                })
+                .await?;
+            match heard {
+                Heard::Data => (),
+                Heard::Continue => {
+                    return Err(MailboxError::Protocol {
+                        operation: operation.to_owned(),
+                        found: "expected an answer, found a request to go on".to_owned(),
+                    });
+                }
+                Heard::Done => break,
+            }
+        }
+        self.line = Some(line);
+        Ok(())
+    }
+
+    /// Ends the session over an answer that was complete and yet lacked what it must hold.
+    fn end(&mut self, operation: &str, expected: &str) -> MailboxError {
+        self.line = None;
+        missing(operation, expected)
+    }
+
+    /// The connection, to be put back after a tagged OK. Whoever gives up before, or is cancelled,
+    /// drops it, so that no later command can read an earlier one's answer.
+    fn take(&mut self, operation: &str) -> Result<Line, MailboxError> {
+        self.line.take().ok_or_else(|| MailboxError::Protocol {
+            operation: operation.to_owned(),
+            found: "expected an open session, found one that an error or a cancel has ended"
+                .to_owned(),
+        })
+    }
+}
+
+/// What one message's FETCH responses have brought so far; a server may spread them.
+#[derive(Debug, Default)]
+struct Found {
+    size: Option<u64>,
+    internal_date: Option<Timestamp>,
+    header: Option<Vec<u8>>,
+}
+
+/// What the server has let drop about the folder.
+#[derive(Debug, Default)]
+struct News {
+    /// How many messages there are, as far as we were told.
+    exists: u32,
+    /// Whether that number has grown in a way that no listing has settled.
+    fresh: bool,
+}
+
+impl News {
+    /// Whether `response` tells of a change. A repeated count is none: some servers send one with
+    /// everything, and would keep us running in circles.
+    fn note(&mut self, response: &Response<'_>) -> bool {
+        match response {
+            Response::MailboxData(MailboxDatum::Exists(count)) => {
+                let changed = *count != self.exists;
+                self.exists = *count;
+                self.fresh |= changed;
+                changed
+            }
+            Response::Expunge(_) => {
+                self.exists = self.exists.saturating_sub(1);
+                true
+            }
+            Response::Data { .. } | Response::Capabilities(_) => false,
+            _ => true,
+        }
+    }
+}
+
+/// `LOGIN name password`. RFC 9051 §4.3: line ends and NUL have no place in a quoted string.
+fn login_command(settings: &ImapSettings) -> Result<String, MailboxError> {
+    let quoted = |what: &str, text: &str| {
+        syntax::quoted(text).ok_or_else(|| MailboxError::Protocol {
+            operation: format!("log in as {}", settings.username.escape_debug()),
+            found: format!("expected a {what} without CR, LF and NUL, found one of them in it"),
+        })
+    };
+    let username = quoted("user name", &settings.username)?;
+    let password = quoted("password", settings.password.expose_secret())?;
+    Ok(format!("LOGIN {username} {password}"))
+}

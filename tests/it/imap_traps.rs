@@ -1,1 +1,214 @@
-//! (to come)
+//! What servers do to clients, one test each: refusals, cuts, silence, noise. Every one of these
+//! has made some client report success, hang, or lose mail.
+
+use std::time::Duration;
+
+use invoice_trackd::{
+    mailbox::{
+        Bounds, Imap, ImapSettings, Known, Link, MailboxError, Origin, RawMessage, Source, Want,
+    },
+    tls::TlsMode,
+};
+use tokio::time::timeout;
+
+use crate::support::scripted_imap::{Peer, ScriptedImap};
+
+mod fetching;
+mod opening;
+mod waiting;
+
+const HEADER: &str = "From: a@example.com\r\nSubject: hello\r\n\r\n";
+const MESSAGE: &str = "From: a@example.com\r\nSubject: hello\r\n\r\nGood day.\r\n";
+
+/// Long where a test must not run into them; `SHORT` where it must.
+const LONG: Duration = Duration::from_secs(15);
+const SHORT: Duration = Duration::from_millis(300);
+
+const PATIENT: Bounds = Bounds {
+    connect: LONG,
+    command: LONG,
+    idle: LONG,
+    done: LONG,
+    poll: SHORT,
+};
+
+fn settings(server: &ScriptedImap, bounds: Bounds) -> ImapSettings {
+    ImapSettings {
+        name: "einvoice".to_owned(),
+        host: server.address.ip().to_string(),
+        port: server.address.port(),
+        tls: TlsMode::None,
+        ca_file: None,
+        username: "user".to_owned(),
+        password: "secret".into(),
+        folder: "INBOX".to_owned(),
+        bounds,
+    }
+}
+
+async fn open(server: &ScriptedImap, bounds: Bounds) -> Result<Link, MailboxError> {
+    Source::Imap(Imap::new(settings(server, bounds)))
+        .open()
+        .await
+}
+
+fn whole(_: &[u8], _: u64) -> Want {
+    Want::Whole
+}
+
+fn uids(batch: &[RawMessage]) -> Vec<u32> {
+    batch
+        .iter()
+        .map(|message| match message.origin {
+            Origin::Imap { uid, .. } => uid,
+            _ => panic!("not from IMAP: {message:?}"),
+        })
+        .collect()
+}
+
+fn refusal(error: &MailboxError) -> &str {
+    match error {
+        MailboxError::Refused { answer, .. } => answer,
+        other => panic!("expected a refusal, found {other:?}"),
+    }
+}
+
+/// The link is dead: whatever is asked next, nothing more goes out.
+async fn assert_dead(link: &mut Link) {
+    let error = link.survey(&Known::default()).await.unwrap_err();
+    assert!(matches!(error, MailboxError::Protocol { .. }), "{error:?}");
+    assert!(
+        error.to_string().contains("expected an open session"),
+        "{error}"
+    );
+}
+
+/// Answers one SEARCH with `answer`; returns what the survey made of it.
+async fn survey_of(answer: &'static str) -> MailboxError {
+    let server = ScriptedImap::start(move |mut peer: Peer| async move {
+        peer.open("", 3).await;
+        peer.expect("UID SEARCH ALL").await.answer(answer).await;
+        if answer.contains("TAG") {
+            peer.must_leave().await;
+        }
+    })
+    .await;
+    let mut link = open(&server, PATIENT).await.unwrap();
+    let error = link.survey(&Known::default()).await.unwrap_err();
+    assert_dead(&mut link).await;
+    drop(link);
+    server.finish().await;
+    error
+}
+
+#[tokio::test]
+async fn a_search_answered_no_is_not_an_empty_mailbox() {
+    assert_eq!(refusal(&survey_of("TAG NO busy\r\n").await), "NO busy");
+}
+
+#[tokio::test]
+async fn a_search_answered_bad_is_not_an_empty_mailbox() {
+    let error = survey_of("TAG BAD User is authenticated but not connected.\r\n").await;
+    assert_eq!(
+        refusal(&error),
+        "BAD User is authenticated but not connected."
+    );
+}
+
+#[tokio::test]
+async fn a_search_cut_before_its_tag_is_not_a_list() {
+    let error = survey_of("* SEARCH 1 2\r\n").await;
+    assert!(matches!(error, MailboxError::Closed { .. }), "{error:?}");
+    assert_eq!(
+        error.to_string(),
+        "list the folder: the server closed the connection"
+    );
+}
+
+#[tokio::test]
+async fn a_search_that_says_ok_and_nothing_else_is_not_an_empty_mailbox() {
+    let error = survey_of("TAG OK done\r\n").await;
+    assert!(matches!(error, MailboxError::Protocol { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_answer_to_another_command_is_not_ours() {
+    let error = survey_of("* SEARCH 999\r\na77 OK done\r\n").await;
+    assert!(error.to_string().contains("found a77"), "{error}");
+}
+
+#[tokio::test]
+async fn a_response_that_cannot_be_parsed_ends_the_session_and_is_not_quoted() {
+    let error = survey_of("* SEARCH one two\r\nTAG OK done\r\n").await;
+    assert!(matches!(error, MailboxError::Protocol { .. }), "{error:?}");
+    assert!(!error.to_string().contains("one two"), "{error}");
+}
+
+#[tokio::test]
+async fn a_cancelled_command_is_never_answered_to_the_next_one() {
+    let server = ScriptedImap::start(|mut peer: Peer| async move {
+        peer.open("", 3).await;
+        let asked = peer.expect("UID SEARCH ALL").await;
+        assert!(
+            asked.hangs_up().await,
+            "the connection outlived its command"
+        );
+    })
+    .await;
+    let mut link = open(&server, PATIENT).await.unwrap();
+    timeout(SHORT, link.survey(&Known::default()))
+        .await
+        .unwrap_err();
+    assert_dead(&mut link).await;
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn a_silent_server_is_given_up_and_its_late_answer_never_read() {
+    let server = ScriptedImap::start(|mut peer: Peer| async move {
+        peer.open("", 3).await;
+        let asked = peer.expect("UID SEARCH ALL").await;
+        assert!(
+            asked.hangs_up().await,
+            "the connection outlived its command"
+        );
+    })
+    .await;
+    let bounds = Bounds {
+        command: SHORT,
+        ..PATIENT
+    };
+    let mut link = open(&server, bounds).await.unwrap();
+    let error = link.survey(&Known::default()).await.unwrap_err();
+    assert!(
+        matches!(error, MailboxError::Timeout { within: SHORT, .. }),
+        "{error:?}"
+    );
+    assert_dead(&mut link).await;
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn a_slow_answer_that_keeps_coming_is_waited_for() {
+    let server = ScriptedImap::start(|mut peer: Peer| async move {
+        peer.open("", 3).await;
+        let pause = Duration::from_millis(400);
+        let mut asked = peer.expect("UID SEARCH ALL").await;
+        // Three pieces of one response, each within the bound, all of them together past it.
+        for piece in ["* SEA", "RCH 4", " 5"] {
+            asked.go_on(piece).await;
+            assert!(asked.is_quiet_for(pause).await);
+        }
+        asked.ok("\r\n").await;
+        peer.must_leave().await;
+    })
+    .await;
+    let bounds = Bounds {
+        command: Duration::from_secs(1),
+        ..PATIENT
+    };
+    let mut link = open(&server, bounds).await.unwrap();
+    assert_eq!(link.survey(&Known::default()).await.unwrap(), 2);
+    drop(link);
+    server.finish().await;
+}

@@ -1,0 +1,248 @@
+//! One connection, and the one command that is running on it.
+//!
+//! Left out on purpose: what commands mean.
+//!
+//! Guarantees: only the tagged OK of the command just sent is [`Heard::Done`]; NO, BAD, BYE, an
+//! unknown tag, silence and the end of the stream are errors; no error quotes a mail.
+
+use std::{io, panic::AssertUnwindSafe, time::Duration};
+
+use async_imap::{
+    Client,
+    imap_proto::{Outcome, Response, ResponseCode, Status},
+};
+use futures_util::FutureExt;
+use tokio::{io::AsyncWriteExt, time::timeout};
+
+use super::wire::Wire;
+use crate::{
+    mailbox::{MailboxError, imap::ImapSettings},
+    tls::{self, TlsMode},
+};
+
+/// What an answer may weigh where nothing was asked for that weighs more.
+pub(super) const SMALL: u64 = 1 << 20;
+
+/// What [`Line::hear`] heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// An untagged response.
+    Data,
+    /// `+`
+    Continue,
+    /// The tagged OK.
+    Done,
+}
+
+/// A connection and the one command that is running on it.
+#[derive(Debug)]
+pub(super) struct Line {
+    client: Client<Wire>,
+    /// How long the server may be silent.
+    pub(super) patience: Duration,
+    commands: u64,
+    tag: String,
+}
+
+impl Line {
+    /// Connects, up to the greeting and TLS.
+    pub(super) async fn open(
+        settings: &ImapSettings,
+        operation: &str,
+    ) -> Result<Self, MailboxError> {
+        let ImapSettings { host, port, .. } = settings;
+        let failed = |source| MailboxError::Io {
+            operation: operation.to_owned(),
+            source,
+        };
+        let wire = Wire::tcp(host, *port).await.map_err(failed)?;
+        let patience = settings.bounds.command;
+        match settings.tls {
+            TlsMode::None => Self::greeted(wire, patience, operation).await,
+            TlsMode::Implicit => {
+                let config = tls::client_config(settings.ca_file.as_deref())?;
+                let wire = wire.encrypt(host, config).await.map_err(failed)?;
+                Self::greeted(wire, patience, operation).await
+            }
+            TlsMode::StartTls => {
+                let config = tls::client_config(settings.ca_file.as_deref())?;
+                let mut line = Self::greeted(wire, patience, operation).await?;
+                let operation = format!("start TLS with {host}:{port}");
+                line.send(&operation, "STARTTLS", SMALL).await?;
+                while line.hear(&operation, patience, |_| ()).await? != Heard::Done {}
+                // RFC 9051 §6.2.1: what was said before the handshake is forgotten. The decoder's
+                // buffer goes with the client, so nothing injected in plaintext is read later.
+                let wire = line.client.into_inner().encrypt(host, config).await;
+                let wire = wire.map_err(|source| MailboxError::Io { operation, source })?;
+                Ok(Self::new(wire, patience))
+            }
+        }
+    }
+
+    pub(super) fn new(wire: Wire, patience: Duration) -> Self {
+        Self {
+            client: Client::new(wire),
+            patience,
+            commands: 0,
+            tag: String::new(),
+        }
+    }
+
+    /// Waits for the greeting. PREAUTH is not one: it would step over STARTTLS and LOGIN.
+    async fn greeted(
+        wire: Wire,
+        patience: Duration,
+        operation: &str,
+    ) -> Result<Self, MailboxError> {
+        let mut line = Self::new(wire, patience);
+        line.client.get_mut().allow(SMALL);
+        let mut welcome = false;
+        line.hear(operation, patience, |response| {
+            welcome = matches!(
+                response,
+                Response::Data {
+                    status: Status::Ok,
+                    ..
+                }
+            );
+        })
+        .await?;
+        welcome
+            .then_some(line)
+            .ok_or_else(|| missing(operation, "the greeting `* OK`"))
+    }
+
+    /// Sends a command under a tag of its own; its answer may weigh `most` bytes.
+    pub(super) async fn send(
+        &mut self,
+        operation: &str,
+        command: &str,
+        most: u64,
+    ) -> Result<(), MailboxError> {
+        self.commands += 1;
+        self.tag = format!("a{}", self.commands);
+        self.client.get_mut().allow(most);
+        let line = format!("{} {command}\r\n", self.tag);
+        self.write(operation, &line).await
+    }
+
+    pub(super) async fn write(&mut self, operation: &str, text: &str) -> Result<(), MailboxError> {
+        let wire = self.client.get_mut();
+        let writing = async {
+            wire.write_all(text.as_bytes()).await?;
+            wire.flush().await
+        };
+        match timeout(self.patience, writing).await {
+            Ok(written) => written.map_err(|error| broken(operation, error)),
+            Err(_) => Err(MailboxError::Timeout {
+                operation: operation.to_owned(),
+                within: self.patience,
+            }),
+        }
+    }
+
+    /// Reads one response, patient for as long as bytes of it keep coming. A refusal, BYE and a
+    /// tag that is not ours are errors; `untagged` sees everything else.
+    pub(super) async fn hear(
+        &mut self,
+        operation: &str,
+        patience: Duration,
+        untagged: impl FnOnce(&Response<'_>) + Send,
+    ) -> Result<Heard, MailboxError> {
+        let mut taken = self.client.get_ref().taken();
+        let decoded = loop {
+            // imap-proto 0.17.0 panics on some malformed responses (`INTERNALDATE NIL`).
+            let reading = AssertUnwindSafe(self.client.read_response()).catch_unwind();
+            match timeout(patience, reading).await {
+                Ok(decoded) => break decoded,
+                Err(_) if self.client.get_ref().taken() > taken => {
+                    taken = self.client.get_ref().taken();
+                }
+                Err(_) => {
+                    return Err(MailboxError::Timeout {
+                        operation: operation.to_owned(),
+                        within: patience,
+                    });
+                }
+            }
+        };
+        let response = decoded
+            .unwrap_or_else(|_| Err(io::Error::other("the decoder panicked")))
+            .map_err(|error| broken(operation, error))?
+            .ok_or_else(|| MailboxError::Closed {
+                operation: operation.to_owned(),
+            })?;
+        match response.parsed() {
+            Response::Done { tag, .. } if tag.0 != self.tag => Err(MailboxError::Protocol {
+                operation: operation.to_owned(),
+                found: format!("expected an answer tagged {}, found {}", self.tag, tag.0),
+            }),
+            Response::Done {
+                status: Status::Ok, ..
+            } => Ok(Heard::Done),
+            Response::Done {
+                status, outcome, ..
+            }
+            | Response::Data {
+                status: status @ Status::Bye,
+                outcome,
+            } => Err(MailboxError::Refused {
+                operation: operation.to_owned(),
+                answer: answer(status, outcome),
+            }),
+            Response::Continue(_) => Ok(Heard::Continue),
+            response => {
+                untagged(response);
+                Ok(Heard::Data)
+            }
+        }
+    }
+}
+
+/// What a failure to read or write means. Never the decoder's own text, which quotes the mail.
+fn broken(operation: &str, source: io::Error) -> MailboxError {
+    let operation = operation.to_owned();
+    let protocol = |found: &str| MailboxError::Protocol {
+        operation: operation.clone(),
+        found: found.to_owned(),
+    };
+    match source.kind() {
+        io::ErrorKind::UnexpectedEof
+        | io::ErrorKind::ConnectionReset
+        | io::ErrorKind::BrokenPipe => MailboxError::Closed { operation },
+        io::ErrorKind::FileTooLarge => {
+            protocol("expected an answer in proportion to the question, found too long a one")
+        }
+        // The decoder's only kind: it could not make sense of what came.
+        io::ErrorKind::Other => protocol("expected an IMAP response, found something unreadable"),
+        _ => MailboxError::Io { operation, source },
+    }
+}
+
+/// The answer lacked what it must hold.
+pub(super) fn missing(operation: &str, expected: &str) -> MailboxError {
+    MailboxError::Protocol {
+        operation: operation.to_owned(),
+        found: format!("expected {expected}, found none"),
+    }
+}
+
+/// A refusal in the server's own words. The decoder keeps response codes that it does not know,
+/// AUTHENTICATIONFAILED among them, in the text; of those it knows, these come with refusals.
+fn answer(status: &Status, outcome: &Outcome<'_>) -> String {
+    let status = match status {
+        Status::Ok => "OK",
+        Status::No => "NO",
+        Status::Bad => "BAD",
+        Status::PreAuth => "PREAUTH",
+        Status::Bye => "BYE",
+    };
+    let code = match &outcome.code {
+        Some(ResponseCode::Alert) => "[ALERT] ",
+        Some(ResponseCode::ReadOnly) => "[READ-ONLY] ",
+        Some(ResponseCode::TryCreate) => "[TRYCREATE] ",
+        _ => "",
+    };
+    let text = outcome.information.as_deref().unwrap_or_default();
+    format!("{status} {code}{text}").trim_end().to_owned()
+}
