@@ -144,17 +144,27 @@ async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
             run::run(&load()?).await
         }
         Command::Check => check::check(&load()?),
-        Command::Explain { mailbox, file, json } => {
+        Command::Explain {
+            mailbox,
+            file,
+            json,
+        } => {
             log_to_stderr("warn");
             explain::explain(&load()?, mailbox.as_deref(), &file, json).await
         }
-        Command::Ingest { no_mail, json, paths } => {
+        Command::Ingest {
+            no_mail,
+            json,
+            paths,
+        } => {
             log_to_stderr("warn");
             ingest::ingest(&load()?, &paths, no_mail, json).await
         }
-        Command::Allocations { ban, year_month, json } => {
-            allocations::allocations(&load()?, ban, year_month, json).await
-        }
+        Command::Allocations {
+            ban,
+            year_month,
+            json,
+        } => allocations::allocations(&load()?, ban, year_month, json).await,
         Command::Status { json } => status::status(&load()?, json).await,
         Command::Demo => {
             log_to_stderr("warn");
@@ -239,6 +249,8 @@ mod tests {
     fn a_closed_pipe_is_told_from_other_trouble() {
         let pipe = anyhow::Error::from(io::Error::from(io::ErrorKind::BrokenPipe));
         assert!(is_closed_pipe(&pipe));
-        assert!(!is_closed_pipe(&io::Error::from(io::ErrorKind::NotFound).into()));
+        assert!(!is_closed_pipe(
+            &io::Error::from(io::ErrorKind::NotFound).into()
+        ));
     }
 }

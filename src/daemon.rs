@@ -41,7 +41,9 @@ pub enum DaemonError {
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     /// A part that must never end has ended.
-    #[error("{0} ended by itself, which it never should; the process ends so that it can be started again")]
+    #[error(
+        "{0} ended by itself, which it never should; the process ends so that it can be started again"
+    )]
     Ended(&'static str),
     /// The health listener failed.
     #[error("serve health over HTTP: {0}")]
@@ -60,10 +62,6 @@ pub async fn run(
 ) -> Result<(), DaemonError> {
     let _lock = Ledger::lock(&config.ledger)?;
     let ledger = Ledger::open(&config.ledger, clock.now()).await?;
-    let reopened = ledger.reopen_attempts(clock.now()).await?;
-    if reopened > 0 {
-        warn!(outbox.reopened = reopened, "mails whose last attempt was cut off are tried again");
-    }
     let (stop, stopped) = watch::channel(false);
     let mut tasks = start(config, &clock, &ledger, &stopped).await?;
     ready();
@@ -77,7 +75,9 @@ pub async fn run(
     stop.send(true).ok();
     let finished = async { while tasks.join_next().await.is_some() {} };
     if tokio::time::timeout(STOPPING, finished).await.is_err() {
-        warn!("something in hand took too long and was cut off; it is done again at the next start");
+        warn!(
+            "something in hand took too long and was cut off; it is done again at the next start"
+        );
         tasks.shutdown().await;
     }
     ledger.close().await;
@@ -100,8 +100,15 @@ async fn start(
 ) -> Result<JoinSet<Ending>, DaemonError> {
     let mut tasks = JoinSet::new();
     let wake = Arc::new(Notify::new());
-    let names = config.mailboxes.iter().map(|mailbox| (mailbox.name.clone(), None)).collect();
-    let (vitals, seen) = watch::channel(Vitals { ledger: None, mailboxes: names });
+    let names = config
+        .mailboxes
+        .iter()
+        .map(|mailbox| (mailbox.name.clone(), None))
+        .collect();
+    let (vitals, seen) = watch::channel(Vitals {
+        ledger: None,
+        mailboxes: names,
+    });
 
     let transport = config.transport().map_err(DaemonError::Configuration)?;
     let intake = Intake {
@@ -135,8 +142,10 @@ async fn start(
         };
         let (clock, stopped) = (clock.clone(), stopped.clone());
         tasks.spawn(async move {
-            dispatcher.run(&clock, &wake, until(stopped)).await;
-            Ok("the dispatcher")
+            tokio::select! {
+                never = dispatcher.run(&clock, &wake) => match never {},
+                () = until(stopped) => Ok("the dispatcher"),
+            }
         });
     }
     if let Some(settings) = config.http {
@@ -147,7 +156,9 @@ async fn start(
         let (clock, stopped) = (clock.clone(), stopped.clone());
         tasks.spawn(async move {
             let served = http::serve(listener, seen, clock, until(stopped)).await;
-            served.map(|()| "the health listener").map_err(DaemonError::Http)
+            served
+                .map(|()| "the health listener")
+                .map_err(DaemonError::Http)
         });
     }
     let (ledger, clock, stopped) = (ledger.clone(), clock.clone(), stopped.clone());
@@ -168,7 +179,7 @@ async fn prove_ledger(
 ) -> Infallible {
     loop {
         let now = clock.now();
-        match ledger.prove_writable(now).await {
+        match ledger.prove_writable().await {
             Ok(()) => vitals.send_modify(|vitals| vitals.ledger = Some(now)),
             Err(error) => error!("the ledger cannot be written to: {error}"),
         }

@@ -74,9 +74,10 @@ pub struct Examined {
 pub fn examine(message: &RawMessage, rules: &Rules, require: Require) -> Examined {
     let (bytes, reading) = match &message.content {
         Content::Whole(raw) => (raw.as_slice(), guarded(|| notice::read(raw, rules))),
-        Content::Oversized(header) => {
-            (header.as_slice(), guarded(|| notice::oversized(header, message.size, rules)))
-        }
+        Content::Oversized(header) => (
+            header.as_slice(),
+            guarded(|| notice::oversized(header, message.size, rules)),
+        ),
         Content::Unwanted => (&[][..], Ok(Reading::default())),
     };
     Examined {
@@ -127,8 +128,10 @@ impl Intake {
         mailbox_company: Option<Ban>,
         now: Timestamp,
     ) -> Result<Vec<Outcome>, LedgerError> {
-        let examined: Vec<Examined> =
-            batch.iter().map(|message| examine(message, &self.rules, self.require)).collect();
+        let examined: Vec<Examined> = batch
+            .iter()
+            .map(|message| examine(message, &self.rules, self.require))
+            .collect();
         let mut transaction = self.ledger.begin().await?;
         let mut outcomes = Vec::with_capacity(batch.len());
         for (message, examined) in batch.iter().zip(&examined) {
@@ -136,8 +139,9 @@ impl Intake {
             {
                 continue;
             }
-            let outcome =
-                self.take_one(&mut transaction, message, examined, mailbox_company, now).await?;
+            let outcome = self
+                .take_one(&mut transaction, message, examined, mailbox_company, now)
+                .await?;
             outcomes.extend(outcome);
         }
         for ((mailbox, uidvalidity), uids) in unwanted(batch) {
@@ -158,22 +162,42 @@ impl Intake {
         mailbox_company: Option<Ban>,
         now: Timestamp,
     ) -> Result<Option<Outcome>, LedgerError> {
-        let Examined { sha256, reading, evidence } = examined;
+        let Examined {
+            sha256,
+            reading,
+            evidence,
+        } = examined;
         let outcome = |disposition, defects, recorded| {
-            Some(Outcome { origin: message.origin.clone(), disposition, defects, recorded })
+            Some(Outcome {
+                origin: message.origin.clone(),
+                disposition,
+                defects,
+                recorded,
+            })
         };
         // What was passed over as unrelated is judged by today's rules: they may know it by now.
         if reading.is_notice
             && let Some(earlier) = transaction.judged_before(sha256).await?
             && earlier.disposition != Disposition::Unrelated
         {
-            let disposition = transaction.record_copy(message, sha256, earlier, now).await?;
+            let disposition = transaction
+                .record_copy(message, sha256, earlier, now)
+                .await?;
             return Ok(outcome(disposition, Vec::new(), Vec::new()));
         }
         let neighbours = transaction.neighbours(&reading.blocks).await?;
         let judgement = judge(examined, &self.rules, mailbox_company, &neighbours, now);
-        let entry = Entry { message, sha256, reading, evidence, judgement: &judgement, now };
-        let Some(id) = transaction.record(&entry).await? else { return Ok(None) };
+        let entry = Entry {
+            message,
+            sha256,
+            reading,
+            evidence,
+            judgement: &judgement,
+            now,
+        };
+        let Some(id) = transaction.record(&entry).await? else {
+            return Ok(None);
+        };
         if let Some(style) = &self.style {
             tell(transaction, style, &self.rules, id, &entry).await?;
         }
@@ -193,10 +217,19 @@ async fn tell(
     id: i64,
     entry: &Entry<'_>,
 ) -> Result<(), LedgerError> {
-    let Entry { message, sha256, reading, judgement, now, .. } = *entry;
+    let Entry {
+        message,
+        sha256,
+        reading,
+        judgement,
+        now,
+        ..
+    } = *entry;
     match judgement.disposition {
         Disposition::Imported => {
-            let Some((ban, _)) = judgement.company else { return Ok(()) };
+            let Some((ban, _)) = judgement.company else {
+                return Ok(());
+            };
             let fresh: Vec<Allocation> = judgement.fresh().copied().collect();
             let known: Vec<Allocation> = judgement
                 .allocations
@@ -207,7 +240,10 @@ async fn tell(
             let facts = compose::Imported {
                 sha256,
                 ban,
-                company_name: rules.companies.get(ban).map(|company| company.name.as_str()),
+                company_name: rules
+                    .companies
+                    .get(ban)
+                    .map(|company| company.name.as_str()),
                 found_in: found_in(&message.origin),
                 allocations: &fresh,
                 known: &known,
@@ -231,7 +267,9 @@ async fn tell(
                     .map(|defect| (defect.code.to_string(), defect.detail.clone()))
                     .collect(),
             };
-            transaction.alert(&format!("quarantined:{sha256}"), &cause, now).await
+            transaction
+                .alert(&format!("quarantined:{sha256}"), &cause, now)
+                .await
         }
         Disposition::Duplicate | Disposition::Unrelated | Disposition::Waiting => Ok(()),
     }
@@ -240,9 +278,20 @@ async fn tell(
 /// The UIDs whose header said that they are nothing of ours, by folder.
 fn unwanted(batch: &[RawMessage]) -> BTreeMap<(&str, u32), Vec<u32>> {
     let mut folders = BTreeMap::<_, Vec<u32>>::new();
-    for message in batch.iter().filter(|message| message.content == Content::Unwanted) {
-        if let Origin::Imap { mailbox, uidvalidity, uid } = &message.origin {
-            folders.entry((mailbox.as_str(), *uidvalidity)).or_default().push(*uid);
+    for message in batch
+        .iter()
+        .filter(|message| message.content == Content::Unwanted)
+    {
+        if let Origin::Imap {
+            mailbox,
+            uidvalidity,
+            uid,
+        } = &message.origin
+        {
+            folders
+                .entry((mailbox.as_str(), *uidvalidity))
+                .or_default()
+                .push(*uid);
         }
     }
     folders
@@ -267,7 +316,10 @@ fn guarded<T>(reader: impl FnOnce() -> T) -> Result<T, String> {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// One line a message; never its text, and never a whole address.
@@ -276,8 +328,16 @@ fn log(outcome: &Outcome) {
         Origin::Imap { uid, .. } => Some(uid),
         Origin::Maildir { .. } | Origin::File { .. } => None,
     };
-    let codes: Vec<&str> = outcome.defects.iter().map(|defect| defect.code.as_str()).collect();
-    let tracks: Vec<&str> = outcome.recorded.iter().map(|a| a.block.track.as_str()).collect();
+    let codes: Vec<&str> = outcome
+        .defects
+        .iter()
+        .map(|defect| defect.code.as_str())
+        .collect();
+    let tracks: Vec<&str> = outcome
+        .recorded
+        .iter()
+        .map(|a| a.block.track.as_str())
+        .collect();
     info!(
         mailbox.name = outcome.origin.mailbox(),
         message.uid = uid,

@@ -219,6 +219,19 @@ impl Ledger {
         allocations::neighbours(&mut connection, blocks).await
     }
 
+    /// Proves that the ledger can be written to, by writing durably what stands there already.
+    ///
+    /// # Errors
+    /// SQLite's, e.g. a full disk.
+    pub async fn prove_writable(&self) -> Result<(), LedgerError> {
+        let mut transaction = self.begin().await?;
+        sqlx::query("UPDATE ledger SET created_at = created_at")
+            .execute(&mut *transaction.inner)
+            .await
+            .map_err(LedgerError::during("write to the ledger"))?;
+        transaction.commit().await
+    }
+
     /// Closes the pool; what was begun and not committed is gone.
     pub async fn close(self) {
         self.pool.close().await;

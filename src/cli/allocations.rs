@@ -21,7 +21,9 @@ pub(super) async fn allocations(
         None => Vec::new(),
     };
     if as_json {
-        print_json(&Value::Array(rows.iter().map(json::allocation_row).collect()))?;
+        print_json(&Value::Array(
+            rows.iter().map(json::allocation_row).collect(),
+        ))?;
     } else if rows.is_empty() {
         print("nothing is recorded yet\n")?;
     } else {
@@ -49,8 +51,17 @@ fn render(rows: &[AllocationRow], today: Period) -> String {
             ]
         })
         .collect();
-    let header =
-        ["id", "統編 ban", "期別 period", "類別", "字軌", "起迄號 range", "本", "state", "recorded"];
+    let header = [
+        "id",
+        "統編 ban",
+        "期別 period",
+        "類別",
+        "字軌",
+        "起迄號 range",
+        "本",
+        "state",
+        "recorded",
+    ];
     table(&header, &lines)
 }
 

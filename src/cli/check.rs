@@ -15,17 +15,28 @@ pub(super) fn check(config: &Config) -> anyhow::Result<Exit> {
 
 fn summary(config: &Config) -> Result<String, std::fmt::Error> {
     let mut text = String::new();
-    writeln!(text, "{}: the configuration holds together", config.file.display())?;
+    writeln!(
+        text,
+        "{}: the configuration holds together",
+        config.file.display()
+    )?;
     writeln!(text)?;
     writeln!(text, "  ledger     {}", config.ledger.display())?;
     for company in config.rules.companies.iter() {
         let (ban, name) = (company.ban, &company.name);
-        writeln!(text, "  company    {ban}  {name}  ({})", company.assignment.as_str())?;
+        writeln!(
+            text,
+            "  company    {ban}  {name}  ({})",
+            company.assignment.as_str()
+        )?;
     }
     for mailbox in &config.mailboxes {
         let place = match &mailbox.kind {
             MailboxKind::Imap { server, folder } => {
-                format!("{folder} on {}:{} (TLS {})", server.host, server.port, server.tls)
+                format!(
+                    "{folder} on {}:{} (TLS {})",
+                    server.host, server.port, server.tls
+                )
             }
             MailboxKind::Maildir { path } => format!("Maildir {}", path.display()),
         };
@@ -43,9 +54,16 @@ fn summary(config: &Config) -> Result<String, std::fmt::Error> {
         writeln!(text, "  confirm    {}", addresses(&config.style.confirm_to))?;
         writeln!(text, "  alert      {}", addresses(&config.style.alert_to))?;
     }
-    writeln!(text, "  proof      require = \"{}\": From is believed", config.require.as_str())?;
+    writeln!(
+        text,
+        "  proof      require = \"{}\": From is believed",
+        config.require.as_str()
+    )?;
     if config.mailboxes.is_empty() {
-        writeln!(text, "\n`run` would have nothing to watch: there is no [[mailbox]]")?;
+        writeln!(
+            text,
+            "\n`run` would have nothing to watch: there is no [[mailbox]]"
+        )?;
     }
     Ok(text)
 }
@@ -54,5 +72,8 @@ fn addresses(list: &[Address]) -> String {
     if list.is_empty() {
         return "nobody".to_owned();
     }
-    list.iter().map(Address::as_str).collect::<Vec<_>>().join(", ")
+    list.iter()
+        .map(Address::as_str)
+        .collect::<Vec<_>>()
+        .join(", ")
 }

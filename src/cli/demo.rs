@@ -45,7 +45,10 @@ pub(super) async fn demo() -> anyhow::Result<Exit> {
 fn scratch() -> anyhow::Result<PathBuf> {
     let base = std::env::temp_dir();
     for attempt in 0..1000 {
-        let root = base.join(format!("invoice-trackd-demo-{}-{attempt}", std::process::id()));
+        let root = base.join(format!(
+            "invoice-trackd-demo-{}-{attempt}",
+            std::process::id()
+        ));
         match fs::create_dir(&root) {
             Ok(()) => return Ok(root),
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
@@ -54,7 +57,10 @@ fn scratch() -> anyhow::Result<PathBuf> {
             }
         }
     }
-    bail!("create a scratch directory in {}: every name is taken", base.display())
+    bail!(
+        "create a scratch directory in {}: every name is taken",
+        base.display()
+    )
 }
 
 fn set_up(root: &Path) -> anyhow::Result<Config> {
@@ -112,9 +118,15 @@ async fn settled(config: &Config) {
 }
 
 async fn is_settled(config: &Config) -> anyhow::Result<bool> {
-    let Some(ledger) = Ledger::open_for_reading(&config.ledger).await? else { return Ok(false) };
+    let Some(ledger) = Ledger::open_for_reading(&config.ledger).await? else {
+        return Ok(false);
+    };
     let judged: u64 = ledger.counts().await?.values().sum();
-    let sent = ledger.outbox_counts().await?.get(OutboxState::Sent.as_str()).copied();
+    let sent = ledger
+        .outbox_counts()
+        .await?
+        .get(OutboxState::Sent.as_str())
+        .copied();
     ledger.close().await;
     Ok(judged == u64::try_from(MAILS.len())? && sent == Some(LETTERS))
 }
@@ -137,7 +149,10 @@ async fn shown(config: &Config, root: &Path) -> anyhow::Result<String> {
             block.range.booklets().to_string(),
         ]);
     }
-    text.push_str(&table(&["  統編 ban", "期別 period", "字軌", "起迄號 range", "本"], &rows));
+    text.push_str(&table(
+        &["  統編 ban", "期別 period", "字軌", "起迄號 range", "本"],
+        &rows,
+    ));
 
     writeln!(text, "\nQuarantined 隔離")?;
     for row in ledger.quarantine().await? {
@@ -148,12 +163,16 @@ async fn shown(config: &Config, root: &Path) -> anyhow::Result<String> {
     }
 
     let counts = ledger.counts().await?;
-    let counts: Vec<String> = counts.iter().map(|(what, n)| format!("{n} {what}")).collect();
+    let counts: Vec<String> = counts
+        .iter()
+        .map(|(what, n)| format!("{n} {what}"))
+        .collect();
     writeln!(text, "\nJudged    {}", counts.join(", "))?;
 
     writeln!(text, "\nSent 已寄出")?;
-    let mut sent: Vec<PathBuf> =
-        fs::read_dir(root.join("sent"))?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
+    let mut sent: Vec<PathBuf> = fs::read_dir(root.join("sent"))?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<std::io::Result<_>>()?;
     sent.sort();
     for path in sent {
         writeln!(text, "  {}", path.display())?;

@@ -56,22 +56,26 @@ fn company_of(config: &Config, name: Option<&str>) -> Result<Option<Ban>, Usage>
     match (name, config.mailboxes.as_slice()) {
         (None, [only]) => Ok(only.company),
         (None, _) => Ok(None),
-        (Some(name), mailboxes) => {
-            mailboxes.iter().find(|mailbox| mailbox.name == name).map(|found| found.company).ok_or_else(
-                || {
-                    let names: Vec<&str> = mailboxes.iter().map(|m| m.name.as_str()).collect();
-                    Usage(format!(
-                        "--mailbox: expected one of the configured mailboxes ({}), found `{name}`",
-                        names.join(", ")
-                    ))
-                },
-            )
-        }
+        (Some(name), mailboxes) => mailboxes
+            .iter()
+            .find(|mailbox| mailbox.name == name)
+            .map(|found| found.company)
+            .ok_or_else(|| {
+                let names: Vec<&str> = mailboxes.iter().map(|m| m.name.as_str()).collect();
+                Usage(format!(
+                    "--mailbox: expected one of the configured mailboxes ({}), found `{name}`",
+                    names.join(", ")
+                ))
+            }),
     }
 }
 
 fn object(examined: &Examined, judgement: &Judgement) -> Value {
-    let Examined { sha256, reading, evidence } = examined;
+    let Examined {
+        sha256,
+        reading,
+        evidence,
+    } = examined;
     json!({
         "disposition": judgement.disposition.as_str(),
         "defects": json::findings(&judgement.defects),
@@ -113,14 +117,25 @@ fn rules(examined: &Examined, judgement: &Judgement) -> Vec<Rule> {
         unique.dedup();
         unique.join(", ")
     };
-    let rule = |name, broken_by, kept| Rule { name, broken_by, kept };
+    let rule = |name, broken_by, kept| Rule {
+        name,
+        broken_by,
+        kept,
+    };
     vec![
         rule(
             "寄件人 sender",
             &[D::AmbiguousHeader, D::SenderNotAllowed],
-            reading.from.as_ref().map_or_else(String::new, |from| format!("{from} is on the list")),
+            reading
+                .from
+                .as_ref()
+                .map_or_else(String::new, |from| format!("{from} is on the list")),
         ),
-        rule("主旨 subject", &[D::SubjectUnexpected], "says 配號結果".to_owned()),
+        rule(
+            "主旨 subject",
+            &[D::SubjectUnexpected],
+            "says 配號結果".to_owned(),
+        ),
         rule(
             "真偽 genuine",
             &[D::NotAuthenticated],
@@ -134,7 +149,12 @@ fn rules(examined: &Examined, judgement: &Judgement) -> Vec<Rule> {
         ),
         rule(
             "內文 text",
-            &[D::UndecodableText, D::Oversized, D::Unfetchable, D::ReaderPanicked],
+            &[
+                D::UndecodableText,
+                D::Oversized,
+                D::Unfetchable,
+                D::ReaderPanicked,
+            ],
             "complete and decoded".to_owned(),
         ),
         rule(
@@ -145,12 +165,22 @@ fn rules(examined: &Examined, judgement: &Judgement) -> Vec<Rule> {
         rule(
             "期別 period",
             &[D::PeriodNotAPair, D::PeriodTooFar],
-            join(blocks.iter().map(|block| block.period.to_string()).collect()),
+            join(
+                blocks
+                    .iter()
+                    .map(|block| block.period.to_string())
+                    .collect(),
+            ),
         ),
         rule(
             "號碼 numbers",
             &[D::RangeMisaligned, D::RangeReversed],
-            join(blocks.iter().map(|b| format!("{} {}", b.track, b.range)).collect()),
+            join(
+                blocks
+                    .iter()
+                    .map(|b| format!("{} {}", b.track, b.range))
+                    .collect(),
+            ),
         ),
         rule(
             "本數 booklets",
@@ -186,11 +216,16 @@ fn rules(examined: &Examined, judgement: &Judgement) -> Vec<Rule> {
 }
 
 fn checklist(examined: &Examined, judgement: &Judgement) -> Result<String, fmt::Error> {
-    let Examined { sha256, reading, .. } = examined;
+    let Examined {
+        sha256, reading, ..
+    } = examined;
     let mut text = String::new();
     writeln!(text, "{}", headline(judgement.disposition))?;
     writeln!(text)?;
-    let from = reading.from.as_ref().map_or("(none, or more than one)", |from| from.as_str());
+    let from = reading
+        .from
+        .as_ref()
+        .map_or("(none, or more than one)", |from| from.as_str());
     writeln!(text, "  from     {from}")?;
     writeln!(text, "  subject  {}", reading.subject)?;
     writeln!(text, "  sha256   {sha256}")?;
@@ -198,13 +233,25 @@ fn checklist(examined: &Examined, judgement: &Judgement) -> Result<String, fmt::
         return Ok(text);
     }
     writeln!(text)?;
-    for Rule { name, broken_by, kept } in rules(examined, judgement) {
+    for Rule {
+        name,
+        broken_by,
+        kept,
+    } in rules(examined, judgement)
+    {
         let name = pad(name, 16);
-        let broken: Vec<_> =
-            judgement.defects.iter().filter(|defect| broken_by.contains(&defect.code)).collect();
+        let broken: Vec<_> = judgement
+            .defects
+            .iter()
+            .filter(|defect| broken_by.contains(&defect.code))
+            .collect();
         if broken.is_empty() {
             // A rule that could not be looked at for want of the facts says so.
-            let (mark, kept) = if kept.is_empty() { ("·", "not known") } else { ("✓", &*kept) };
+            let (mark, kept) = if kept.is_empty() {
+                ("·", "not known")
+            } else {
+                ("✓", &*kept)
+            };
             writeln!(text, "  {mark} {name}  {kept}")?;
         }
         for defect in broken {
@@ -212,7 +259,13 @@ fn checklist(examined: &Examined, judgement: &Judgement) -> Result<String, fmt::
         }
     }
     for warning in &judgement.warnings {
-        writeln!(text, "  ! {}  {}: {}", pad("注意 warning", 16), warning.code, warning.detail)?;
+        writeln!(
+            text,
+            "  ! {}  {}: {}",
+            pad("注意 warning", 16),
+            warning.code,
+            warning.detail
+        )?;
     }
     if !judgement.allocations.is_empty() {
         writeln!(text)?;
@@ -224,15 +277,29 @@ fn checklist(examined: &Examined, judgement: &Judgement) -> Result<String, fmt::
                 vec![
                     format!("  {}", judged.allocation.ban),
                     block.period.to_string(),
-                    format!("{} {}", block.invoice_type.code(), block.invoice_type.name()),
+                    format!(
+                        "{} {}",
+                        block.invoice_type.code(),
+                        block.invoice_type.name()
+                    ),
                     block.track.to_string(),
                     block.range.to_string(),
                     block.range.booklets().to_string(),
-                    judged.known.map_or("new".to_owned(), |id| format!("recorded as {id}")),
+                    judged
+                        .known
+                        .map_or("new".to_owned(), |id| format!("recorded as {id}")),
                 ]
             })
             .collect();
-        let header = ["  統編 ban", "期別 period", "類別 type", "字軌", "起迄號 range", "本", ""];
+        let header = [
+            "  統編 ban",
+            "期別 period",
+            "類別 type",
+            "字軌",
+            "起迄號 range",
+            "本",
+            "",
+        ];
         text.push_str(&table(&header, &rows));
     }
     Ok(text)

@@ -24,7 +24,10 @@ pub(super) fn expand(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     descend(path, &mut files)?;
     if files.is_empty() {
-        bail!("{}: expected .eml files or a Maildir in it, found none", path.display());
+        bail!(
+            "{}: expected .eml files or a Maildir in it, found none",
+            path.display()
+        );
     }
     Ok(files)
 }
@@ -39,11 +42,17 @@ fn descend(directory: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     for part in parts {
         let mut entries = Vec::new();
         for entry in fs::read_dir(&part).with_context(|| format!("list {}", part.display()))? {
-            entries.push(entry.with_context(|| format!("list {}", part.display()))?.path());
+            entries.push(
+                entry
+                    .with_context(|| format!("list {}", part.display()))?
+                    .path(),
+            );
         }
         entries.sort();
         for entry in entries {
-            let is_eml = entry.extension().is_some_and(|extension| extension == "eml");
+            let is_eml = entry
+                .extension()
+                .is_some_and(|extension| extension == "eml");
             if entry.is_dir() {
                 if !is_maildir {
                     descend(&entry, files)?;
@@ -62,9 +71,14 @@ pub(super) fn message(path: &Path, max_bytes: u64) -> anyhow::Result<RawMessage>
     refuse_other_kinds(path)?;
     let file = File::open(path).with_context(reading)?;
     let metadata = file.metadata().with_context(reading)?;
-    let modified = metadata.modified().ok().and_then(|at| Timestamp::try_from(at).ok());
+    let modified = metadata
+        .modified()
+        .ok()
+        .and_then(|at| Timestamp::try_from(at).ok());
     let mut message = from_reader(file, metadata.len(), max_bytes).with_context(reading)?;
-    message.origin = Origin::File { path: path.display().to_string() };
+    message.origin = Origin::File {
+        path: path.display().to_string(),
+    };
     message.internal_date = modified;
     Ok(message)
 }
@@ -76,12 +90,16 @@ pub(super) fn message_from_stdin(max_bytes: u64) -> anyhow::Result<RawMessage> {
 
 fn from_reader(mut from: impl Read, size: u64, max_bytes: u64) -> anyhow::Result<RawMessage> {
     let mut bytes = Vec::new();
-    from.by_ref().take(max_bytes.saturating_add(1)).read_to_end(&mut bytes)?;
+    from.by_ref()
+        .take(max_bytes.saturating_add(1))
+        .read_to_end(&mut bytes)?;
     let size = size.max(u64::try_from(bytes.len())?);
     if let Some(line) = bytes.split(|byte| *byte == b'\n').next()
         && line.starts_with(b"From ")
     {
-        bail!("expected one message (RFC 5322), found an mbox file; this version reads one message a file, directories of them, and Maildirs");
+        bail!(
+            "expected one message (RFC 5322), found an mbox file; this version reads one message a file, directories of them, and Maildirs"
+        );
     }
     let content = if size > max_bytes {
         bytes.truncate(usize::try_from(HEADER_AT_MOST)?);
@@ -90,21 +108,34 @@ fn from_reader(mut from: impl Read, size: u64, max_bytes: u64) -> anyhow::Result
     } else {
         Content::Whole(bytes)
     };
-    let origin = Origin::File { path: "-".to_owned() };
-    Ok(RawMessage { origin, internal_date: None, size, content })
+    let origin = Origin::File {
+        path: "-".to_owned(),
+    };
+    Ok(RawMessage {
+        origin,
+        internal_date: None,
+        size,
+        content,
+    })
 }
 
 /// Up to and with the first empty line; all of it when there is none.
 fn header_length(bytes: &[u8]) -> usize {
     let ends = |mark: &'static [u8]| {
-        bytes.windows(mark.len()).position(|window| window == mark).map(|at| at + mark.len())
+        bytes
+            .windows(mark.len())
+            .position(|window| window == mark)
+            .map(|at| at + mark.len())
     };
     let (lf, crlf) = (ends(b"\n\n"), ends(b"\r\n\r\n"));
     lf.into_iter().chain(crlf).min().unwrap_or(bytes.len())
 }
 
 fn refuse_other_kinds(path: &Path) -> anyhow::Result<()> {
-    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    let extension = path
+        .extension()
+        .and_then(|extension| extension.to_str())
+        .unwrap_or_default();
     if extension.eq_ignore_ascii_case("csv") || extension.eq_ignore_ascii_case("xml") {
         bail!(
             "{}: expected a message (RFC 5322), found a .{extension} file; this version does not read the platform's CSV and E0501 files yet",
@@ -122,7 +153,10 @@ mod tests {
     fn an_oversized_message_keeps_its_header_only() {
         let mail = [b"Subject: x\r\n\r\n".as_slice(), &[b'a'; 5000]].concat();
         let message = from_reader(mail.as_slice(), 0, 1000).unwrap();
-        assert_eq!(message.content, Content::Oversized(b"Subject: x\r\n\r\n".to_vec()));
+        assert_eq!(
+            message.content,
+            Content::Oversized(b"Subject: x\r\n\r\n".to_vec())
+        );
         let message = from_reader(mail.as_slice(), 5014, 5014).unwrap();
         assert_eq!(message.content, Content::Whole(mail));
     }
@@ -133,21 +167,37 @@ mod tests {
         for directory in ["a", "box/new", "box/cur", "box/tmp"] {
             fs::create_dir_all(root.path().join(directory)).unwrap();
         }
-        for file in ["a/2.eml", "a/1.eml", "a/note.txt", "box/new/1.host", "box/cur/2.host:2,S"] {
+        for file in [
+            "a/2.eml",
+            "a/1.eml",
+            "a/note.txt",
+            "box/new/1.host",
+            "box/cur/2.host:2,S",
+        ] {
             fs::write(root.path().join(file), "x").unwrap();
         }
         fs::write(root.path().join("box/tmp/3.host"), "x").unwrap();
         let found: Vec<String> = expand(root.path())
             .unwrap()
             .iter()
-            .map(|path| path.strip_prefix(root.path()).unwrap().display().to_string())
+            .map(|path| {
+                path.strip_prefix(root.path())
+                    .unwrap()
+                    .display()
+                    .to_string()
+            })
             .collect();
-        assert_eq!(found, ["a/1.eml", "a/2.eml", "box/new/1.host", "box/cur/2.host:2,S"]);
+        assert_eq!(
+            found,
+            ["a/1.eml", "a/2.eml", "box/new/1.host", "box/cur/2.host:2,S"]
+        );
     }
 
     #[test]
     fn other_kinds_of_files_are_refused_with_their_name() {
-        let error = message(Path::new("/x/invnoapply.csv"), 10).unwrap_err().to_string();
+        let error = message(Path::new("/x/invnoapply.csv"), 10)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("invnoapply.csv"), "{error}");
         let error = from_reader(&b"From a@b Mon\nSubject: x\n\n"[..], 0, 100).unwrap_err();
         assert!(error.to_string().contains("mbox"), "{error}");

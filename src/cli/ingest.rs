@@ -68,7 +68,9 @@ async fn send(config: &Config, ledger: &Ledger) -> anyhow::Result<()> {
         Err(LedgerError::Locked { .. }) => return Ok(()),
         Err(error) => return Err(error.into()),
     };
-    let Some(transport) = config.transport()? else { return Ok(()) };
+    let Some(transport) = config.transport()? else {
+        return Ok(());
+    };
     let dispatcher = Dispatcher {
         ledger: ledger.clone(),
         transport,
@@ -100,7 +102,12 @@ fn report(outcomes: &[Outcome]) -> Result<String, std::fmt::Error> {
     let mut counts = BTreeMap::<_, u32>::new();
     for outcome in outcomes {
         *counts.entry(outcome.disposition).or_default() += 1;
-        writeln!(text, "{}  {}", pad(outcome.disposition.as_str(), 11), path(outcome))?;
+        writeln!(
+            text,
+            "{}  {}",
+            pad(outcome.disposition.as_str(), 11),
+            path(outcome)
+        )?;
         for allocation in &outcome.recorded {
             let block = &allocation.block;
             writeln!(
@@ -117,7 +124,10 @@ fn report(outcomes: &[Outcome]) -> Result<String, std::fmt::Error> {
             writeln!(text, "             {}: {}", defect.code, defect.detail)?;
         }
     }
-    let summary: Vec<String> = counts.iter().map(|(what, n)| format!("{n} {what}")).collect();
+    let summary: Vec<String> = counts
+        .iter()
+        .map(|(what, n)| format!("{n} {what}"))
+        .collect();
     writeln!(text, "{} read: {}", outcomes.len(), summary.join(", "))?;
     Ok(text)
 }

@@ -70,8 +70,12 @@ async fn gather(config: &Config, now: Timestamp) -> anyhow::Result<Overview<'_>>
             .filter(|row| row.allocation.ban == company.ban && row.withdrawn_at.is_none())
             .map(|row| row.allocation.block.period)
             .collect();
-        let due =
-            schedule::outlook(company.assignment, config.schedule, taipei_date(now), &periods);
+        let due = schedule::outlook(
+            company.assignment,
+            config.schedule,
+            taipei_date(now),
+            &periods,
+        );
         overview.due.push((company, due));
     }
     Ok(overview)
@@ -158,7 +162,13 @@ fn page(overview: &Overview<'_>, now: Timestamp) -> Result<String, std::fmt::Err
     for row in &overview.quarantine {
         let codes: Vec<&str> = row.defects.iter().map(|(code, _)| code.as_str()).collect();
         let from = row.from.as_deref().unwrap_or("(nobody)");
-        writeln!(text, "  {}  {}  {from}  {}", row.id, codes.join(", "), row.subject)?;
+        writeln!(
+            text,
+            "  {}  {}  {from}  {}",
+            row.id,
+            codes.join(", "),
+            row.subject
+        )?;
     }
 
     writeln!(text, "\nDue 應收到的配號")?;
@@ -176,7 +186,13 @@ fn page(overview: &Overview<'_>, now: Timestamp) -> Result<String, std::fmt::Err
             ]
         })
         .collect();
-    let header = ["  統編 ban", "name", "期別 period", "state", "comes … late after"];
+    let header = [
+        "  統編 ban",
+        "name",
+        "期別 period",
+        "state",
+        "comes … late after",
+    ];
     if rows.is_empty() {
         writeln!(text, "  nothing")?;
     } else {
@@ -187,8 +203,11 @@ fn page(overview: &Overview<'_>, now: Timestamp) -> Result<String, std::fmt::Err
 
 /// The important fact first.
 fn headline(overview: &Overview<'_>) -> String {
-    let down =
-        overview.mailboxes.iter().filter(|row| row.state != LinkState::Up).count();
+    let down = overview
+        .mailboxes
+        .iter()
+        .filter(|row| row.state != LinkState::Up)
+        .count();
     let overdue = overview
         .due
         .iter()
@@ -220,7 +239,11 @@ fn tally(counts: &Counts) -> String {
     if counts.is_empty() {
         return "none".to_owned();
     }
-    counts.iter().map(|(what, n)| format!("{n} {what}")).collect::<Vec<_>>().join(", ")
+    counts
+        .iter()
+        .map(|(what, n)| format!("{n} {what}"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn ago(now: Timestamp, then: Timestamp) -> String {

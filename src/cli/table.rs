@@ -40,6 +40,9 @@ mod tests {
             vec!["雲端".to_owned(), "1".to_owned()],
             vec!["cloud".to_owned(), "2".to_owned()],
         ];
-        assert_eq!(table(&["name", "n"], &rows), "name   n\n雲端   1\ncloud  2\n");
+        assert_eq!(
+            table(&["name", "n"], &rows),
+            "name   n\n雲端   1\ncloud  2\n"
+        );
     }
 }

@@ -20,11 +20,15 @@ use crate::{
 };
 
 /// After a broken connection. The first step is short, because most breaks are.
-const RECONNECT: Backoff =
-    Backoff { first: Duration::from_secs(2), most: Duration::from_secs(80) };
+const RECONNECT: Backoff = Backoff {
+    first: Duration::from_secs(2),
+    most: Duration::from_secs(80),
+};
 /// After a refused login: slow enough that no server locks the account.
-const LOGIN_REFUSED: Backoff =
-    Backoff { first: Duration::from_secs(60), most: Duration::from_secs(3600) };
+const LOGIN_REFUSED: Backoff = Backoff {
+    first: Duration::from_secs(60),
+    most: Duration::from_secs(3600),
+};
 
 /// Watches one mailbox.
 #[derive(Debug)]
@@ -84,10 +88,7 @@ impl Watch {
         }
     }
 
-    async fn connected(
-        &self,
-        failures: &mut u32,
-    ) -> Result<Infallible, WatchError> {
+    async fn connected(&self, failures: &mut u32) -> Result<Infallible, WatchError> {
         let mut link = self.open().await?;
         info!(mailbox.name = self.source.name(), "mailbox opened");
         loop {
@@ -124,9 +125,13 @@ impl Watch {
         let known = ledger.known(name, link.uidvalidity()).await?;
         link.survey(&known).await?;
         let mut taken = 0;
-        while let Some(batch) = link.next_batch(&|header, size| self.intake.gate(header, size)).await?
+        while let Some(batch) = link
+            .next_batch(&|header, size| self.intake.gate(header, size))
+            .await?
         {
-            self.intake.take(&batch, self.company, self.clock.now()).await?;
+            self.intake
+                .take(&batch, self.company, self.clock.now())
+                .await?;
             taken += batch.len();
             self.wake.notify_one();
         }
@@ -139,9 +144,8 @@ impl Watch {
     }
 
     fn since(&self) -> Date {
-        self.since.unwrap_or_else(|| {
-            taipei_date(self.intake.ledger.created_at()).first_of_year()
-        })
+        self.since
+            .unwrap_or_else(|| taipei_date(self.intake.ledger.created_at()).first_of_year())
     }
 
     fn pause_after(&self, error: &WatchError, failures: u32) -> Duration {
@@ -168,6 +172,10 @@ impl Watch {
         }
         let down = LinkState::Down(error.to_string());
         // Where the ledger itself is the trouble, the log line above is all there can be.
-        self.intake.ledger.saw_mailbox(name, &down, self.clock.now()).await.ok();
+        self.intake
+            .ledger
+            .saw_mailbox(name, &down, self.clock.now())
+            .await
+            .ok();
     }
 }

@@ -50,7 +50,10 @@ fn explain_says_all_and_writes_nothing() {
         object["authenticity"],
         serde_json::json!({ "result": "not_required", "method": null, "domain": null, "selector": null })
     );
-    assert_eq!(object["company"], serde_json::json!({ "ban": "53567686", "source": "body" }));
+    assert_eq!(
+        object["company"],
+        serde_json::json!({ "ban": "53567686", "source": "body" })
+    );
     assert_eq!(object["defects"], serde_json::json!([]));
     assert_eq!(object["warnings"][0]["code"], "period_past");
     assert_eq!(
@@ -67,13 +70,20 @@ fn explain_says_all_and_writes_nothing() {
             "added_booklets": 128,
         }])
     );
-    assert!(!house.path("ledger.db").exists(), "explain has made a ledger");
+    assert!(
+        !house.path("ledger.db").exists(),
+        "explain has made a ledger"
+    );
 }
 
 #[test]
 fn explain_reads_standard_input_and_ends_with_65_for_a_quarantined_message() {
     let house = house();
-    let forged = Notice { from: "einvoice@nat-gov.example", ..Notice::default() }.eml();
+    let forged = Notice {
+        from: "einvoice@nat-gov.example",
+        ..Notice::default()
+    }
+    .eml();
     let output = house.command_with_input(&["explain", "-", "--json"], &forged);
     assert_eq!(output.status.code(), Some(65));
     let object: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -89,10 +99,15 @@ fn explain_reads_like_a_calm_checklist() {
     insta::assert_snapshot!("explain_imported", String::from_utf8(good.stdout).unwrap());
 
     let text = String::from_utf8(Notice::default().eml()).unwrap();
-    let broken = text.replace("發票迄號：22634399", "發票迄號：22634398").replace("0\r\n增加", "x\r\n增加");
+    let broken = text
+        .replace("發票迄號：22634399", "發票迄號：22634398")
+        .replace("0\r\n增加", "x\r\n增加");
     let output = house.command_with_input(&["explain", "-"], broken.as_bytes());
     assert_eq!(output.status.code(), Some(65));
-    insta::assert_snapshot!("explain_quarantined", String::from_utf8(output.stdout).unwrap());
+    insta::assert_snapshot!(
+        "explain_quarantined",
+        String::from_utf8(output.stdout).unwrap()
+    );
 }
 
 #[test]
@@ -100,14 +115,23 @@ fn explain_knows_the_ledger_and_the_mailboxes() {
     let house = house();
     let file = house.write("notice.eml", Notice::default().eml());
     let file = file.to_str().unwrap();
-    assert_eq!(house.command(&["ingest", "--no-mail", file]).status.code(), Some(0));
+    assert_eq!(
+        house.command(&["ingest", "--no-mail", file]).status.code(),
+        Some(0)
+    );
     let (status, object) = house.json(&["explain", "--mailbox", "einvoice", file, "--json"]);
-    assert_eq!((status, &object["disposition"]), (0, &serde_json::json!("duplicate")));
+    assert_eq!(
+        (status, &object["disposition"]),
+        (0, &serde_json::json!("duplicate"))
+    );
 
     let output = house.command(&["explain", "--mailbox", "nosuch", file]);
     assert_eq!(output.status.code(), Some(2));
     let sentence = String::from_utf8(output.stderr).unwrap();
-    assert!(sentence.contains("einvoice") && sentence.contains("nosuch"), "{sentence}");
+    assert!(
+        sentence.contains("einvoice") && sentence.contains("nosuch"),
+        "{sentence}"
+    );
 }
 
 #[test]
@@ -116,27 +140,58 @@ fn ingest_records_files_directories_and_maildirs_once() {
     house.write("in/a/first.eml", Notice::default().eml());
     house.write(
         "in/b/second.eml",
-        Notice { track: "ED", message_id: "2@x", ..Notice::default() }.eml(),
+        Notice {
+            track: "ED",
+            message_id: "2@x",
+            ..Notice::default()
+        }
+        .eml(),
     );
     house.write("in/b/readme.txt", "not a mail");
     maildir(&house.path("in/box"));
-    house.write("in/box/cur/1.host:2,S", Notice { message_id: "3@x", ..Notice::default() }.eml());
+    house.write(
+        "in/box/cur/1.host:2,S",
+        Notice {
+            message_id: "3@x",
+            ..Notice::default()
+        }
+        .eml(),
+    );
 
     let path = house.path("in");
     let (status, report) = house.json(&["ingest", "--json", path.to_str().unwrap()]);
     assert_eq!(status, 0);
-    let dispositions: Vec<&str> =
-        report.as_array().unwrap().iter().map(|o| o["disposition"].as_str().unwrap()).collect();
+    let dispositions: Vec<&str> = report
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|o| o["disposition"].as_str().unwrap())
+        .collect();
     assert_eq!(dispositions, ["imported", "imported", "duplicate"]);
 
     let (_, rows) = house.json(&["allocations", "--json"]);
-    let tracks: Vec<&str> =
-        rows.as_array().unwrap().iter().map(|row| row["invoice_track"].as_str().unwrap()).collect();
+    let tracks: Vec<&str> = rows
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["invoice_track"].as_str().unwrap())
+        .collect();
     assert_eq!(tracks, ["EC", "ED"]);
-    assert_eq!(sent(&house).len(), 2, "one confirmation for each imported notice");
+    assert_eq!(
+        sent(&house).len(),
+        2,
+        "one confirmation for each imported notice"
+    );
 
     let (_, again) = house.json(&["ingest", "--json", path.to_str().unwrap()]);
-    assert!(again.as_array().unwrap().iter().all(|o| o["disposition"] == "duplicate"), "{again}");
+    assert!(
+        again
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|o| o["disposition"] == "duplicate"),
+        "{again}"
+    );
     assert_eq!(sent(&house).len(), 2);
 }
 
@@ -144,7 +199,14 @@ fn ingest_records_files_directories_and_maildirs_once() {
 fn ingest_without_mail_tells_nobody() {
     let house = house();
     let good = house.write("good.eml", Notice::default().eml());
-    let bad = house.write("bad.eml", Notice { from: "a@b.example", ..Notice::default() }.eml());
+    let bad = house.write(
+        "bad.eml",
+        Notice {
+            from: "a@b.example",
+            ..Notice::default()
+        }
+        .eml(),
+    );
     let output = house.command(&[
         "ingest",
         "--no-mail",
@@ -153,10 +215,16 @@ fn ingest_without_mail_tells_nobody() {
     ]);
     assert_eq!(output.status.code(), Some(0));
     let report = String::from_utf8(output.stdout).unwrap();
-    assert!(report.contains("2 read: 1 imported, 1 quarantined"), "{report}");
+    assert!(
+        report.contains("2 read: 1 imported, 1 quarantined"),
+        "{report}"
+    );
     let (_, status) = house.json(&["status", "--json"]);
     assert_eq!(status["outbox"]["pending"], 0);
-    assert_eq!(status["quarantine"][0]["defects"][0]["code"], "sender_not_allowed");
+    assert_eq!(
+        status["quarantine"][0]["defects"][0]["code"],
+        "sender_not_allowed"
+    );
     assert!(sent(&house).is_empty());
 }
 
@@ -171,7 +239,10 @@ fn ingest_refuses_what_it_cannot_read_and_records_nothing_of_that_run() {
         let output = house.command(&arguments);
         assert_eq!(output.status.code(), Some(1));
         let sentence = String::from_utf8(output.stderr).unwrap();
-        assert!(sentence.contains(word) && sentence.lines().count() == 1, "{sentence}");
+        assert!(
+            sentence.contains(word) && sentence.lines().count() == 1,
+            "{sentence}"
+        );
     }
     let (_, rows) = house.json(&["allocations", "--json"]);
     assert_eq!(rows, serde_json::json!([]));
@@ -208,12 +279,22 @@ fn allocations_have_the_columns_that_other_programs_rely_on() {
     assert!(rows[0]["imported_at"].as_str().unwrap().ends_with('Z'));
 
     let empty = |arguments: &[&str]| house.json(arguments).1 == serde_json::json!([]);
-    assert!(!empty(&["allocations", "--json", "--ban", "53567686", "--year-month", "10706"]));
+    assert!(!empty(&[
+        "allocations",
+        "--json",
+        "--ban",
+        "53567686",
+        "--year-month",
+        "10706"
+    ]));
     assert!(empty(&["allocations", "--json", "--ban", "24634102"]));
     assert!(empty(&["allocations", "--json", "--year-month", "10708"]));
 
     let table = String::from_utf8(house.command(&["allocations"]).stdout).unwrap();
-    assert!(table.contains("22628000-22634399") && table.contains("past"), "{table}");
+    assert!(
+        table.contains("22628000-22634399") && table.contains("past"),
+        "{table}"
+    );
 }
 
 #[test]
@@ -225,7 +306,11 @@ fn wrong_usage_ends_with_2_and_a_wrong_configuration_with_78() {
         vec!["explain"],
         vec!["nosuch"],
     ] {
-        assert_eq!(house.command(&arguments).status.code(), Some(2), "{arguments:?}");
+        assert_eq!(
+            house.command(&arguments).status.code(),
+            Some(2),
+            "{arguments:?}"
+        );
     }
     house.write("config.toml", "[notice]\nsendrs = []\n");
     for command in ["check", "run", "status", "allocations"] {
@@ -257,7 +342,11 @@ fn check_approves_and_reads_no_secret() {
     // To run with it is another matter.
     let output = house.command(&["run"]);
     assert_eq!(output.status.code(), Some(78));
-    assert!(String::from_utf8(output.stderr).unwrap().contains("/nonexistent"));
+    assert!(
+        String::from_utf8(output.stderr)
+            .unwrap()
+            .contains("/nonexistent")
+    );
 }
 
 #[test]
@@ -272,7 +361,10 @@ fn every_value_of_require_but_none_is_refused() {
         let output = house.command(&["check"]);
         assert_eq!(output.status.code(), Some(78));
         let sentence = String::from_utf8(output.stderr).unwrap();
-        assert!(sentence.contains(require) && sentence.contains("none"), "{sentence}");
+        assert!(
+            sentence.contains(require) && sentence.contains("none"),
+            "{sentence}"
+        );
     }
 }
 
@@ -306,7 +398,12 @@ fn the_demo_shows_all_three_and_ends_by_itself() {
     ] {
         assert!(text.contains(fact), "{fact} is missing:\n{text}");
     }
-    let root = fs::read_dir(scratch.path()).unwrap().next().unwrap().unwrap().path();
+    let root = fs::read_dir(scratch.path())
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
     assert_eq!(fs::read_dir(root.join("sent")).unwrap().count(), 2);
 }
 
@@ -315,15 +412,36 @@ async fn a_maildir_is_watched_while_the_daemon_runs_and_it_stops_when_told() {
     let house = house();
     let daemon = house.run(&[]);
     house.write("mailbox/new/1.host", Notice::default().eml());
-    house.until("the notice is recorded", || async { house.allocations().await.len() == 1 }).await;
-    house.until("the confirmation is written", || async { sent(&house).len() == 1 }).await;
+    house
+        .until("the notice is recorded", || async {
+            house.allocations().await.len() == 1
+        })
+        .await;
+    house
+        .until("the confirmation is written", || async {
+            sent(&house).len() == 1
+        })
+        .await;
     // A mail reader takes it from new to cur: still the same mail.
-    fs::rename(house.path("mailbox/new/1.host"), house.path("mailbox/cur/1.host:2,S")).unwrap();
+    fs::rename(
+        house.path("mailbox/new/1.host"),
+        house.path("mailbox/cur/1.host:2,S"),
+    )
+    .unwrap();
     house.write(
         "mailbox/new/2.host",
-        Notice { track: "ED", message_id: "2@x", ..Notice::default() }.eml(),
+        Notice {
+            track: "ED",
+            message_id: "2@x",
+            ..Notice::default()
+        }
+        .eml(),
     );
-    house.until("the second one is recorded", || async { house.allocations().await.len() == 2 }).await;
+    house
+        .until("the second one is recorded", || async {
+            house.allocations().await.len() == 2
+        })
+        .await;
     assert_eq!(house.messages("duplicate").await, 0);
     assert_eq!(daemon.terminate(Duration::from_secs(10)), Some(0));
 }

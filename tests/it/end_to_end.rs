@@ -1,16 +1,16 @@
 //! The main job on real parts: a notice in a folder of a real Dovecot, over TLS with IDLE, becomes
 //! a record in the ledger and a mail that a real SMTP server has taken.
 
-use std::{collections::BTreeSet, time::{Duration, Instant}};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use crate::support::{
     daemon::{COMPANY, House, Notice},
-    dovecot::Dovecot,
-    exim::Exim,
+    dovecot::{self, Dovecot},
+    exim::{self, Exim},
 };
-
-const IMAP_PASSWORD: &str = "imap-Secret-4711";
-const SMTP_PASSWORD: &str = "smtp-Secret-0815";
 
 fn imap_mailbox(name: &str, user: &str, dovecot: &Dovecot) -> String {
     format!(
@@ -26,7 +26,7 @@ username = "{user}"
 password = {{ env = "TEST_IMAP_PASSWORD" }}
 company = "53567686"
 "#,
-        dovecot.imaps_port(),
+        dovecot.imaps_port,
         dovecot.ca_file().display(),
     )
 }
@@ -43,19 +43,22 @@ host = "localhost"
 port = {}
 tls = "starttls"
 ca_file = "{}"
-username = "trackd"
+username = "{}"
 password = {{ env = "TEST_SMTP_PASSWORD" }}
 "#,
         exim.port(),
         exim.ca_file().display(),
+        exim::USERNAME,
     )
 }
 
-const SECRETS: &[(&str, &str)] =
-    &[("TEST_IMAP_PASSWORD", IMAP_PASSWORD), ("TEST_SMTP_PASSWORD", SMTP_PASSWORD)];
+const SECRETS: &[(&str, &str)] = &[
+    ("TEST_IMAP_PASSWORD", dovecot::PASSWORD),
+    ("TEST_SMTP_PASSWORD", exim::PASSWORD),
+];
 
 /// A header field of a mail that arrived, by its name in lower case.
-fn field(mail: &[u8], name: &str) -> String {
+fn field(mail: &str, name: &str) -> String {
     let message = mail_parser::MessageParser::default().parse(mail).unwrap();
     let found = message
         .headers()
@@ -65,7 +68,7 @@ fn field(mail: &[u8], name: &str) -> String {
     match name {
         "subject" => message.subject().unwrap().to_owned(),
         _ => String::from_utf8_lossy(
-            &mail[usize::try_from(found.offset_start()).unwrap()
+            &mail.as_bytes()[usize::try_from(found.offset_start()).unwrap()
                 ..usize::try_from(found.offset_end()).unwrap()],
         )
         .trim()
@@ -73,14 +76,14 @@ fn field(mail: &[u8], name: &str) -> String {
     }
 }
 
-fn message_ids(mails: &[Vec<u8>]) -> BTreeSet<String> {
+fn message_ids(mails: &[String]) -> BTreeSet<String> {
     mails.iter().map(|mail| field(mail, "message-id")).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_notice_in_the_inbox_becomes_a_record_and_a_mail() {
-    let dovecot = Dovecot::start(IMAP_PASSWORD);
-    let exim = Exim::start("trackd", SMTP_PASSWORD);
+    let dovecot = Dovecot::start();
+    let exim = Exim::start();
     let house = House::new(&format!(
         "{COMPANY}{}{}",
         imap_mailbox("einvoice", "user1", &dovecot),
@@ -97,9 +100,17 @@ async fn a_notice_in_the_inbox_becomes_a_record_and_a_mail() {
     let notice = Notice::default().eml();
     let delivered = Instant::now();
     dovecot.deliver("user1", "INBOX", &notice);
-    house.until("it is in the ledger", || async { house.allocations().await.len() == 1 }).await;
+    house
+        .until("it is in the ledger", || async {
+            house.allocations().await.len() == 1
+        })
+        .await;
     let recorded = delivered.elapsed();
-    house.until("its confirmation has been taken", || async { exim.mails().len() == 1 }).await;
+    house
+        .until("its confirmation has been taken", || async {
+            exim.delivered().len() == 1
+        })
+        .await;
     println!(
         "from delivery to the committed row {recorded:?}, to the delivered confirmation {:?}",
         delivered.elapsed()
@@ -107,15 +118,23 @@ async fn a_notice_in_the_inbox_becomes_a_record_and_a_mail() {
     let row = &house.allocations().await[0];
     assert_eq!(row.allocation.ban.as_str(), "53567686");
     assert_eq!(row.allocation.block.range.to_string(), "22628000-22634399");
-    let confirmation = &exim.mails()[0];
+    let confirmation = &exim.delivered()[0];
     assert!(field(confirmation, "subject").contains("EC 22628000-22634399"));
     assert_eq!(field(confirmation, "auto-submitted"), "auto-generated");
 
     // The same notice again, byte for byte and sent anew, changes nothing and tells nobody.
     dovecot.deliver("user1", "INBOX", &notice);
-    let anew = Notice { message_id: "again@einvoice.nat.gov.tw", ..Notice::default() }.eml();
+    let anew = Notice {
+        message_id: "again@einvoice.nat.gov.tw",
+        ..Notice::default()
+    }
+    .eml();
     dovecot.deliver("user1", "INBOX", &anew);
-    house.until("both are duplicates", || async { house.messages("duplicate").await == 2 }).await;
+    house
+        .until("both are duplicates", || async {
+            house.messages("duplicate").await == 2
+        })
+        .await;
     assert_eq!(house.allocations().await.len(), 1);
 
     // A look-alike is quarantined, and a person hears of it.
@@ -126,23 +145,39 @@ async fn a_notice_in_the_inbox_becomes_a_record_and_a_mail() {
         ..Notice::default()
     };
     dovecot.deliver("user1", "INBOX", &forged.eml());
-    house.until("it is quarantined", || async { house.messages("quarantined").await == 1 }).await;
-    house.until("the alert has been taken", || async { exim.mails().len() == 2 }).await;
+    house
+        .until("it is quarantined", || async {
+            house.messages("quarantined").await == 1
+        })
+        .await;
+    house
+        .until("the alert has been taken", || async {
+            exim.delivered().len() == 2
+        })
+        .await;
     assert_eq!(house.allocations().await.len(), 1);
     let alert = exim
-        .mails()
+        .delivered()
         .into_iter()
         .find(|mail| field(mail, "to").contains("oncall@example.com"))
         .expect("an alert to oncall");
-    assert!(String::from_utf8_lossy(&alert).contains("sender_not_allowed"));
+    assert!(alert.contains("sender_not_allowed"));
 
     // What is nothing of ours is accounted for and left alone.
-    dovecot.deliver("user1", "INBOX", b"From: a@b.example\r\nSubject: lunch\r\n\r\nat noon?\r\n");
-    house.until("it is unrelated", || async { house.messages("unrelated").await == 1 }).await;
+    dovecot.deliver(
+        "user1",
+        "INBOX",
+        b"From: a@b.example\r\nSubject: lunch\r\n\r\nat noon?\r\n",
+    );
+    house
+        .until("it is unrelated", || async {
+            house.messages("unrelated").await == 1
+        })
+        .await;
 
     // Nothing was marked: every mail is still unseen, as delivered.
     assert_eq!(dovecot.flags("user1", "INBOX").len(), 5);
-    for flags in dovecot.flags("user1", "INBOX") {
+    for (_, flags) in dovecot.flags("user1", "INBOX") {
         assert!(!flags.contains("\\Seen"), "flags were touched: {flags}");
     }
 
@@ -150,21 +185,36 @@ async fn a_notice_in_the_inbox_becomes_a_record_and_a_mail() {
     assert_eq!(daemon.terminate(Duration::from_secs(10)), Some(0));
     let before = (house.counts().await, house.outbox().await);
     let daemon = house.run(SECRETS);
-    dovecot.deliver("user1", "INBOX", &Notice { track: "EF", message_id: "3@x", ..Notice::default() }.eml());
-    house.until("the next one is recorded", || async { house.allocations().await.len() == 2 }).await;
-    house.until("and confirmed", || async { exim.mails().len() == 3 }).await;
+    dovecot.deliver(
+        "user1",
+        "INBOX",
+        &Notice {
+            track: "EF",
+            message_id: "3@x",
+            ..Notice::default()
+        }
+        .eml(),
+    );
+    house
+        .until("the next one is recorded", || async {
+            house.allocations().await.len() == 2
+        })
+        .await;
+    house
+        .until("and confirmed", || async { exim.delivered().len() == 3 })
+        .await;
     let after = house.counts().await;
     assert_eq!(after["imported"], before.0["imported"] + 1);
     assert_eq!(after["duplicate"], before.0["duplicate"]);
     assert_eq!(after["quarantined"], before.0["quarantined"]);
-    assert_eq!(message_ids(&exim.mails()).len(), 3);
+    assert_eq!(message_ids(&exim.delivered()).len(), 3);
     daemon.kill();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_in_between_repeats_nothing_but_at_most_a_mail_with_the_same_id() {
-    let dovecot = Dovecot::start(IMAP_PASSWORD);
-    let exim = Exim::start("trackd", SMTP_PASSWORD);
+    let dovecot = Dovecot::start();
+    let exim = Exim::start();
     let house = House::new(&format!(
         "{COMPANY}{}{}",
         imap_mailbox("einvoice", "user1", &dovecot),
@@ -174,7 +224,16 @@ async fn a_kill_in_between_repeats_nothing_but_at_most_a_mail_with_the_same_id()
     for n in 0..NOTICES {
         let track = format!("K{}", char::from(b'A' + u8::try_from(n).unwrap()));
         let message_id = format!("{n}@x");
-        dovecot.deliver("user1", "INBOX", &Notice { track: &track, message_id: &message_id, ..Notice::default() }.eml());
+        dovecot.deliver(
+            "user1",
+            "INBOX",
+            &Notice {
+                track: &track,
+                message_id: &message_id,
+                ..Notice::default()
+            }
+            .eml(),
+        );
     }
     // Cut off ever later, from the first connection to the middle of sending.
     for milliseconds in [60, 120, 200, 300, 450, 700] {
@@ -183,31 +242,42 @@ async fn a_kill_in_between_repeats_nothing_but_at_most_a_mail_with_the_same_id()
         daemon.kill();
     }
     let _daemon = house.run(SECRETS);
-    house.until("all are recorded", || async { house.allocations().await.len() == NOTICES }).await;
+    house
+        .until("all are recorded", || async {
+            house.allocations().await.len() == NOTICES
+        })
+        .await;
     house
         .until("all are confirmed", || async {
             house.outbox().await.get("sent").copied() == u64::try_from(NOTICES).ok()
         })
         .await;
-    assert_eq!(house.counts().await["imported"], u64::try_from(NOTICES).unwrap());
+    assert_eq!(
+        house.counts().await["imported"],
+        u64::try_from(NOTICES).unwrap()
+    );
     assert_eq!(house.messages("duplicate").await, 0);
     house
-        .until("all have been delivered", || async { message_ids(&exim.mails()).len() == NOTICES })
+        .until("all have been delivered", || async {
+            message_ids(&exim.delivered()).len() == NOTICES
+        })
         .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mailboxes_do_not_wait_for_each_other() {
-    let dovecot = Dovecot::start(IMAP_PASSWORD);
+    let dovecot = Dovecot::start();
     let nobody_listens = {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.local_addr().unwrap().port()
     };
     let dead = imap_mailbox("dead", "user1", &dovecot)
-        .replace(&dovecot.imaps_port().to_string(), &nobody_listens.to_string());
+        .replace(&dovecot.imaps_port.to_string(), &nobody_listens.to_string());
     let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let silent = imap_mailbox("silent", "user1", &dovecot)
-        .replace(&dovecot.imaps_port().to_string(), &mute.local_addr().unwrap().port().to_string());
+    let silent = imap_mailbox("silent", "user1", &dovecot).replace(
+        &dovecot.imaps_port.to_string(),
+        &mute.local_addr().unwrap().port().to_string(),
+    );
     let house = House::new(&format!(
         "{COMPANY}{dead}{silent}{}{}",
         imap_mailbox("one", "user1", &dovecot),
@@ -215,23 +285,45 @@ async fn mailboxes_do_not_wait_for_each_other() {
     ));
     let _daemon = house.run(SECRETS);
     dovecot.deliver("user1", "INBOX", &Notice::default().eml());
-    dovecot.deliver("user2", "INBOX", &Notice { track: "ED", message_id: "2@x", ..Notice::default() }.eml());
-    house.until("both are recorded", || async { house.allocations().await.len() == 2 }).await;
+    dovecot.deliver(
+        "user2",
+        "INBOX",
+        &Notice {
+            track: "ED",
+            message_id: "2@x",
+            ..Notice::default()
+        }
+        .eml(),
+    );
+    house
+        .until("both are recorded", || async {
+            house.allocations().await.len() == 2
+        })
+        .await;
     house
         .until("the dead one is reported", || async {
             let (_, status) = house.json(&["status", "--json"]);
-            status["mailboxes"][0]["error"].as_str().is_some_and(|error| error.contains("connect"))
+            status["mailboxes"][0]["error"]
+                .as_str()
+                .is_some_and(|error| error.contains("connect"))
         })
         .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_goes_away_and_returns_loses_nothing() {
-    let mut dovecot = Dovecot::start(IMAP_PASSWORD);
-    let house = House::new(&format!("{COMPANY}{}", imap_mailbox("one", "user1", &dovecot)));
+    let mut dovecot = Dovecot::start();
+    let house = House::new(&format!(
+        "{COMPANY}{}",
+        imap_mailbox("one", "user1", &dovecot)
+    ));
     let _daemon = house.run(SECRETS);
     dovecot.deliver("user1", "INBOX", &Notice::default().eml());
-    house.until("the first is recorded", || async { house.allocations().await.len() == 1 }).await;
+    house
+        .until("the first is recorded", || async {
+            house.allocations().await.len() == 1
+        })
+        .await;
     dovecot.stop();
     house
         .until("the loss is noticed", || async {
@@ -239,14 +331,27 @@ async fn a_server_that_goes_away_and_returns_loses_nothing() {
         })
         .await;
     dovecot.restart();
-    dovecot.deliver("user1", "INBOX", &Notice { track: "ED", message_id: "2@x", ..Notice::default() }.eml());
-    house.until("the second is recorded", || async { house.allocations().await.len() == 2 }).await;
+    dovecot.deliver(
+        "user1",
+        "INBOX",
+        &Notice {
+            track: "ED",
+            message_id: "2@x",
+            ..Notice::default()
+        }
+        .eml(),
+    );
+    house
+        .until("the second is recorded", || async {
+            house.allocations().await.len() == 2
+        })
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_reaches_a_log_at_any_level() {
-    let dovecot = Dovecot::start(IMAP_PASSWORD);
-    let exim = Exim::start("trackd", SMTP_PASSWORD);
+    let dovecot = Dovecot::start();
+    let exim = Exim::start();
     let house = House::new(&format!(
         "{COMPANY}{}{}",
         imap_mailbox("one", "user1", &dovecot),
@@ -256,28 +361,42 @@ async fn no_secret_reaches_a_log_at_any_level() {
     let mut environment = SECRETS.to_vec();
     environment.push(("RUST_LOG", "trace"));
     let daemon = house.run(&environment);
-    house.until("it is confirmed", || async { exim.mails().len() == 1 }).await;
+    house
+        .until("it is confirmed", || async { exim.delivered().len() == 1 })
+        .await;
     assert_eq!(daemon.terminate(Duration::from_secs(10)), Some(0));
     let log = house.log();
-    assert!(log.contains("message imported"), "the log says nothing:\n{log}");
-    for secret in [IMAP_PASSWORD, SMTP_PASSWORD] {
+    assert!(
+        log.contains("message imported"),
+        "the log says nothing:\n{log}"
+    );
+    for secret in [dovecot::PASSWORD, exim::PASSWORD] {
         assert!(!log.contains(secret), "a password stands in the log");
     }
     // AUTH PLAIN carries the password in base64.
-    assert!(!log.contains("AHRyYWNrZABzbXRw"), "the AUTH argument stands in the log");
-    assert!(!log.contains("22628000"), "the notice's text stands in the log");
+    assert!(
+        !log.contains("AGVpbnZvaWNlQGV4YW1wbGUuY29tAGNvcnJl"),
+        "the AUTH argument stands in the log"
+    );
+    assert!(
+        !log.contains("22628000"),
+        "the notice's text stands in the log"
+    );
 }
 
 #[test]
 fn a_second_daemon_on_the_same_ledger_is_refused() {
-    let house = House::new(
-        "[[mailbox]]\nname = \"m\"\nkind = \"maildir\"\npath = \"@ROOT@/mailbox\"\n",
-    );
+    let house =
+        House::new("[[mailbox]]\nname = \"m\"\nkind = \"maildir\"\npath = \"@ROOT@/mailbox\"\n");
     crate::support::daemon::maildir(&house.path("mailbox"));
     let first = house.run(&[]);
     let deadline = Instant::now() + Duration::from_secs(30);
     while !house.log().contains("started") {
-        assert!(Instant::now() < deadline, "the first did not start:\n{}", house.log());
+        assert!(
+            Instant::now() < deadline,
+            "the first did not start:\n{}",
+            house.log()
+        );
         std::thread::sleep(Duration::from_millis(10));
     }
     let second = house.command(&["run"]);

@@ -19,10 +19,29 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("mailbox", &["clock", "backoff", "tls"]),
     ("ledger", &["notice", "mailbox", "authenticity"]),
     ("delivery", &["ledger", "notice", "clock", "backoff", "tls"]),
-    ("intake", &["notice", "authenticity", "ledger", "delivery", "mailbox", "clock"]),
+    (
+        "intake",
+        &[
+            "notice",
+            "authenticity",
+            "ledger",
+            "delivery",
+            "mailbox",
+            "clock",
+        ],
+    ),
     (
         "config",
-        &["notice", "authenticity", "mailbox", "delivery", "schedule", "http", "tls", "ledger"],
+        &[
+            "notice",
+            "authenticity",
+            "mailbox",
+            "delivery",
+            "schedule",
+            "http",
+            "tls",
+            "ledger",
+        ],
     ),
 ];
 
@@ -40,8 +59,16 @@ const STAYS_IN: &[(&str, &[&str])] = &[
 ];
 
 /// What the pure core must not know.
-const NOT_IN_NOTICE: &[&str] =
-    &["tokio", "sqlx", "lettre", "tracing", "std::fs", "std::net", "std::env", "std::time"];
+const NOT_IN_NOTICE: &[&str] = &[
+    "tokio",
+    "sqlx",
+    "lettre",
+    "tracing",
+    "std::fs",
+    "std::net",
+    "std::env",
+    "std::time",
+];
 
 fn sources() -> Vec<(String, String)> {
     fn descend(directory: &Path, found: &mut Vec<PathBuf>) {
@@ -57,11 +84,21 @@ fn sources() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = Vec::new();
     descend(&root, &mut found);
-    assert!(found.len() > 20, "found only {} source files below {}", found.len(), root.display());
+    assert!(
+        found.len() > 20,
+        "found only {} source files below {}",
+        found.len(),
+        root.display()
+    );
     found
         .into_iter()
         .map(|path| {
-            let name = path.strip_prefix(&root).unwrap().with_extension("").display().to_string();
+            let name = path
+                .strip_prefix(&root)
+                .unwrap()
+                .with_extension("")
+                .display()
+                .to_string();
             let code = fs::read_to_string(&path)
                 .unwrap()
                 .lines()
@@ -106,8 +143,10 @@ fn used(code: &str) -> BTreeSet<String> {
                 }
             }
         } else {
-            let word: String =
-                rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            let word: String = rest
+                .chars()
+                .take_while(|c| c.is_alphanumeric() || *c == '_')
+                .collect();
             rooms.insert(word);
         }
     }
@@ -124,9 +163,19 @@ fn every_room_uses_only_the_rooms_it_may() {
         if ["lib", "main"].contains(&here) {
             continue;
         }
-        assert!(all.contains(here), "src/{file}.rs stands in no room that the table knows");
-        for there in used(&code).iter().map(String::as_str).filter(|there| *there != here) {
-            assert!(all.contains(there), "src/{file}.rs uses crate::{there}, which is no room");
+        assert!(
+            all.contains(here),
+            "src/{file}.rs stands in no room that the table knows"
+        );
+        for there in used(&code)
+            .iter()
+            .map(String::as_str)
+            .filter(|there| *there != here)
+        {
+            assert!(
+                all.contains(there),
+                "src/{file}.rs uses crate::{there}, which is no room"
+            );
             let may = match allowed.get(here) {
                 Some(rooms) => rooms.contains(&there),
                 None => true,
@@ -147,13 +196,18 @@ fn each_foreign_library_stays_in_its_place() {
     let mut trespasses = Vec::new();
     for (file, code) in sources() {
         for (library, places) in STAYS_IN {
-            let here = places.iter().any(|place| file == *place || file.starts_with(&format!("{place}/")));
+            let here = places
+                .iter()
+                .any(|place| file == *place || file.starts_with(&format!("{place}/")));
             if !here && code.contains(library) {
                 trespasses.push(format!("src/{file}.rs mentions {library}"));
             }
         }
         if room(&file) == "notice" {
-            for library in NOT_IN_NOTICE.iter().filter(|library| code.contains(**library)) {
+            for library in NOT_IN_NOTICE
+                .iter()
+                .filter(|library| code.contains(**library))
+            {
                 trespasses.push(format!("src/{file}.rs mentions {library}"));
             }
         }
@@ -166,7 +220,10 @@ fn every_file_says_what_it_is_for() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     for (file, _) in sources() {
         let text = fs::read_to_string(root.join(&file).with_extension("rs")).unwrap();
-        assert!(text.starts_with("//! "), "src/{file}.rs does not open with `//!`");
+        assert!(
+            text.starts_with("//! "),
+            "src/{file}.rs does not open with `//!`"
+        );
     }
 }
 

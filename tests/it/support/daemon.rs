@@ -27,7 +27,10 @@ impl House {
         let text = format!(
             "[ledger]\nurl = \"sqlite://@ROOT@/ledger.db\"\n[authenticity]\nrequire = \"none\"\n{configuration}"
         );
-        house.write("config.toml", text.replace("@ROOT@", house.root.path().to_str().unwrap()));
+        house.write(
+            "config.toml",
+            text.replace("@ROOT@", house.root.path().to_str().unwrap()),
+        );
         house
     }
 
@@ -67,7 +70,10 @@ impl House {
     pub fn json(&self, arguments: &[&str]) -> (i32, serde_json::Value) {
         let output = self.command(arguments);
         let value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
-            panic!("{arguments:?}: no JSON ({error}): {}", String::from_utf8_lossy(&output.stderr))
+            panic!(
+                "{arguments:?}: no JSON ({error}): {}",
+                String::from_utf8_lossy(&output.stderr)
+            )
         });
         (output.status.code().unwrap(), value)
     }
@@ -98,32 +104,48 @@ impl House {
     }
 
     pub async fn ledger(&self) -> Option<Ledger> {
-        Ledger::open_for_reading(&self.path("ledger.db")).await.ok().flatten()
+        Ledger::open_for_reading(&self.path("ledger.db"))
+            .await
+            .ok()
+            .flatten()
     }
 
     pub async fn allocations(&self) -> Vec<AllocationRow> {
-        let Some(ledger) = self.ledger().await else { return Vec::new() };
-        let rows = ledger.allocations(AllocationFilter::default()).await.unwrap();
+        let Some(ledger) = self.ledger().await else {
+            return Vec::new();
+        };
+        let rows = ledger
+            .allocations(AllocationFilter::default())
+            .await
+            .unwrap();
         ledger.close().await;
         rows
     }
 
     pub async fn counts(&self) -> Counts {
-        let Some(ledger) = self.ledger().await else { return Counts::new() };
+        let Some(ledger) = self.ledger().await else {
+            return Counts::new();
+        };
         let counts = ledger.counts().await.unwrap();
         ledger.close().await;
         counts
     }
 
     pub async fn outbox(&self) -> OutboxCounts {
-        let Some(ledger) = self.ledger().await else { return OutboxCounts::new() };
+        let Some(ledger) = self.ledger().await else {
+            return OutboxCounts::new();
+        };
         let counts = ledger.outbox_counts().await.unwrap();
         ledger.close().await;
         counts
     }
 
     pub async fn messages(&self, disposition: &str) -> u64 {
-        self.counts().await.get(disposition).copied().unwrap_or_default()
+        self.counts()
+            .await
+            .get(disposition)
+            .copied()
+            .unwrap_or_default()
     }
 
     /// Waits until `what` is true, or fails with the daemon's log.
@@ -161,7 +183,10 @@ impl Running {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status.code();
             }
-            assert!(Instant::now() < deadline, "the daemon did not end within {within:?}");
+            assert!(
+                Instant::now() < deadline,
+                "the daemon did not end within {within:?}"
+            );
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -181,8 +206,11 @@ impl Drop for Running {
 }
 
 fn signal(process: u32, name: &str) {
-    let status =
-        Command::new("kill").arg(format!("-{name}")).arg(process.to_string()).status().unwrap();
+    let status = Command::new("kill")
+        .arg(format!("-{name}"))
+        .arg(process.to_string())
+        .status()
+        .unwrap();
     assert!(status.success());
 }
 
@@ -218,7 +246,14 @@ impl Default for Notice<'_> {
 
 impl Notice<'_> {
     pub fn eml(&self) -> Vec<u8> {
-        let Self { from, message_id, track, period, begin, booklets } = self;
+        let Self {
+            from,
+            message_id,
+            track,
+            period,
+            begin,
+            booklets,
+        } = self;
         let end = begin + booklets * 50 - 1;
         format!(
             "From: {from}\r\nTo: einvoice@example.com\r\n\
