@@ -328,7 +328,7 @@ impl Session {
                 Err(error) => return Err(error),
             }
         }
-        // A half-open connection takes DONE and never answers (postalsys/imapflow#14).
+        // A half-open connection takes DONE and never answers.
         let operation = "end the wait for news";
         timeout(done, async {
             line.write(operation, "DONE\r\n").await?;
