@@ -86,3 +86,30 @@ pub fn client_config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, TlsErr
     };
     Ok(Arc::new(config))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ca_file_without_a_certificate_is_refused_and_not_taken_for_no_ca() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for content in [
+            "",
+            "not PEM",
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+        ] {
+            std::fs::write(file.path(), content).unwrap();
+            let error = client_config(Some(file.path())).unwrap_err();
+            assert!(matches!(error, TlsError::NoCertificate { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_private_ca_is_accepted() {
+        let own = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), own.cert.pem()).unwrap();
+        client_config(Some(file.path())).unwrap();
+    }
+}

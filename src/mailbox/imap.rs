@@ -17,8 +17,9 @@ use super::{
 };
 use crate::tls::TlsMode;
 
-/// RFC 2683 §3.2.1.5: a command line stays below 1000 bytes; a UID and its comma take up to 11.
-const HEADERS_AT_ONCE: u32 = 80;
+/// RFC 2683 §3.2.1.5: a command line stays below 1000 bytes. A UID and its comma take up to 11,
+/// the question itself some 110.
+const HEADERS_AT_ONCE: u32 = 75;
 
 /// How many bodies one batch may hold.
 const BODIES_AT_ONCE: usize = 50;
@@ -76,13 +77,13 @@ impl Imap {
     pub(super) async fn open(&self) -> Result<ImapLink, MailboxError> {
         let mut session = Session::open(&self.settings).await?;
         let can_idle = session.capable("IDLE").await?;
-        let folder = session.examine(&self.settings.folder).await?;
+        let uidvalidity = session.examine(&self.settings.folder).await?;
         Ok(ImapLink {
             mailbox: self.settings.name.clone(),
             bounds: self.settings.bounds,
             session,
             can_idle,
-            uidvalidity: folder.uidvalidity,
+            uidvalidity,
             missing: UidSet::default(),
         })
     }
@@ -149,7 +150,7 @@ impl ImapLink {
                 let Some(header) = oversized.remove(&uid) else {
                     continue;
                 };
-                Content::Oversized(header)
+                Content::Oversized(header_of(&header).to_vec())
             } else {
                 Content::Unwanted
             };

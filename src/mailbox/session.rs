@@ -40,12 +40,6 @@ pub(super) struct Session {
     news: News,
 }
 
-/// What EXAMINE tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Folder {
-    pub(super) uidvalidity: u32,
-}
-
 /// What decides whether the rest of a message is fetched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Head {
@@ -118,8 +112,9 @@ impl Session {
         announced.ok_or_else(|| self.end("ask for capabilities", "a CAPABILITY response"))
     }
 
-    /// Opens a folder read-only.
-    pub(super) async fn examine(&mut self, folder: &str) -> Result<Folder, MailboxError> {
+    /// Opens a folder read-only; returns its UIDVALIDITY, without which no UID means anything
+    /// (RFC 9051 §2.3.1.1).
+    pub(super) async fn examine(&mut self, folder: &str) -> Result<u32, MailboxError> {
         let operation = format!("open the folder {folder}");
         let command = format!("EXAMINE {}", syntax::folder_name(folder));
         let mut uidvalidity = None;
@@ -131,9 +126,7 @@ impl Session {
             }
         })
         .await?;
-        // RFC 9051 §2.3.1.1: without UIDVALIDITY no UID means anything.
-        let uidvalidity = uidvalidity.ok_or_else(|| self.end(&operation, "a UIDVALIDITY"))?;
-        Ok(Folder { uidvalidity })
+        uidvalidity.ok_or_else(|| self.end(&operation, "a UIDVALIDITY"))
     }
 
     /// Every UID in the folder. News that came before this is settled by it.
@@ -237,19 +230,23 @@ impl Session {
         let most = SMALL + size.saturating_mul(2);
         let mut bodies = BTreeMap::new();
         self.fetch("fetch messages", uids, &items, most, |uid, attribute| {
-            if let AttributeValue::BodySection {
-                section,
-                data: Some(data),
-                ..
-            } = attribute
+            let came = match attribute {
+                AttributeValue::BodySection {
+                    section: None,
+                    index: None,
+                    data: Some(data),
+                } => Some((Part::Whole, data)),
+                AttributeValue::BodySection {
+                    section: Some(SectionPath::Full(MessageSection::Header)),
+                    data: Some(data),
+                    ..
+                } => Some((Part::Header, data)),
+                _ => None,
+            };
+            if let Some((came, data)) = came
+                && came == part
             {
-                let came = match section {
-                    None => Part::Whole,
-                    Some(_) => Part::Header,
-                };
-                if came == part {
-                    bodies.insert(uid, data.to_vec());
-                }
+                bodies.insert(uid, data.to_vec());
             }
         })
         .await?;
@@ -331,7 +328,7 @@ impl Session {
                 Err(error) => return Err(error),
             }
         }
-        // A half-open connection takes DONE and never answers (postalsys/imapflow#14).
+        // A half-open connection takes DONE and never answers.
         let operation = "end the wait for news";
         timeout(done, async {
             line.write(operation, "DONE\r\n").await?;
@@ -424,8 +421,9 @@ struct News {
 }
 
 impl News {
-    /// Whether `response` tells of a change. A repeated count is none: some servers send one with
-    /// everything, and would keep us running in circles.
+    /// Whether `response` tells of a change. What repeats a count, or says what comes with every
+    /// IDLE on some servers (RECENT, FLAGS), is none, or the wait would run in circles; a new
+    /// message always changes EXISTS (RFC 9051 §7.4.1).
     fn note(&mut self, response: &Response<'_>) -> bool {
         match response {
             Response::MailboxData(MailboxDatum::Exists(count)) => {
@@ -438,7 +436,9 @@ impl News {
                 self.exists = self.exists.saturating_sub(1);
                 true
             }
-            Response::Data { .. } | Response::Capabilities(_) => false,
+            Response::Data { .. }
+            | Response::Capabilities(_)
+            | Response::MailboxData(MailboxDatum::Recent(_) | MailboxDatum::Flags(_)) => false,
             _ => true,
         }
     }

@@ -20,9 +20,11 @@ mod waiting;
 const HEADER: &str = "From: a@example.com\r\nSubject: hello\r\n\r\n";
 const MESSAGE: &str = "From: a@example.com\r\nSubject: hello\r\n\r\nGood day.\r\n";
 
-/// Long where a test must not run into them; `SHORT` where it must.
+/// Where a test must not run into the bound; where it must; and where it must, but only after
+/// commands under the same bound that have been answered.
 const LONG: Duration = Duration::from_secs(15);
 const SHORT: Duration = Duration::from_millis(300);
+const MIDDLE: Duration = Duration::from_secs(2);
 
 const PATIENT: Bounds = Bounds {
     connect: LONG,
@@ -145,6 +147,29 @@ async fn a_response_that_cannot_be_parsed_ends_the_session_and_is_not_quoted() {
 }
 
 #[tokio::test]
+async fn a_folder_of_a_hundred_thousand_messages_is_listed_in_one_line() {
+    let server = ScriptedImap::start(|mut peer: Peer| async move {
+        peer.open("", 100_000).await;
+        let uids: String = (1..=100_000)
+            .map(|n| format!(" {}", 4_000_000_000_u32 + 2 * n))
+            .collect();
+        let listed = format!("* SEARCH{uids}\r\n");
+        peer.expect("UID SEARCH ALL").await.ok(&listed).await;
+        // RFC 2683 §3.2.1.5: even the widest of gaps must not make a line of 1000 bytes.
+        let asked = peer.expect("UID FETCH 4000000002,4000000004,").await;
+        assert!(asked.line.len() < 1000, "{}", asked.line);
+        asked.ok("").await;
+    })
+    .await;
+    let mut link = open(&server, PATIENT).await.unwrap();
+    let missing = link.survey(&Known::default()).await.unwrap();
+    assert_eq!(missing, 100_000);
+    assert_eq!(link.next_batch(&whole).await.unwrap(), Some(Vec::new()));
+    drop(link);
+    server.finish().await;
+}
+
+#[tokio::test]
 async fn a_cancelled_command_is_never_answered_to_the_next_one() {
     let server = ScriptedImap::start(|mut peer: Peer| async move {
         peer.open("", 3).await;
@@ -175,13 +200,13 @@ async fn a_silent_server_is_given_up_and_its_late_answer_never_read() {
     })
     .await;
     let bounds = Bounds {
-        command: SHORT,
+        command: MIDDLE,
         ..PATIENT
     };
     let mut link = open(&server, bounds).await.unwrap();
     let error = link.survey(&Known::default()).await.unwrap_err();
     assert!(
-        matches!(error, MailboxError::Timeout { within: SHORT, .. }),
+        matches!(error, MailboxError::Timeout { within: MIDDLE, .. }),
         "{error:?}"
     );
     assert_dead(&mut link).await;
@@ -192,7 +217,7 @@ async fn a_silent_server_is_given_up_and_its_late_answer_never_read() {
 async fn a_slow_answer_that_keeps_coming_is_waited_for() {
     let server = ScriptedImap::start(|mut peer: Peer| async move {
         peer.open("", 3).await;
-        let pause = Duration::from_millis(400);
+        let pause = MIDDLE * 2 / 5;
         let mut asked = peer.expect("UID SEARCH ALL").await;
         // Three pieces of one response, each within the bound, all of them together past it.
         for piece in ["* SEA", "RCH 4", " 5"] {
@@ -204,7 +229,7 @@ async fn a_slow_answer_that_keeps_coming_is_waited_for() {
     })
     .await;
     let bounds = Bounds {
-        command: Duration::from_secs(1),
+        command: MIDDLE,
         ..PATIENT
     };
     let mut link = open(&server, bounds).await.unwrap();

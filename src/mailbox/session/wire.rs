@@ -25,7 +25,8 @@ pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 /// A stream that counts what it reads and stops at an allowance, because the decoder above it
-/// buffers a response of any size (async-imap 0.12.0: up to 512 MiB).
+/// buffers a response of any size. What the decoder reserves for an announced literal cannot be
+/// bounded from here; async-imap 0.12.0 stops at 512 MiB.
 pub(super) struct Wire {
     stream: Box<dyn Duplex>,
     taken: u64,

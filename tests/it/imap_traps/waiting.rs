@@ -5,7 +5,7 @@ use std::fmt::Write;
 use invoice_trackd::mailbox::{Bounds, Known, MailboxError, UidSet, Want};
 use tokio::time::timeout;
 
-use super::{HEADER, LONG, PATIENT, SHORT, assert_dead, open, refusal, whole};
+use super::{HEADER, LONG, MIDDLE, PATIENT, SHORT, assert_dead, open, refusal, whole};
 use crate::support::scripted_imap::{Peer, ScriptedImap, head};
 
 #[tokio::test]
@@ -146,7 +146,7 @@ async fn a_server_that_falls_silent_in_idle_is_found_out_by_done() {
 #[tokio::test]
 async fn a_server_that_never_lets_idle_begin_is_not_waited_for() {
     let bounds = Bounds {
-        command: SHORT,
+        command: MIDDLE,
         ..PATIENT
     };
     let waited = wait_while(bounds, |mut peer| async move {
@@ -156,7 +156,7 @@ async fn a_server_that_never_lets_idle_begin_is_not_waited_for() {
     });
     let error = waited.await.unwrap_err();
     assert!(
-        matches!(error, MailboxError::Timeout { within: SHORT, .. }),
+        matches!(error, MailboxError::Timeout { within: MIDDLE, .. }),
         "{error:?}"
     );
 }
@@ -185,7 +185,7 @@ async fn a_keepalive_keeps_waiting_and_a_new_message_ends_the_wait() {
         let mut asked = peer.expect("IDLE").await;
         // Neither a keepalive nor a count that we know is news: the client must say nothing yet.
         asked
-            .go_on("+ idling\r\n* OK Still here\r\n* 2 EXISTS\r\n")
+            .go_on("+ idling\r\n* OK Still here\r\n* 2 EXISTS\r\n* 0 RECENT\r\n")
             .await;
         assert!(
             asked.is_quiet_for(SHORT).await,
