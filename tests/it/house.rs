@@ -13,7 +13,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("backoff", &[]),
     ("tls", &[]),
-    ("http", &[]),
+    ("http", &["clock"]),
     ("schedule", &["notice"]),
     ("authenticity", &["notice"]),
     ("mailbox", &["clock", "backoff", "tls"]),

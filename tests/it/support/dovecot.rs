@@ -20,7 +20,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, 
 use tempfile::TempDir;
 
 /// Every user's password.
-pub const PASSWORD: &str = "secret";
+pub const PASSWORD: &str = "imap-Secret-4711";
 
 /// A server needs a second to start, and much longer on a machine that is busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(30);
