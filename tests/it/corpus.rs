@@ -65,22 +65,15 @@ fn every_mail_of_the_corpus_is_judged_as_written_beside_it() {
 fn every_code_has_a_mail_that_shows_it_and_one_that_just_misses_it() {
     let mut shown = BTreeSet::new();
     let mut missed = BTreeSet::new();
-    for (
-        path,
-        Fixture {
-            near_miss_of,
-            expect,
-            ..
-        },
-    ) in mails()
-    {
-        let codes: BTreeSet<String> = expect
+    for (path, fixture) in mails() {
+        let codes: BTreeSet<String> = fixture
+            .expect
             .defects
             .iter()
             .map(|defect| defect.code().to_owned())
-            .chain(expect.warnings.into_iter().flatten())
+            .chain(fixture.expect.warnings.into_iter().flatten())
             .collect();
-        if let Some(code) = near_miss_of {
+        if let Some(code) = fixture.near_miss_of {
             assert!(
                 !codes.contains(&code),
                 "{} is called a near miss of {code} and yet has it",
