@@ -12,6 +12,10 @@ mod allocation;
 mod ban;
 mod charset;
 mod defect;
+mod draft;
+mod envelope;
+mod header;
+mod html;
 mod layout;
 mod message;
 mod period;
@@ -20,7 +24,9 @@ mod reading;
 mod rules;
 mod sender;
 mod settle;
+mod syntax;
 mod track;
+mod transfer;
 
 pub use self::{
     allocation::{Allocation, Block, InvoiceType},
@@ -29,7 +35,7 @@ pub use self::{
     layout::Label,
     period::{Period, PeriodError},
     range::{BOOKLET, InvoiceNo, Range, RangeFault},
-    reading::{Gate, Reading, gate, oversized, panicked, read},
+    reading::{Gate, Reading, gate, oversized, panicked, read, unfetchable},
     rules::{Assignment, Companies, Company, Rules},
     sender::{Address, AddressError},
     settle::{

@@ -1,7 +1,7 @@
 //! 發票期別: the two months for which invoice numbers are valid.
 //!
 //! Guarantee: an odd month and the even month after it, in one year of the Republic of China
-//! (1912 is year 1). Reading the many ways a notice writes a period is `layout`'s business.
+//! (1912 is year 1). Reading the many ways a notice writes a period is `draft`'s business.
 
 use std::{fmt, str::FromStr};
 

@@ -54,7 +54,7 @@ impl Range {
     pub fn new(begin: InvoiceNo, end: InvoiceNo) -> Result<Self, RangeFault> {
         let fault = RangeFault {
             reversed: end < begin,
-            misaligned: begin.0 % BOOKLET != 0 || end.0 % BOOKLET != BOOKLET - 1,
+            misaligned: !begin.0.is_multiple_of(BOOKLET) || end.0 % BOOKLET != BOOKLET - 1,
         };
         if fault.reversed || fault.misaligned {
             Err(fault)

@@ -1,6 +1,26 @@
 //! From bytes to a [`Reading`]: everything a mail says by itself, with what is wrong with it.
+//!
+//! Left out on purpose: whether it is genuine, whose it is, and what the ledger holds; that is
+//! `settle`'s.
+//!
+//! Guarantee: never fails. The same gate stands before [`gate`], [`read`] and [`oversized`], so
+//! a mail is looked at in the same way however it came.
 
-use super::{Address, Block, Defect, Rules, Warning};
+use super::{
+    Address, Block, Defect, DefectCode, Rules, Warning,
+    draft::Draft,
+    envelope::Envelope,
+    header::Header,
+    html,
+    layout::{self, Spellings},
+    message::Message,
+    sender,
+};
+
+/// Forwarded inside a forward inside a forward: nobody goes further.
+const MAX_FORWARDS: usize = 3;
+/// Many more than a year's ranges of one company; the rest is not read, and that is said.
+const MAX_BLOCKS: usize = 500;
 
 /// What the header alone says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,21 +53,241 @@ pub struct Reading {
 }
 
 /// Decides by the header alone, as the mailbox sees it before the body is fetched.
-pub fn gate(_header: &[u8], _rules: &Rules) -> Gate {
-    todo!()
+pub fn gate(header: &[u8], rules: &Rules) -> Gate {
+    let (header, _) = Header::split(header);
+    Envelope::read(&header).gate(rules)
 }
 
-/// Reads one whole message.
-pub fn read(_raw: &[u8], _rules: &Rules) -> Reading {
-    todo!()
+/// Reads one whole message. One that is larger than the rules allow is not looked into.
+pub fn read(raw: &[u8], rules: &Rules) -> Reading {
+    let size = u64::try_from(raw.len()).unwrap_or(u64::MAX);
+    if size > rules.max_message_bytes {
+        oversized(raw, size, rules)
+    } else {
+        read_message(raw, rules, MAX_FORWARDS)
+    }
 }
 
-/// The reading of a message that was too large to fetch: only its header and size are known.
-pub fn oversized(_header: &[u8], _size: u64, _rules: &Rules) -> Reading {
-    todo!()
+/// The reading of a message that was too large to fetch: only its header and size, in bytes, are
+/// known.
+pub fn oversized(header: &[u8], size: u64, rules: &Rules) -> Reading {
+    let (header, _) = Header::split(header);
+    let envelope = Envelope::read(&header);
+    let mut reading = headed(&header, &envelope, rules);
+    if envelope.gate(rules) == Gate::Fetch {
+        let limit = rules.max_message_bytes;
+        reading.is_notice = true;
+        reading.defects = vec![Defect::new(
+            DefectCode::Oversized,
+            format!("expected at most {limit} bytes, found {size}; it was not looked into"),
+        )];
+    }
+    reading
 }
 
 /// The reading of a message on which the reader itself failed; `what` is the panic's message.
-pub fn panicked(_what: &str) -> Reading {
-    todo!()
+pub fn panicked(what: &str) -> Reading {
+    unread(DefectCode::ReaderPanicked, what)
 }
+
+/// The reading of a message that the server failed to hand over; `sentence` says how often.
+pub fn unfetchable(sentence: &str) -> Reading {
+    unread(DefectCode::Unfetchable, sentence)
+}
+
+fn unread(code: DefectCode, sentence: &str) -> Reading {
+    Reading {
+        is_notice: true,
+        defects: vec![Defect::new(code, sentence)],
+        ..Reading::default()
+    }
+}
+
+/// What the header gives to a reading.
+fn headed(header: &Header<'_>, envelope: &Envelope, rules: &Rules) -> Reading {
+    let addressed = |name: &String| {
+        let addresses = header.all(name).flat_map(sender::addresses).flatten();
+        addresses
+            .map(|address| (name.clone(), address))
+            .collect::<Vec<_>>()
+    };
+    Reading {
+        from: envelope.from().cloned(),
+        subject: envelope.subject().to_owned(),
+        recipients: rules.recipient_headers.iter().flat_map(addressed).collect(),
+        ..Reading::default()
+    }
+}
+
+fn read_message(raw: &[u8], rules: &Rules, forwards: usize) -> Reading {
+    let (header, body) = Header::split(raw);
+    let envelope = Envelope::read(&header);
+    let mut reading = headed(&header, &envelope, rules);
+    if envelope.gate(rules) == Gate::Unrelated {
+        return reading;
+    }
+    let message = Message::read(&header, body);
+    let plain = layout::fold(&message.plain.join("\n"));
+    let html: Vec<String> = message.html.iter().map(|part| html::text(part)).collect();
+    let html = layout::fold(&html.join("\n"));
+    let spellings = Spellings::new(&rules.labels);
+    let [from_plain, from_html] =
+        [&plain, &html].map(|text| Draft::split(&layout::fields(text, &spellings)));
+
+    let reads_like = [&from_plain, &from_html]
+        .into_iter()
+        .flatten()
+        .any(Draft::reads_like_notice);
+    if !reads_like && forwards > 0 {
+        let mut notices: Vec<Reading> = message
+            .attached
+            .iter()
+            .map(|attached| read_message(attached, rules, forwards - 1))
+            .filter(|inner| inner.is_notice)
+            .collect();
+        match (notices.len(), notices.pop()) {
+            (0, _) | (_, None) => {}
+            (1, Some(notice)) => return notice,
+            (several, _) => {
+                reading.is_notice = true;
+                reading.defects = vec![Defect::new(
+                    DefectCode::AmbiguousHeader,
+                    format!(
+                        "expected one attached notice, found {several}; forward each in a mail of \
+                         its own"
+                    ),
+                )];
+                return reading;
+            }
+        }
+    }
+    reading.is_notice = reads_like || envelope.claims(rules);
+    if !reading.is_notice {
+        return reading;
+    }
+
+    reading.warnings = envelope.warnings();
+    reading.defects = envelope.defects(rules);
+    let undecodable = |flaw| Defect::new(DefectCode::UndecodableText, flaw);
+    reading
+        .defects
+        .extend(message.flaws.into_iter().map(undecodable));
+
+    let mut addressees = layout::addressees(&plain);
+    addressees.extend(layout::addressees(&html));
+    addressees.dedup();
+    if let [first, second, ..] = addressees.as_slice() {
+        reading.defects.push(Defect::new(
+            DefectCode::FieldConflict,
+            format!("貴公司(…) names different companies: `{first}` and `{second}`"),
+        ));
+    }
+    reading.addressee = addressees.into_iter().next();
+
+    let mut drafts = agreed(from_plain, &from_html, &mut reading.defects);
+    if drafts.len() > MAX_BLOCKS {
+        reading.defects.push(Defect::new(
+            DefectCode::UndecodableText,
+            format!(
+                "expected at most {MAX_BLOCKS} ranges, found {}",
+                drafts.len()
+            ),
+        ));
+        drafts.truncate(MAX_BLOCKS);
+    }
+    read_blocks(&drafts, &mut reading);
+    reading.defects.sort_by_key(|defect| defect.code);
+    reading
+}
+
+/// Brings together what the text and the HTML of one mail say.
+fn agreed<'t>(
+    plain: Vec<Draft<'t>>,
+    html: &[Draft<'t>],
+    defects: &mut Vec<Defect>,
+) -> Vec<Draft<'t>> {
+    let mut drafts = plain;
+    if drafts.is_empty() {
+        drafts = html.to_vec();
+    } else if html.len() == drafts.len() {
+        for (draft, other) in drafts.iter_mut().zip(html) {
+            draft.extend(other);
+        }
+    } else if !html.is_empty() {
+        defects.push(Defect::new(
+            DefectCode::FieldConflict,
+            format!(
+                "expected the same ranges in text and HTML, found {} and {}",
+                drafts.len(),
+                html.len()
+            ),
+        ));
+    }
+    if drafts.is_empty() {
+        // It claims to be a notice: what it lacks is everything.
+        drafts.push(Draft::default());
+    }
+    drafts
+}
+
+/// Reads every draft and checks what blocks can be checked for by themselves.
+fn read_blocks(drafts: &[Draft<'_>], reading: &mut Reading) {
+    let mut complete = true;
+    for (at, draft) in drafts.iter().enumerate() {
+        match draft.read() {
+            // The same range twice in one mail is one range.
+            Ok(block) if reading.blocks.contains(&block) => {}
+            Ok(block) => reading.blocks.push(block),
+            Err(mut defects) => {
+                complete = false;
+                if drafts.len() > 1 {
+                    for defect in &mut defects {
+                        defect.detail = format!("block {}: {}", at + 1, defect.detail);
+                    }
+                }
+                reading.defects.extend(defects);
+            }
+        }
+    }
+    let blocks = &reading.blocks;
+    let disagreeing = blocks
+        .iter()
+        .filter_map(|block| booklets_disagree(block, blocks, complete));
+    reading.defects.extend(disagreeing);
+}
+
+/// Whether a block's range is not what it states, nor all of the blocks that state the same are
+/// together.
+fn booklets_disagree(block: &Block, blocks: &[Block], complete: bool) -> Option<Defect> {
+    let (requested, added) = (block.requested_booklets?, block.added_booklets?);
+    let stated = u64::from(requested) + u64::from(added);
+    let booklets = u64::from(block.range.booklets());
+    let counts = |b: &Block| {
+        (
+            b.period,
+            b.invoice_type,
+            b.requested_booklets,
+            b.added_booklets,
+        )
+    };
+    let together: u64 = blocks
+        .iter()
+        .filter(|other| counts(other) == counts(block))
+        .map(|other| u64::from(other.range.booklets()))
+        .sum();
+    // Where a block could not be read, it may be the one that is lacking.
+    let may_lack = !complete && booklets < stated;
+    if booklets == stated || together == stated || may_lack {
+        return None;
+    }
+    let (track, range) = (block.track, block.range);
+    Some(Defect::new(
+        DefectCode::BookletsDisagree,
+        format!(
+            "expected {requested} + {added} booklets of 50, found {booklets} in {track} {range}"
+        ),
+    ))
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
+use super::syntax::{Token, Tokens};
+
 /// A mail address (RFC 5322 addr-spec), ASCII, kept in lower case so that it compares as people
 /// mean it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,9 +63,116 @@ impl fmt::Display for Address {
     }
 }
 
+/// The addresses of a From, Sender, To or Cc field (RFC 5322 §3.4), groups opened; `None` for
+/// an entry that is not one plain address. Display names and comments are never looked into:
+/// anybody can write the platform's address there.
+pub(super) fn addresses(field: &[u8]) -> Vec<Option<Address>> {
+    let mut found = Vec::new();
+    let mut entry = Vec::new();
+    let mut in_angle = false;
+    for token in Tokens::new(field, b"<>,;:@.") {
+        match token {
+            Token::Special(b',' | b';') if !in_angle => found.extend(close(&mut entry)),
+            // What stands before the colon is a group's name.
+            Token::Special(b':') if !in_angle => entry.clear(),
+            token => {
+                in_angle = match token {
+                    Token::Special(b'<') => true,
+                    Token::Special(b'>') => false,
+                    _ => in_angle,
+                };
+                entry.push(token);
+            }
+        }
+    }
+    found.extend(close(&mut entry));
+    found
+}
+
+/// Reads the entry collected so far, when there is one, and makes room for the next.
+fn close(entry: &mut Vec<Token<'_>>) -> Option<Option<Address>> {
+    let tokens = std::mem::take(entry);
+    let open = tokens
+        .iter()
+        .position(|token| *token == Token::Special(b'<'));
+    match open.map(|at| tokens.split_at(at)) {
+        Some((_, [_, spec @ .., Token::Special(b'>')])) => Some(addr_spec(spec)),
+        Some(_) => Some(None),
+        None if tokens.is_empty() => None,
+        None => Some(addr_spec(&tokens)),
+    }
+}
+
+/// RFC 5322 §3.4.1, dot-atoms only; white space around dots and `@` as §4.4 allows it.
+fn addr_spec(tokens: &[Token<'_>]) -> Option<Address> {
+    let mut text = String::new();
+    let mut after_atom = false;
+    for token in tokens {
+        after_atom = match token {
+            Token::Atom(atom) if !after_atom => {
+                text.push_str(str::from_utf8(atom).ok()?);
+                true
+            }
+            Token::Special(special @ (b'.' | b'@')) => {
+                text.push(char::from(*special));
+                false
+            }
+            _ => return None,
+        };
+    }
+    text.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The addresses, `?` for an entry that is none.
+    fn listed(field: &str) -> Vec<String> {
+        addresses(field.as_bytes())
+            .into_iter()
+            .map(|a| a.map_or("?".to_owned(), |a| a.to_string()))
+            .collect()
+    }
+
+    #[test]
+    fn a_display_name_is_never_the_sender() {
+        for field in [
+            r#""einvoice@einvoice.nat.gov.tw" <evil@x.example>"#,
+            "einvoice@einvoice.nat.gov.tw <evil@x.example>",
+            "(einvoice@einvoice.nat.gov.tw) evil@x.example",
+            "evil@x.example (<einvoice@einvoice.nat.gov.tw>)",
+            r#""a, b" <evil@x.example>"#,
+            "=?utf-8?Q?einvoice=40einvoice.nat.gov.tw?= <evil@x.example>",
+            "=?utf-8?B?PGVpbnZvaWNlQGVpbnZvaWNlLm5hdC5nb3YudHc+?=\r\n <EVIL@x.example>",
+            "einvoice@einvoice.nat.gov.tw: evil@x.example;",
+            r#""\" <einvoice@einvoice.nat.gov.tw>, " <evil@x.example>"#,
+            "evil @ x . example",
+        ] {
+            assert_eq!(listed(field), ["evil@x.example"], "{field}");
+        }
+    }
+
+    #[test]
+    fn several_and_broken_addresses_are_all_seen() {
+        for (field, expected) in [
+            ("a@b, c@d", &["a@b", "c@d"][..]),
+            ("a@b,, <c@d>,", &["a@b", "c@d"]),
+            ("team: a@b, c@d;, e@f", &["a@b", "c@d", "e@f"]),
+            ("undisclosed-recipients:;", &[]),
+            ("", &[]),
+            ("<a@b> <c@d>", &["?"]),
+            ("<a@b> c", &["?"]),
+            ("a@b c@d", &["?"]),
+            ("x <a@b", &["?"]),
+            ("<a@b, c@d>", &["?"]),
+            ("<@relay:a@b>", &["?"]),
+            (r#""einvoice"@einvoice.nat.gov.tw"#, &["?"]),
+            ("電子發票", &["?"]),
+        ] {
+            assert_eq!(listed(field), expected, "{field}");
+        }
+    }
 
     #[test]
     fn compares_without_case_and_knows_its_domain() {

@@ -1,10 +1,21 @@
 //! From a [`Reading`] and its circumstances to a [`Judgement`].
+//!
+//! Left out on purpose: finding the neighbours and proving the sender; both are given.
+//!
+//! Guarantee: a mail is imported only when nothing at all is wrong with it. A range that is
+//! already recorded identically is held against nobody, so that a notice that comes again, or
+//! comes again after a person released it, changes nothing.
+
+mod company;
 
 use std::fmt;
 
 use jiff::civil::Date;
 
-use super::{Allocation, Ban, Defect, Reading, Rules, Warning};
+use super::{
+    Allocation, Assignment, Ban, Block, Defect, DefectCode, Period, Reading, Rules, Warning,
+    WarningCode,
+};
 
 /// What became of a message; exactly one for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -146,6 +157,229 @@ impl Judgement {
 }
 
 /// Judges one reading under its circumstances.
-pub fn settle(_reading: &Reading, _given: &Circumstances<'_>) -> Judgement {
-    todo!()
+pub fn settle(reading: &Reading, given: &Circumstances<'_>) -> Judgement {
+    let mut judgement = Judgement {
+        disposition: Disposition::Unrelated,
+        defects: reading.defects.clone(),
+        warnings: reading.warnings.clone(),
+        company: None,
+        allocations: Vec::new(),
+    };
+    if !reading.is_notice {
+        return judgement;
+    }
+    // Of a mail that could not be read there is nothing else to be said.
+    let unread = |defect: &Defect| {
+        matches!(
+            defect.code,
+            DefectCode::Oversized | DefectCode::Unfetchable | DefectCode::ReaderPanicked
+        )
+    };
+    if reading.defects.iter().any(unread) {
+        judgement.disposition = Disposition::Quarantined;
+        return judgement;
+    }
+
+    if let Authenticity::Unproven(found) = given.authenticity {
+        let defect = Defect::new(DefectCode::NotAuthenticated, found.as_str());
+        judgement.defects.push(defect);
+    }
+    match company::of(reading, given) {
+        Ok((ban, source)) => {
+            judgement.company = Some((ban, source));
+            if source == CompanySource::Mailbox {
+                judgement.warnings.push(Warning::new(
+                    WarningCode::CompanyAssumed,
+                    format!("nothing in the mail names a company; {ban} is the mailbox's"),
+                ));
+            }
+        }
+        Err(defect) => judgement.defects.push(defect),
+    }
+    blocks(reading, given, &mut judgement);
+
+    judgement.defects.sort_by_key(|defect| defect.code);
+    judgement.warnings.sort_by_key(|warning| warning.code);
+    // Blocks share their period more often than not.
+    judgement.defects.dedup();
+    judgement.warnings.dedup();
+    let all_known = judgement.allocations.iter().all(|j| j.known.is_some());
+    judgement.disposition = if matches!(given.authenticity, Authenticity::Unknown(_)) {
+        Disposition::Waiting
+    } else if !judgement.defects.is_empty() {
+        Disposition::Quarantined
+    } else if all_known {
+        Disposition::Duplicate
+    } else {
+        Disposition::Imported
+    };
+    judgement
 }
+
+/// Checks every range against the ledger, the rest of the mail and the day.
+fn blocks(reading: &Reading, given: &Circumstances<'_>, judgement: &mut Judgement) {
+    let ban = judgement.company.map(|(ban, _)| ban);
+    let mut others: Vec<&Block> = Vec::new();
+    for block in &reading.blocks {
+        // Stated twice, with other counts perhaps, it is still one range.
+        if others.iter().any(|other| same_numbers(other, block)) {
+            continue;
+        }
+        let known = given.neighbours.iter().find(|neighbour| {
+            ban == Some(neighbour.allocation.ban)
+                && same_numbers(&neighbour.allocation.block, block)
+        });
+        match known {
+            Some(known) => judgement.warnings.extend(counts_differ(block, known)),
+            None => {
+                let neighbours = given.neighbours.iter().map(Holder::Recorded);
+                let holders = neighbours.chain(others.iter().copied().map(Holder::Mail));
+                judgement.defects.extend(conflicts(block, ban, holders));
+                judgement.defects.extend(too_far(block.period, ban, given));
+            }
+        }
+        judgement.warnings.extend(past(block.period, given.today));
+        if let Some(ban) = ban {
+            judgement.allocations.push(Judged {
+                allocation: Allocation { ban, block: *block },
+                known: known.map(|known| known.id),
+            });
+        }
+        others.push(block);
+    }
+}
+
+/// Whether both are the same numbers, whatever counts they state.
+fn same_numbers(a: &Block, b: &Block) -> bool {
+    (a.invoice_type, a.period, a.track, a.range) == (b.invoice_type, b.period, b.track, b.range)
+}
+
+/// What another range belongs to.
+enum Holder<'a> {
+    Recorded(&'a Recorded),
+    Mail(&'a Block),
+}
+
+impl Holder<'_> {
+    fn block(&self) -> &Block {
+        match self {
+            Self::Recorded(recorded) => &recorded.allocation.block,
+            Self::Mail(block) => block,
+        }
+    }
+}
+
+impl fmt::Display for Holder<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let block = self.block();
+        write!(f, "{} of {}, ", named(block), block.invoice_type.name())?;
+        match self {
+            Self::Recorded(Recorded { id, allocation, .. }) => {
+                write!(f, "recorded for {} as allocation {id}", allocation.ban)
+            }
+            Self::Mail(_) => f.write_str("in this mail"),
+        }
+    }
+}
+
+fn named(block: &Block) -> String {
+    format!("{} {} {}", block.track, block.range, block.period)
+}
+
+/// What keeps a range that is not recorded yet from being so: the first overlap, and the first
+/// other period of its track. Without a company, the same numbers recorded for somebody are no
+/// overlap: they may be this company's.
+fn conflicts<'a>(
+    block: &Block,
+    ban: Option<Ban>,
+    holders: impl Iterator<Item = Holder<'a>>,
+) -> impl Iterator<Item = Defect> {
+    let mut overlap = None;
+    let mut other_period = None;
+    for holder in holders.filter(|holder| holder.block().track == block.track) {
+        let other = holder.block();
+        if other.period == block.period {
+            let may_be_it = ban.is_none() && same_numbers(other, block);
+            if other.range.overlaps(block.range) && !may_be_it {
+                overlap.get_or_insert(holder);
+            }
+        } else if other.period.roc_year() == block.period.roc_year() {
+            other_period.get_or_insert(holder);
+        }
+    }
+    let block = named(block);
+    let overlap = overlap.map(|holder| {
+        Defect::new(
+            DefectCode::RangeOverlap,
+            format!("{block} shares numbers with {holder}"),
+        )
+    });
+    let other_period = other_period.map(|holder| {
+        Defect::new(
+            DefectCode::TrackPeriodConflict,
+            format!("the track of {block} belongs to another period of that year: {holder}"),
+        )
+    });
+    overlap.into_iter().chain(other_period)
+}
+
+/// Whether the period is later than the company can be given numbers for. A company that is not
+/// known, or not configured, is held to the wider limit.
+fn too_far(period: Period, ban: Option<Ban>, given: &Circumstances<'_>) -> Option<Defect> {
+    let current = Period::containing(given.today);
+    let company = ban.and_then(|ban| given.rules.companies.get(ban));
+    let (far, limit) = match company.map_or(Assignment::Year, |company| company.assignment) {
+        Assignment::Period | Assignment::None => {
+            let next = current.next();
+            (period > next, format!("the next period, {next}"))
+        }
+        Assignment::Year => {
+            let year = current.roc_year() + 1;
+            (period.roc_year() > year, format!("the year {year}"))
+        }
+    };
+    far.then(|| {
+        Defect::new(
+            DefectCode::PeriodTooFar,
+            format!("expected a period no later than {limit}, found {period}"),
+        )
+    })
+}
+
+fn past(period: Period, today: Date) -> Option<Warning> {
+    let current = Period::containing(today);
+    (period < current).then(|| {
+        Warning::new(
+            WarningCode::PeriodPast,
+            format!("{period} is over; the current period is {current}"),
+        )
+    })
+}
+
+/// Whether a recorded range was stated with other counts; a count not stated differs from none.
+fn counts_differ(block: &Block, known: &Recorded) -> Option<Warning> {
+    let recorded = &known.allocation.block;
+    let differ = |a: Option<u32>, b: Option<u32>| a.zip(b).is_some_and(|(a, b)| a != b);
+    let differs = differ(block.requested_booklets, recorded.requested_booklets)
+        || differ(block.added_booklets, recorded.added_booklets);
+    let counts = |block: &Block| {
+        let count = |n: Option<u32>| n.map_or("?".to_owned(), |n| n.to_string());
+        let (requested, added) = (block.requested_booklets, block.added_booklets);
+        format!("{} + {}", count(requested), count(added))
+    };
+    differs.then(|| {
+        Warning::new(
+            WarningCode::CountsDiffer,
+            format!(
+                "{} is recorded as allocation {} with {} booklets, this mail says {}",
+                named(block),
+                known.id,
+                counts(recorded),
+                counts(block)
+            ),
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests;

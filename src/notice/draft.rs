@@ -1,0 +1,458 @@
+//! From labelled values to a [`Block`], or to everything that is wrong with them at once.
+//!
+//! Left out on purpose: the booklets (several blocks may share a count) and anything that needs
+//! the ledger.
+//!
+//! Guarantee: at most one defect for each field of a block.
+
+use super::{
+    Block, Defect, DefectCode, InvoiceNo, InvoiceType, Label, Period, PeriodError, Range, header,
+};
+
+/// The labelled values of one block, as they stand.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct Draft<'t> {
+    fields: Vec<(Label, &'t str)>,
+}
+
+/// Why a value cannot be read.
+#[derive(Debug, PartialEq, Eq)]
+enum Unreadable {
+    /// Not what was expected, which is named.
+    Malformed(&'static str),
+    /// Two months that are not a period; they are named.
+    NotAPair(String),
+}
+
+impl<'t> Draft<'t> {
+    /// Cuts the values of one text into blocks: the first label begins one wherever it stands
+    /// again, and a piece without numbers belongs to its neighbour.
+    pub(super) fn split(fields: &[(Label, &'t str)]) -> Vec<Self> {
+        let Some((leader, _)) = fields.first() else {
+            return Vec::new();
+        };
+        let mut drafts: Vec<Self> = Vec::new();
+        let mut piece = Self::default();
+        for field in fields {
+            if field.0 == *leader && piece.has_numbers() {
+                drafts.push(std::mem::take(&mut piece));
+            }
+            piece.fields.push(*field);
+        }
+        match drafts.last_mut() {
+            Some(last) if !piece.has_numbers() => last.fields.extend(piece.fields),
+            _ => drafts.push(piece),
+        }
+        drafts
+    }
+
+    /// Adds what another part of the mail says of the same block.
+    pub(super) fn extend(&mut self, other: &Self) {
+        self.fields.extend_from_slice(&other.fields);
+    }
+
+    /// Whether it has what makes a text read like a notice.
+    pub(super) fn reads_like_notice(&self) -> bool {
+        [Label::Track, Label::Begin, Label::End]
+            .iter()
+            .all(|label| self.values(*label).next().is_some())
+    }
+
+    fn has_numbers(&self) -> bool {
+        let number = |label: &Label| matches!(label, Label::Begin | Label::End);
+        self.fields.iter().any(|(label, _)| number(label))
+    }
+
+    fn values(&self, label: Label) -> impl Iterator<Item = &'t str> {
+        let labelled = self.fields.iter().filter(move |(other, _)| *other == label);
+        labelled.map(|(_, value)| *value).filter(|v| !v.is_empty())
+    }
+
+    /// Reads every field.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the block by itself.
+    pub(super) fn read(&self) -> Result<Block, Vec<Defect>> {
+        let mut defects = Vec::new();
+        let track = self.field(Label::Track, &mut defects, |value| {
+            let expected = Unreadable::Malformed("two capital letters such as `EC`");
+            value.parse().map_err(|_| expected)
+        });
+        let period = self.field(Label::Period, &mut defects, period);
+        let invoice_type = self.field(Label::Type, &mut defects, invoice_type);
+        let requested_booklets = self.field(Label::Requested, &mut defects, booklets);
+        let added_booklets = self.field(Label::Added, &mut defects, booklets);
+        let begin = self.field(Label::Begin, &mut defects, number);
+        let end = self.field(Label::End, &mut defects, number);
+        let range = match (begin, end) {
+            (Some(begin), Some(end)) => range(begin, end, &mut defects),
+            _ => None,
+        };
+        match (track, period, invoice_type, range) {
+            (Some(track), Some(period), Some(invoice_type), Some(range)) if defects.is_empty() => {
+                Ok(Block {
+                    invoice_type,
+                    period,
+                    track,
+                    range,
+                    requested_booklets,
+                    added_booklets,
+                })
+            }
+            _ => Err(defects),
+        }
+    }
+
+    /// Reads one field; where it stands several times, all must say the same.
+    fn field<T: PartialEq>(
+        &self,
+        label: Label,
+        defects: &mut Vec<Defect>,
+        read: impl Fn(&str) -> Result<T, Unreadable>,
+    ) -> Option<T> {
+        let name = || format!("{} ({})", label.chinese(), label.key());
+        let mut values = self.values(label);
+        let Some(first) = values.next() else {
+            defects.push(Defect::new(
+                DefectCode::FieldMissing,
+                format!("expected a value for {}, found none", name()),
+            ));
+            return None;
+        };
+        let value = read(first);
+        let agrees = |other: &&str| *other == first || value.is_ok() && read(other) == value;
+        if let Some(other) = values.find(|other| !agrees(other)) {
+            defects.push(Defect::new(
+                DefectCode::FieldConflict,
+                format!(
+                    "{} stands with different values: {} and {}",
+                    name(),
+                    shown(first),
+                    shown(other)
+                ),
+            ));
+            return None;
+        }
+        let (code, detail) = match value {
+            Ok(value) => return Some(value),
+            Err(Unreadable::Malformed(expected)) => (
+                DefectCode::FieldMalformed,
+                format!("expected {expected} for {}, found {}", name(), shown(first)),
+            ),
+            Err(Unreadable::NotAPair(sentence)) => (
+                DefectCode::PeriodNotAPair,
+                format!("{}: {sentence}", name()),
+            ),
+        };
+        defects.push(Defect::new(code, detail));
+        None
+    }
+}
+
+/// A value as a person may see it: bounded, and nothing in it that hides or reorders text.
+pub(super) fn shown(value: &str) -> String {
+    const MAX_SHOWN: usize = 60;
+    let mut text: String = header::visible(value).chars().take(MAX_SHOWN + 1).collect();
+    if text.chars().count() > MAX_SHOWN {
+        text.pop();
+        text.push('…');
+    }
+    format!("`{text}`")
+}
+
+fn range(begin: InvoiceNo, end: InvoiceNo, defects: &mut Vec<Defect>) -> Option<Range> {
+    let fault = match Range::new(begin, end) {
+        Ok(range) => return Some(range),
+        Err(fault) => fault,
+    };
+    if fault.misaligned {
+        defects.push(Defect::new(
+            DefectCode::RangeMisaligned,
+            format!("expected a begin ending in 00 or 50 and an end in 49 or 99, found {begin} and {end}"),
+        ));
+    }
+    if fault.reversed {
+        defects.push(Defect::new(
+            DefectCode::RangeReversed,
+            format!("expected the end not before the begin, found {begin} to {end}"),
+        ));
+    }
+    None
+}
+
+fn number(value: &str) -> Result<InvoiceNo, Unreadable> {
+    InvoiceNo::parse(value).ok_or(Unreadable::Malformed("8 digits"))
+}
+
+fn invoice_type(value: &str) -> Result<InvoiceType, Unreadable> {
+    let value = without_spaces(value);
+    let name = value.strip_suffix("之電子發票").unwrap_or(&value);
+    [InvoiceType::General, InvoiceType::Special]
+        .into_iter()
+        .find(|known| known.name() == name)
+        .or_else(|| InvoiceType::from_code(name))
+        .ok_or(Unreadable::Malformed("一般稅額計算 or 特種稅額計算"))
+}
+
+/// A count, perhaps with thousands separators and the unit.
+fn booklets(value: &str) -> Result<u32, Unreadable> {
+    let count = value.strip_suffix('本').unwrap_or(value).trim_end();
+    let mut groups = count.split(',');
+    let first = groups.next().unwrap_or_default();
+    let grouped = count.contains(',');
+    let well_formed = first
+        .bytes()
+        .chain(groups.clone().flat_map(str::bytes))
+        .all(|b| b.is_ascii_digit())
+        && (!grouped || (1..=3).contains(&first.len()) && groups.all(|group| group.len() == 3));
+    let digits: String = count.split(',').collect();
+    match digits.parse() {
+        Ok(count) if well_formed => Ok(count),
+        _ => Err(Unreadable::Malformed("a number of booklets")),
+    }
+}
+
+/// The forms in which notices and people write a period; the second month may leave out its
+/// year. Years have two or three digits, and five digits alone are year and month.
+fn period(value: &str) -> Result<Period, Unreadable> {
+    let malformed = Unreadable::Malformed("a period such as 107/05 - 107/06");
+    let value = without_spaces(value);
+    let dash = |c: char| {
+        // Hyphens, dashes, minus and the tildes NFKC leaves apart.
+        matches!(
+            c,
+            '-' | '~' | '至' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{223c}' | '\u{301c}'
+        )
+    };
+    let Some((first, last)) = value.split_once(dash) else {
+        return Err(malformed);
+    };
+    let Some((year, odd)) = year_and_month(first) else {
+        return Err(malformed);
+    };
+    let last = match month(last) {
+        Some(even) => Some((year, even)),
+        None => year_and_month(last),
+    };
+    let Some(last) = last else {
+        return Err(malformed);
+    };
+    Period::from_months((year, odd), last).map_err(|error| match error {
+        PeriodError::NotAPair(_) => Unreadable::NotAPair(error.to_string()),
+        PeriodError::Malformed(_) => malformed,
+    })
+}
+
+/// `107/05`, `107年05月`, `107年05`, `10705`.
+fn year_and_month(text: &str) -> Option<(u16, u8)> {
+    let (year, rest) = match text.split_once(['/', '年']) {
+        Some(parts) => parts,
+        None if text.len() == 5 => text.split_at_checked(3)?,
+        None => return None,
+    };
+    let year_digits = (2..=3).contains(&year.len()) && year.bytes().all(|b| b.is_ascii_digit());
+    let year = year_digits.then(|| year.parse().ok()).flatten()?;
+    (year > 0).then_some((year, month(rest)?))
+}
+
+/// `05`, `5`, `05月`.
+fn month(text: &str) -> Option<u8> {
+    let digits = text.strip_suffix('月').unwrap_or(text);
+    let plain = (1..=2).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+    let month = plain.then(|| digits.parse().ok()).flatten()?;
+    (1..=12).contains(&month).then_some(month)
+}
+
+fn without_spaces(value: &str) -> String {
+    value.split_whitespace().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        Label::{Added, Begin, End, Requested, Track, Type},
+        *,
+    };
+
+    const SPECIMEN: [(Label, &str); 7] = [
+        (Track, "EC"),
+        (Label::Period, "107/05 - 107/06"),
+        (Type, "一般稅額計算"),
+        (Requested, "0"),
+        (Added, "128"),
+        (Begin, "22628000"),
+        (End, "22634399"),
+    ];
+
+    fn draft(fields: &[(Label, &'static str)]) -> Draft<'static> {
+        Draft {
+            fields: fields.to_vec(),
+        }
+    }
+
+    /// The specimen with one field replaced.
+    fn with(label: Label, value: &'static str) -> Draft<'static> {
+        let mut fields = SPECIMEN.to_vec();
+        fields.retain(|(other, _)| *other != label);
+        fields.push((label, value));
+        draft(&fields)
+    }
+
+    fn codes(draft: &Draft<'_>) -> Vec<DefectCode> {
+        let defects = draft.read().err().unwrap_or_default();
+        defects.into_iter().map(|defect| defect.code).collect()
+    }
+
+    #[test]
+    fn every_form_of_a_period_reads() {
+        for form in [
+            "107/05 - 107/06",
+            "107/05~107/06",
+            "107/05 – 107/06",
+            "107/05—107/06",
+            "107/05 至 107/06",
+            "107/5〜107/6",
+            "107年05月-06月",
+            "107年05月 - 107年06月",
+            "107年5月至6月",
+            "10705-10706",
+            "107/05-06",
+            "107 / 05 - 06",
+        ] {
+            assert_eq!(
+                period(form).map(Period::year_month),
+                Ok("10706".into()),
+                "{form}"
+            );
+        }
+        assert_eq!(
+            period("99/11-12").map(Period::year_month),
+            Ok("09912".into())
+        );
+    }
+
+    #[test]
+    fn an_unreadable_period_is_not_a_wrong_one() {
+        for form in [
+            "",
+            "107/05",
+            "10706",
+            "107/13-107/14",
+            "107/00-107/01",
+            "2018/05-2018/06",
+            "107/05-107/O6",
+            "107/05--107/06",
+            "1075-1076",
+            "000/05-000/06",
+            "107/05/01-107/06/30",
+        ] {
+            assert!(
+                matches!(period(form), Err(Unreadable::Malformed(_))),
+                "{form}"
+            );
+        }
+        for form in [
+            "107/06-107/07",
+            "107/05-108/06",
+            "107/05-05",
+            "107/11-107/01",
+        ] {
+            assert!(
+                matches!(period(form), Err(Unreadable::NotAPair(_))),
+                "{form}"
+            );
+        }
+    }
+
+    #[test]
+    fn booklets_may_carry_separators_and_their_unit() {
+        for (form, count) in [
+            ("0", 0),
+            ("128", 128),
+            ("1,280", 1280),
+            ("12,800 本", 12800),
+        ] {
+            assert_eq!(booklets(form), Ok(count), "{form}");
+        }
+        for form in [
+            "",
+            "本",
+            "-1",
+            "+1",
+            "1,28",
+            ",128",
+            "1280,000",
+            "1.5",
+            "99999999999",
+            "一",
+        ] {
+            assert!(booklets(form).is_err(), "{form}");
+        }
+    }
+
+    #[test]
+    fn types_read_by_name_or_code() {
+        for form in ["一般稅額計算", "一般 稅額計算之電子發票", "07", "7"] {
+            assert_eq!(invoice_type(form), Ok(InvoiceType::General), "{form}");
+        }
+        assert_eq!(invoice_type("特種稅額計算"), Ok(InvoiceType::Special));
+        for form in ["", "稅額計算", "09", "070", "一般稅額計算 特種稅額計算"] {
+            assert!(invoice_type(form).is_err(), "{form}");
+        }
+    }
+
+    #[test]
+    fn each_field_has_its_defect_and_all_are_listed() {
+        assert_eq!(codes(&draft(&SPECIMEN)), []);
+        assert_eq!(codes(&draft(&[])), [DefectCode::FieldMissing; 7]);
+        assert_eq!(
+            codes(&with(Begin, "2262800O")),
+            [DefectCode::FieldMalformed]
+        );
+        assert_eq!(codes(&with(Track, "ec")), [DefectCode::FieldMalformed]);
+        assert_eq!(codes(&with(Requested, "")), [DefectCode::FieldMissing]);
+        assert_eq!(
+            codes(&with(Label::Period, "107/06-107/07")),
+            [DefectCode::PeriodNotAPair]
+        );
+        assert_eq!(
+            codes(&with(End, "22627998")),
+            [DefectCode::RangeMisaligned, DefectCode::RangeReversed]
+        );
+    }
+
+    #[test]
+    fn a_value_may_stand_twice_if_it_says_the_same() {
+        let mut twice = draft(&SPECIMEN);
+        twice.extend(&draft(&[
+            (Label::Period, "10705-10706"),
+            (Added, ""),
+            (Track, "EC"),
+        ]));
+        assert_eq!(codes(&twice), []);
+        twice.extend(&draft(&[(Track, "ED")]));
+        assert_eq!(codes(&twice), [DefectCode::FieldConflict]);
+        let detail = twice.read().unwrap_err().remove(0).detail;
+        assert!(
+            detail.contains("字軌名稱") && detail.contains("`EC` and `ED`"),
+            "{detail}"
+        );
+    }
+
+    #[test]
+    fn the_first_label_begins_a_block_wherever_it_returns() {
+        let two = [&SPECIMEN[..], &SPECIMEN].concat();
+        assert_eq!(Draft::split(&two), [draft(&SPECIMEN), draft(&SPECIMEN)]);
+
+        let mentioned = [&[(Track, "EC")], &SPECIMEN[..], &[(Track, "EC")]].concat();
+        assert_eq!(Draft::split(&mentioned), [draft(&mentioned)]);
+        assert_eq!(Draft::split(&[(Track, "EC")]).len(), 1);
+        assert_eq!(Draft::split(&[]), []);
+    }
+
+    #[test]
+    fn what_was_found_is_shown_within_bounds() {
+        assert_eq!(shown("a\u{202e}b\u{7}"), "`ab`");
+        assert_eq!(shown(&"字".repeat(99)).chars().count(), 63);
+    }
+}

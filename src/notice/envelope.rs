@@ -1,0 +1,167 @@
+//! What the header alone says of a message: who, to whom, about what.
+//!
+//! Left out on purpose: any proof of it.
+//!
+//! Guarantee: a header that can be read in two ways is reported, not resolved.
+
+use super::{
+    Address, Defect, DefectCode, Gate, Rules, Warning, WarningCode,
+    draft::shown,
+    header::{self, Header},
+    layout, sender,
+};
+
+/// The platform's mail comes from below this domain.
+const PLATFORM: &str = "nat.gov.tw";
+
+/// The fields of a header that matter here, decoded.
+#[derive(Debug)]
+pub(super) struct Envelope {
+    /// Every entry of every From field; `None` for one that is no plain address.
+    from: Vec<Option<Address>>,
+    sender: Vec<Option<Address>>,
+    subjects: Vec<String>,
+    from_fields: usize,
+    sender_fields: usize,
+    /// Whether it says it was sent by a program. RFC 3834 §5.
+    automatic: bool,
+}
+
+impl Envelope {
+    /// Decodes what matters of a header.
+    pub(super) fn read(header: &Header<'_>) -> Self {
+        let addresses = |name| header.all(name).flat_map(sender::addresses).collect();
+        Self {
+            from: addresses("From"),
+            sender: addresses("Sender"),
+            subjects: header.all("Subject").map(header::text).collect(),
+            from_fields: header.all("From").count(),
+            sender_fields: header.all("Sender").count(),
+            automatic: header.first("Auto-Submitted").is_some(),
+        }
+    }
+
+    /// The one address in From.
+    pub(super) fn from(&self) -> Option<&Address> {
+        match (self.from_fields, self.from.as_slice()) {
+            (1, [Some(address)]) => Some(address),
+            _ => None,
+        }
+    }
+
+    /// The first Subject.
+    pub(super) fn subject(&self) -> &str {
+        self.subjects.first().map_or("", String::as_str)
+    }
+
+    /// Whether the body is worth a look.
+    pub(super) fn gate(&self, rules: &Rules) -> Gate {
+        let own = self.from().is_some() && self.from() == rules.own_address.as_ref();
+        let from_platform = self
+            .from
+            .iter()
+            .flatten()
+            .any(|from| from.is_under(PLATFORM));
+        let on_topic = || self.says("配號") || self.says("字軌");
+        if !(own && self.automatic) && (from_platform || self.is_from_sender(rules) || on_topic()) {
+            Gate::Fetch
+        } else {
+            Gate::Unrelated
+        }
+    }
+
+    /// Whether it claims to be a notice.
+    pub(super) fn claims(&self, rules: &Rules) -> bool {
+        self.is_from_sender(rules) && self.says("配號結果")
+    }
+
+    fn is_from_sender(&self, rules: &Rules) -> bool {
+        let mut from = self.from.iter().flatten();
+        from.any(|from| rules.senders.contains(from))
+    }
+
+    fn says(&self, words: &str) -> bool {
+        self.subjects
+            .iter()
+            .any(|subject| subject.contains(words) || layout::fold(subject).contains(words))
+    }
+
+    /// What is wrong with the header of a notice.
+    pub(super) fn defects(&self, rules: &Rules) -> Vec<Defect> {
+        let mut defects = Vec::new();
+        if !self.is_from_sender(rules) {
+            defects.push(Defect::new(
+                DefectCode::SenderNotAllowed,
+                format!(
+                    "From is {}, which is not among the senders; a notice that was passed on must \
+                     be forwarded as an attachment",
+                    listed(&self.from)
+                ),
+            ));
+        } else if !self.says("配號結果") {
+            defects.push(Defect::new(
+                DefectCode::SubjectUnexpected,
+                format!(
+                    "expected a subject that says 配號結果, found {}",
+                    shown(self.subject())
+                ),
+            ));
+        }
+        let ambiguous = |detail| Defect::new(DefectCode::AmbiguousHeader, detail);
+        if self.from_fields > 1 || self.from_fields == 1 && self.from().is_none() {
+            defects.push(ambiguous(format!(
+                "expected one From field with one address, found {} with {}",
+                self.from_fields,
+                listed(&self.from)
+            )));
+        }
+        for (name, count) in [
+            ("Subject", self.subjects.len()),
+            ("Sender", self.sender_fields),
+        ] {
+            if count > 1 {
+                defects.push(ambiguous(format!(
+                    "expected one {name} field, found {count}"
+                )));
+            }
+        }
+        defects
+    }
+
+    /// What a person should know of the header of a notice.
+    pub(super) fn warnings(&self) -> Vec<Warning> {
+        let differs = self.sender_fields > 0 && self.sender != self.from;
+        let warning = differs.then(|| {
+            Warning::new(
+                WarningCode::SenderDiffers,
+                format!(
+                    "Sender is {}, From is {}",
+                    listed(&self.sender),
+                    listed(&self.from)
+                ),
+            )
+        });
+        warning.into_iter().collect()
+    }
+}
+
+/// Some addresses for a person to see.
+fn listed(addresses: &[Option<Address>]) -> String {
+    const MAX_LISTED: usize = 5;
+    let mut names: Vec<String> = addresses
+        .iter()
+        .take(MAX_LISTED)
+        .map(|address| match address {
+            Some(address) => shown(address.as_str()),
+            None => "something that is no address".to_owned(),
+        })
+        .collect();
+    match addresses.len().saturating_sub(MAX_LISTED) {
+        0 if names.is_empty() => "no address".to_owned(),
+        0 => names.join(", "),
+        more => {
+            names.push(format!("{more} more"));
+            names.join(", ")
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Whose numbers: the company a notice is about.
+//!
+//! The evidence is asked in the order of its weight: the number in the parentheses, the name
+//! there, the recipient, the mailbox, a file of the platform's.
+//!
+//! Guarantee: exactly one company or none; a guess is never made between two.
+
+use unicode_normalization::UnicodeNormalization;
+
+use super::{
+    super::{Ban, BanError, Company, Defect, DefectCode, Reading, draft::shown},
+    Authenticity, Circumstances, CompanySource, same_numbers,
+};
+
+/// The company of a mail and how that was told.
+///
+/// # Errors
+/// `ban_invalid` or `unknown_company`; the detail says what was found and what would help.
+pub(super) fn of(
+    reading: &Reading,
+    given: &Circumstances<'_>,
+) -> Result<(Ban, CompanySource), Defect> {
+    if let Some(addressee) = &reading.addressee {
+        match addressee.parse() {
+            Ok(ban) => return by_ban(ban, given),
+            Err(error @ BanError::Checksum(_)) => {
+                return Err(Defect::new(DefectCode::BanInvalid, error.to_string()));
+            }
+            Err(BanError::NotEightDigits(_)) => {}
+        }
+        if let Some(ban) = by_name(addressee, given)? {
+            return Ok((ban, CompanySource::Name));
+        }
+    }
+    by_recipient(reading, given)
+        .map(|ban| (ban, CompanySource::Recipient))
+        .or_else(|| by_mailbox(reading, given).map(|ban| (ban, CompanySource::Mailbox)))
+        .or_else(|| by_file(reading, given).map(|ban| (ban, CompanySource::File)))
+        .ok_or_else(|| unknown(reading, given))
+}
+
+fn by_ban(ban: Ban, given: &Circumstances<'_>) -> Result<(Ban, CompanySource), Defect> {
+    if is_accepted(ban, given) {
+        Ok((ban, CompanySource::Body))
+    } else {
+        Err(Defect::new(
+            DefectCode::UnknownCompany,
+            format!(
+                "the mail is for {ban}, which is not configured; add a [[company]] with this \
+                 number, or set accept_unlisted_companies"
+            ),
+        ))
+    }
+}
+
+fn is_accepted(ban: Ban, given: &Circumstances<'_>) -> bool {
+    given.rules.accept_unlisted_companies || given.rules.companies.get(ban).is_some()
+}
+
+fn by_name(addressee: &str, given: &Circumstances<'_>) -> Result<Option<Ban>, Defect> {
+    let normal = |name: &str| name.nfkc().collect::<String>().trim().to_owned();
+    let named = normal(addressee);
+    let mut bearers = given
+        .rules
+        .companies
+        .iter()
+        .filter(|c| normal(&c.name) == named);
+    match (bearers.next(), bearers.next()) {
+        (Some(one), None) => Ok(Some(one.ban)),
+        (Some(one), Some(other)) => Err(Defect::new(
+            DefectCode::UnknownCompany,
+            format!(
+                "the mail is for {}, which is the name of {} and of {}",
+                shown(addressee),
+                one.ban,
+                other.ban
+            ),
+        )),
+        _ => Ok(None),
+    }
+}
+
+/// The one company that lists a recipient; under a signature, only signed fields count.
+fn by_recipient(reading: &Reading, given: &Circumstances<'_>) -> Option<Ban> {
+    let counts = |field: &str| match given.authenticity {
+        Authenticity::Proven {
+            signed: Some(signed),
+        } => signed.iter().any(|name| name.eq_ignore_ascii_case(field)),
+        _ => true,
+    };
+    let mut addressed = given.rules.companies.iter().filter(|company| {
+        let mut recipients = reading.recipients.iter();
+        recipients.any(|(field, address)| counts(field) && company.recipients.contains(address))
+    });
+    match (addressed.next(), addressed.next()) {
+        (Some(one), None) => Some(one.ban),
+        _ => None,
+    }
+}
+
+/// The mailbox's company, when nothing speaks for another. A genuine notice for somebody else
+/// can be sent again by anybody, and when its parentheses are empty its recipient is all that
+/// tells: so a company that lists its recipients is held to them.
+fn by_mailbox(reading: &Reading, given: &Circumstances<'_>) -> Option<Ban> {
+    let company = given.rules.companies.get(given.mailbox_company?)?;
+    let addresses = |company: &Company| {
+        let mut recipients = reading.recipients.iter();
+        recipients.any(|(_, address)| company.recipients.contains(address))
+    };
+    let for_another = reading.addressee.is_some() || given.rules.companies.iter().any(addresses);
+    (company.recipients.is_empty() && !for_another).then_some(company.ban)
+}
+
+/// The one company for which a file of the platform's holds one of the ranges.
+fn by_file(reading: &Reading, given: &Circumstances<'_>) -> Option<Ban> {
+    let mut holders = given
+        .neighbours
+        .iter()
+        .filter(|neighbour| {
+            let mut blocks = reading.blocks.iter();
+            neighbour.from_file
+                && blocks.any(|block| same_numbers(block, &neighbour.allocation.block))
+        })
+        .map(|neighbour| neighbour.allocation.ban);
+    let first = holders.next()?;
+    (holders.all(|ban| ban == first) && is_accepted(first, given)).then_some(first)
+}
+
+/// Says what the mail offered and what would settle it.
+fn unknown(reading: &Reading, given: &Circumstances<'_>) -> Defect {
+    const MAX_LISTED: usize = 5;
+    let addressee = match &reading.addressee {
+        Some(name) => format!(
+            "貴公司(…) holds {}, which is no company's name",
+            shown(name)
+        ),
+        None => "貴公司(…) names nobody".to_owned(),
+    };
+    let recipients: Vec<&str> = reading
+        .recipients
+        .iter()
+        .take(MAX_LISTED)
+        .map(|(_, address)| address.as_str())
+        .collect();
+    let recipients = match (recipients.as_slice(), given.authenticity) {
+        ([], _) => "there is no recipient to go by".to_owned(),
+        (some, Authenticity::Proven { signed: Some(_) }) => {
+            format!(
+                "no signed recipient field names exactly one company ({})",
+                some.join(", ")
+            )
+        }
+        (some, _) => format!(
+            "the recipients are not exactly one company's ({})",
+            some.join(", ")
+        ),
+    };
+    Defect::new(
+        DefectCode::UnknownCompany,
+        format!(
+            "{addressee}, and {recipients}; add the recipient to the company's `recipients`, or \
+             import the platform's file"
+        ),
+    )
+}
