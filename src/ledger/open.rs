@@ -186,7 +186,12 @@ async fn inspect(path: &Path) -> Result<Schema, LedgerError> {
         .connect()
         .await
         .map_err(unusable(path))?;
-    let schema = recognise(&mut file, path).await;
+    let schema = {
+        // One transaction, one snapshot: between two looks at a new file, another process may
+        // have filled it.
+        let mut snapshot = file.begin().await.map_err(unusable(path))?;
+        recognise(&mut snapshot, path).await
+    };
     // Nothing was written, so nothing can be lost in closing.
     let _ = file.close().await;
     schema

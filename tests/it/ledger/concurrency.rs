@@ -1,6 +1,6 @@
 //! Many writers in two processes' worth of connections, and no number granted twice.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::Barrier, task::JoinSet};
 
@@ -25,6 +25,20 @@ async fn the_first_opening_may_happen_several_times_at_once() {
             assert_eq!(ledger.created_at(), opened[0].created_at());
         }
     }
+}
+
+#[tokio::test]
+async fn opening_a_new_file_waits_for_another_process_that_is_filling_it() {
+    let scratch = Scratch::new();
+    let mut other = scratch.sql().await;
+    let theirs = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let path = scratch.path();
+    let mut opening = Box::pin(Ledger::open(&path, noon()));
+    // Refused at once, this would be over long before.
+    let too_soon = tokio::time::timeout(Duration::from_millis(300), &mut opening).await;
+    assert!(too_soon.is_err(), "{too_soon:?}");
+    theirs.rollback().await.unwrap();
+    assert_eq!(opening.await.unwrap().created_at(), noon());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
