@@ -21,7 +21,7 @@ use std::{
 use jiff::Timestamp;
 use sqlx::{
     ConnectOptions, Connection, SqlitePool,
-    migrate::Migrator,
+    migrate::{Migrate, MigrateError, Migrator},
     sqlite::{
         SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions,
         SqliteSynchronous,
@@ -32,6 +32,9 @@ use tokio::{sync::Mutex, time::Instant};
 use super::{BUSY, Ledger, LedgerError, columns};
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
+
+/// Where sqlx keeps its own account of what was applied.
+const MIGRATIONS_TABLE: &str = "_sqlx_migrations";
 
 /// `PRAGMA application_id` of every ledger, "invt"; the first migration sets it.
 const APPLICATION_ID: i64 = 0x696E_7674;
@@ -183,7 +186,12 @@ async fn inspect(path: &Path) -> Result<Schema, LedgerError> {
         .connect()
         .await
         .map_err(unusable(path))?;
-    let schema = recognise(&mut file, path).await;
+    let schema = {
+        // One transaction, one snapshot: between two looks at a new file, another process may
+        // have filled it.
+        let mut snapshot = file.begin().await.map_err(unusable(path))?;
+        recognise(&mut snapshot, path).await
+    };
     // Nothing was written, so nothing can be lost in closing.
     let _ = file.close().await;
     schema
@@ -282,18 +290,32 @@ async fn connect(path: &Path) -> Result<SqlitePool, LedgerError> {
 }
 
 /// Brings the schema up to date, all of it in one transaction: two processes that start at once
-/// take turns, and the second finds nothing left to do.
+/// take turns, and the second finds nothing left to do. (`Migrator::run` would begin a
+/// transaction for each migration.)
 async fn migrate(pool: &SqlitePool, now: Timestamp) -> Result<(), LedgerError> {
     let failed = LedgerError::during("migrate the ledger");
+    let refused = |error: MigrateError| failed(error.into());
     let mut connection = pool.acquire().await.map_err(failed)?;
     let mut transaction = connection
         .begin_with("BEGIN IMMEDIATE")
         .await
         .map_err(failed)?;
-    MIGRATIONS
-        .run(&mut *transaction)
+    transaction
+        .ensure_migrations_table(MIGRATIONS_TABLE)
         .await
-        .map_err(|error| failed(error.into()))?;
+        .map_err(refused)?;
+    let applied = transaction
+        .list_applied_migrations(MIGRATIONS_TABLE)
+        .await
+        .map_err(refused)?;
+    for migration in MIGRATIONS.iter() {
+        if applied.iter().all(|done| done.version != migration.version) {
+            transaction
+                .apply(MIGRATIONS_TABLE, migration)
+                .await
+                .map_err(refused)?;
+        }
+    }
     sqlx::query("INSERT INTO ledger (one, created_at) VALUES (1, ?) ON CONFLICT DO NOTHING")
         .bind(columns::moment(now))
         .execute(&mut *transaction)

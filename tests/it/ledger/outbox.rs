@@ -1,0 +1,272 @@
+//! The life of a letter and of an alert.
+
+use invoice_trackd::ledger::{Lease, OutboxState};
+
+use super::*;
+
+fn state(state: OutboxState) -> String {
+    state.as_str().to_owned()
+}
+
+async fn assert_only(ledger: &Ledger, expected: OutboxState) {
+    let counts = ledger.outbox_counts().await.unwrap();
+    assert_eq!(counts.len(), 4);
+    assert_eq!(counts.values().sum::<u64>(), 1);
+    assert_eq!(counts[&state(expected)], 1, "{counts:?}");
+}
+
+async fn alerts(ledger: &Ledger) -> Vec<Cause> {
+    let mut transaction = ledger.begin().await.unwrap();
+    let alerts = transaction.pending_alerts().await.unwrap();
+    alerts.into_iter().map(|alert| alert.cause).collect()
+}
+
+async fn lease(ledger: &Ledger, now: Timestamp) -> Lease {
+    let lease = ledger.lease(now, now + 11.minutes()).await.unwrap();
+    lease.expect("a letter is due")
+}
+
+#[tokio::test]
+async fn the_same_message_id_posted_twice_is_one_letter() {
+    let scratch = Scratch::new();
+    let ledger = scratch.open().await;
+    let mut first = letter(Kind::Confirmation, "a");
+    first.recipients.push(address("ops@example.com"));
+    post(&ledger, &first, noon()).await;
+    let mut second = first.clone();
+    second.eml = b"other bytes".to_vec();
+    post(&ledger, &second, noon() + 1.hour()).await;
+    assert_only(&ledger, OutboxState::Pending).await;
+
+    let lease = lease(&ledger, noon()).await;
+    assert_eq!(lease.letter, letter(Kind::Confirmation, "a"), "each once");
+    assert_eq!(lease.posted_at, noon());
+}
+
+#[tokio::test]
+async fn an_attempt_is_written_down_before_it_is_made_and_falls_due_again() {
+    let scratch = Scratch::new();
+    let ledger = scratch.open().await;
+    assert_eq!(ledger.next_due().await.unwrap(), None);
+    assert_eq!(ledger.lease(noon(), noon()).await.unwrap(), None);
+    post(
+        &ledger,
+        &letter(Kind::Confirmation, "late"),
+        noon() + 1.second(),
+    )
+    .await;
+    post(&ledger, &letter(Kind::Alert, "early"), noon()).await;
+    assert_eq!(ledger.next_due().await.unwrap(), Some(noon()));
+
+    let first = lease(&ledger, noon() + 5.seconds()).await;
+    assert_eq!(first.letter, letter(Kind::Alert, "early"), "due longest");
+    assert_eq!(first.attempts, 1);
+    let mut sql = scratch.sql().await;
+    let open = "SELECT attempts FROM outbox WHERE state = 'sending'";
+    assert_eq!(count(&mut sql, open).await, 1, "another process sees it");
+    let second = lease(&ledger, noon() + 6.seconds()).await;
+    assert_eq!(second.letter.subject, "配號 late");
+
+    let retry_at = noon() + 5.seconds() + 11.minutes();
+    assert_eq!(ledger.next_due().await.unwrap(), Some(retry_at));
+    let before = retry_at - 1.millisecond();
+    assert_eq!(ledger.lease(before, retry_at).await.unwrap(), None);
+    let again = lease(&ledger, retry_at).await;
+    assert_eq!((again.id, again.attempts), (first.id, 2));
+}
+
+#[tokio::test]
+async fn a_letter_ends_when_everybody_who_can_get_it_has_it() {
+    let scratch = Scratch::new();
+    let ledger = scratch.open().await;
+    let mut three = letter(Kind::Confirmation, "three");
+    three.recipients.push(address("gone@example.com"));
+    post(&ledger, &three, noon()).await;
+
+    let first = lease(&ledger, noon()).await;
+    let deferred = Settled::Deferred {
+        next: noon() + 5.seconds(),
+        recipients: vec![address("boss@example.com")],
+        refused: vec![(address("gone@example.com"), "550 no such user".to_owned())],
+        answer: "451 try later".to_owned(),
+    };
+    ledger.settle(&first, &deferred, noon()).await.unwrap();
+    assert_only(&ledger, OutboxState::Pending).await;
+    assert_eq!(ledger.next_due().await.unwrap(), Some(noon() + 5.seconds()));
+    let failed = Cause::DeliveryFailed {
+        outbox_id: first.id,
+        subject: "配號 three".to_owned(),
+        recipients: vec!["gone@example.com".to_owned()],
+        answer: "550 no such user".to_owned(),
+    };
+    assert_eq!(
+        alerts(&ledger).await,
+        std::slice::from_ref(&failed),
+        "told at once"
+    );
+
+    let second = lease(&ledger, noon() + 5.seconds()).await;
+    assert_eq!(second.letter.recipients, [address("boss@example.com")]);
+    let sent = Settled::Sent {
+        refused: Vec::new(),
+    };
+    ledger
+        .settle(&second, &sent, noon() + 6.seconds())
+        .await
+        .unwrap();
+    assert_only(&ledger, OutboxState::Sent).await;
+    assert_eq!(ledger.next_due().await.unwrap(), None);
+    assert_eq!(alerts(&ledger).await, [failed], "told once");
+
+    let mut sql = scratch.sql().await;
+    let row: (String, String) = sqlx::query_as("SELECT sent_at, last_answer FROM outbox")
+        .fetch_one(&mut sql)
+        .await
+        .unwrap();
+    assert_eq!(row.0, "2026-01-20T04:00:06.250Z");
+    assert_eq!(row.1, "451 try later");
+    let recipients: Vec<(String, Option<String>)> =
+        sqlx::query_as("SELECT state, answer FROM outbox_recipient ORDER BY position")
+            .fetch_all(&mut sql)
+            .await
+            .unwrap();
+    let sent = || ("sent".to_owned(), None);
+    let refused = ("refused".to_owned(), Some("550 no such user".to_owned()));
+    assert_eq!(recipients, [sent(), sent(), refused]);
+}
+
+#[tokio::test]
+async fn a_letter_that_nobody_got_has_failed_and_people_are_told() {
+    let refused = |words: [&str; 2]| Settled::Sent {
+        refused: vec![
+            (address("ops@example.com"), words[0].to_owned()),
+            (address("boss@example.com"), words[1].to_owned()),
+        ],
+    };
+    let given_up = Settled::Failed {
+        answer: "no answer for 3 days".to_owned(),
+    };
+    for (settled, words) in [
+        (refused(["550 no", "550 no"]), "550 no"),
+        (refused(["550 no", "552 full"]), "550 no; 552 full"),
+        (given_up, "no answer for 3 days"),
+    ] {
+        let scratch = Scratch::new();
+        let ledger = scratch.open().await;
+        post(&ledger, &letter(Kind::Confirmation, "a"), noon()).await;
+        let lease = lease(&ledger, noon()).await;
+        ledger.settle(&lease, &settled, noon()).await.unwrap();
+        assert_only(&ledger, OutboxState::Failed).await;
+        assert_eq!(ledger.next_due().await.unwrap(), None);
+        let expected = Cause::DeliveryFailed {
+            outbox_id: lease.id,
+            subject: "配號 a".to_owned(),
+            recipients: vec!["ops@example.com".to_owned(), "boss@example.com".to_owned()],
+            answer: words.to_owned(),
+        };
+        assert_eq!(alerts(&ledger).await, [expected]);
+    }
+}
+
+#[tokio::test]
+async fn an_alert_that_failed_breeds_no_alert() {
+    let scratch = Scratch::new();
+    let ledger = scratch.open().await;
+    post(&ledger, &letter(Kind::Alert, "a"), noon()).await;
+    let lease = lease(&ledger, noon()).await;
+    let failed = Settled::Failed {
+        answer: "550 no".to_owned(),
+    };
+    ledger.settle(&lease, &failed, noon()).await.unwrap();
+    assert_only(&ledger, OutboxState::Failed).await;
+    assert_eq!(alerts(&ledger).await, []);
+}
+
+#[tokio::test]
+async fn attempts_of_a_dead_process_are_due_at_once_at_the_next_start() {
+    let scratch = Scratch::new();
+    let ledger = scratch.open().await;
+    post(&ledger, &letter(Kind::Confirmation, "open"), noon()).await;
+    post(&ledger, &letter(Kind::Confirmation, "done"), noon()).await;
+    let open = lease(&ledger, noon()).await;
+    let done = lease(&ledger, noon()).await;
+    let sent = Settled::Sent {
+        refused: Vec::new(),
+    };
+    ledger.settle(&done, &sent, noon()).await.unwrap();
+    ledger.close().await;
+
+    let ledger = scratch.open().await;
+    let start = noon() + 1.second();
+    assert_eq!(ledger.lease(start, start).await.unwrap(), None);
+    assert_eq!(ledger.reopen_attempts(start).await.unwrap(), 1);
+    let again = lease(&ledger, start).await;
+    assert_eq!((again.id, again.attempts), (open.id, 2));
+    assert_eq!(again.letter, open.letter, "the same bytes");
+}
+
+#[tokio::test]
+async fn an_attempt_that_was_overtaken_changes_nothing() {
+    let scratch = Scratch::new();
+    let ledger = scratch.open().await;
+    post(&ledger, &letter(Kind::Confirmation, "a"), noon()).await;
+    let slow = lease(&ledger, noon()).await;
+    let quick = lease(&ledger, noon() + 11.minutes()).await;
+    assert_eq!(slow.id, quick.id);
+    let failed = Settled::Failed {
+        answer: "timed out".to_owned(),
+    };
+    ledger.settle(&slow, &failed, noon()).await.unwrap();
+    assert_only(&ledger, OutboxState::Sending).await;
+    let sent = Settled::Sent {
+        refused: Vec::new(),
+    };
+    ledger.settle(&quick, &sent, noon()).await.unwrap();
+    ledger.settle(&quick, &failed, noon()).await.unwrap();
+    assert_only(&ledger, OutboxState::Sent).await;
+    assert_eq!(alerts(&ledger).await, []);
+}
+
+#[tokio::test]
+async fn alerts_wait_until_they_are_gathered_into_one_letter() {
+    let scratch = Scratch::new();
+    let ledger = scratch.open().await;
+    let mut transaction = ledger.begin().await.unwrap();
+    for (key, message_id) in [
+        ("quarantined:1", 1),
+        ("quarantined:2", 2),
+        ("quarantined:1", 3),
+    ] {
+        transaction
+            .alert(key, &quarantine_alert(message_id), noon())
+            .await
+            .unwrap();
+    }
+    let pending = transaction.pending_alerts().await.unwrap();
+    let causes: Vec<_> = pending.iter().map(|alert| alert.cause.clone()).collect();
+    assert_eq!(causes, [quarantine_alert(1), quarantine_alert(2)]);
+    assert_eq!(pending[0].raised_at, noon());
+    assert_eq!(transaction.last_gathered_at().await.unwrap(), None);
+    transaction.commit().await.unwrap();
+
+    let later = noon() + 5.minutes();
+    let digest = letter(Kind::Alert, "digest");
+    let mut transaction = ledger.begin().await.unwrap();
+    transaction
+        .alert("quarantined:4", &quarantine_alert(4), later)
+        .await
+        .unwrap();
+    transaction.gather(&pending, &digest, later).await.unwrap();
+    transaction.commit().await.unwrap();
+    assert_eq!(alerts(&ledger).await, [quarantine_alert(4)], "not in it");
+    assert_eq!(lease(&ledger, later).await.letter, digest);
+
+    let mut transaction = ledger.begin().await.unwrap();
+    assert_eq!(transaction.last_gathered_at().await.unwrap(), Some(later));
+    transaction
+        .alert("quarantined:1", &quarantine_alert(1), later)
+        .await
+        .unwrap();
+    let pending = transaction.pending_alerts().await.unwrap();
+    assert_eq!(pending.len(), 1, "a key is used up for good");
+}
