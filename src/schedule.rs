@@ -65,24 +65,26 @@ impl State {
 /// force, in the order of time.
 ///
 /// 期配: the running period and the next. 年配: what is left of this year, and from December on
-/// all of the next. 停止使用: nothing.
+/// all of the next. 停止使用: nothing. A period that had begun when the ledger was created, on
+/// `watched_since`, is not missed: its notice came to somebody else.
 pub fn outlook(
     assignment: Assignment,
     settings: Settings,
+    watched_since: Date,
     today: Date,
     recorded: &BTreeSet<Period>,
 ) -> Vec<Due> {
     let current = Period::containing(today);
     let ahead = std::iter::successors(Some(current), |period| Some(period.next()));
+    let begun = Period::containing(watched_since);
+    let ours = |period: &Period| *period > begun || recorded.contains(period);
     let due = |period| due(assignment, settings, today, recorded, period);
     match assignment {
-        Assignment::Period => ahead.take(2).map(due).collect(),
+        Assignment::Period => ahead.take(2).filter(ours).map(due).collect(),
         Assignment::Year => {
             let last_year = current.roc_year() + u16::from(today.month() == 12);
-            ahead
-                .take_while(|period| period.roc_year() <= last_year)
-                .map(due)
-                .collect()
+            let years = ahead.take_while(|period| period.roc_year() <= last_year);
+            years.filter(ours).map(due).collect()
         }
         Assignment::None => Vec::new(),
     }
@@ -140,23 +142,26 @@ fn first_day(roc_year: u16, month: u8) -> Date {
 mod tests {
     use super::*;
 
+    const LONG_AGO: Date = Date::constant(2020, 1, 1);
+
     /// `today`, what is recorded, and what [`outlook`] says in one line each.
     fn table(assignment: Assignment, rows: &[(&str, &[&str], &[&str])]) {
         for (today, recorded, expected) in rows {
             let recorded = recorded.iter().map(|p| p.parse().unwrap()).collect();
             let day = today.parse().unwrap();
-            let found: Vec<String> = outlook(assignment, Settings::default(), day, &recorded)
-                .iter()
-                .map(|due| {
-                    format!(
-                        "{} {}..{} {}",
-                        due.period.year_month(),
-                        due.expected_on,
-                        due.due_by,
-                        due.state.as_str()
-                    )
-                })
-                .collect();
+            let found: Vec<String> =
+                outlook(assignment, Settings::default(), LONG_AGO, day, &recorded)
+                    .iter()
+                    .map(|due| {
+                        format!(
+                            "{} {}..{} {}",
+                            due.period.year_month(),
+                            due.expected_on,
+                            due.due_by,
+                            due.state.as_str()
+                        )
+                    })
+                    .collect();
             assert_eq!(found, *expected, "on {today}");
         }
     }
@@ -254,11 +259,37 @@ mod tests {
         let december = outlook(
             Assignment::Year,
             Settings::default(),
+            LONG_AGO,
             "2026-12-01".parse().unwrap(),
             &BTreeSet::new(),
         );
         let next_year: Vec<State> = december.iter().skip(1).map(|due| due.state).collect();
         assert_eq!(next_year, [State::Expected; 6]);
+    }
+
+    #[test]
+    fn a_period_that_ran_when_the_ledger_was_created_is_not_missed() {
+        let settings = Settings::default();
+        let seen = |created: &str, today: &str, recorded: &[&str]| -> Vec<String> {
+            let recorded = recorded
+                .iter()
+                .map(|period| period.parse().unwrap())
+                .collect();
+            let (created, today) = (created.parse().unwrap(), today.parse().unwrap());
+            outlook(Assignment::Period, settings, created, today, &recorded)
+                .iter()
+                .map(|due| due.period.year_month() + " " + due.state.as_str())
+                .collect()
+        };
+        assert_eq!(seen("2026-11-22", "2026-11-22", &[]), ["11602 expected"]);
+        assert_eq!(
+            seen("2026-11-22", "2026-11-22", &["11512"]),
+            ["11512 recorded", "11602 expected"]
+        );
+        assert_eq!(
+            seen("2026-11-22", "2027-01-01", &[]),
+            ["11602 overdue", "11604 expected"]
+        );
     }
 
     #[test]
@@ -273,7 +304,13 @@ mod tests {
             ..Settings::default()
         };
         let february = "2027-02-28".parse().unwrap();
-        let due = outlook(Assignment::Period, settings, february, &BTreeSet::new());
+        let due = outlook(
+            Assignment::Period,
+            settings,
+            LONG_AGO,
+            february,
+            &BTreeSet::new(),
+        );
         assert_eq!(due[1].due_by, february);
         assert_eq!(due[1].state, State::Expected);
     }

@@ -10,7 +10,10 @@ use std::{
 use anyhow::{Context as _, bail};
 use tokio::time::Instant;
 
-use super::{Exit, print, table::table};
+use super::{
+    Exit, print,
+    table::{table, tally},
+};
 use crate::{
     clock::Clock,
     config::Config,
@@ -162,12 +165,7 @@ async fn shown(config: &Config, root: &Path) -> anyhow::Result<String> {
         }
     }
 
-    let counts = ledger.counts().await?;
-    let counts: Vec<String> = counts
-        .iter()
-        .map(|(what, n)| format!("{n} {what}"))
-        .collect();
-    writeln!(text, "\nJudged    {}", counts.join(", "))?;
+    writeln!(text, "\nJudged    {}", tally(&ledger.counts().await?))?;
 
     writeln!(text, "\nSent 已寄出")?;
     let mut sent: Vec<PathBuf> = fs::read_dir(root.join("sent"))?

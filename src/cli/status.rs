@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, fmt::Write as _};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Exit, print, print_json, table::table};
+use super::{
+    Exit, print, print_json,
+    table::{table, tally},
+};
 use crate::{
     clock::{Clock, taipei_date},
     config::Config,
@@ -47,7 +50,10 @@ async fn gather(config: &Config, now: Timestamp) -> anyhow::Result<Overview<'_>>
         due: Vec::new(),
     };
     let mut recorded = Vec::new();
+    let today = taipei_date(now);
+    let mut watched_since = today;
     if let Some(ledger) = ledger {
+        watched_since = taipei_date(ledger.created_at());
         seen = ledger.mailboxes().await?;
         overview.messages = ledger.counts().await?;
         overview.outbox = ledger.outbox_counts().await?;
@@ -73,7 +79,8 @@ async fn gather(config: &Config, now: Timestamp) -> anyhow::Result<Overview<'_>>
         let due = schedule::outlook(
             company.assignment,
             config.schedule,
-            taipei_date(now),
+            watched_since,
+            today,
             &periods,
         );
         overview.due.push((company, due));
@@ -233,17 +240,6 @@ fn headline(overview: &Overview<'_>) -> String {
     } else {
         format!("needs attention 需要處理: {}", trouble.join(", "))
     }
-}
-
-fn tally(counts: &Counts) -> String {
-    if counts.is_empty() {
-        return "none".to_owned();
-    }
-    counts
-        .iter()
-        .map(|(what, n)| format!("{n} {what}"))
-        .collect::<Vec<_>>()
-        .join(", ")
 }
 
 fn ago(now: Timestamp, then: Timestamp) -> String {

@@ -1,5 +1,7 @@
 //! Columns that line up, Chinese and Latin alike.
 
+use std::collections::BTreeMap;
+
 use unicode_width::UnicodeWidthStr as _;
 
 /// Rows under a header, columns two spaces apart; an ideograph is two columns wide.
@@ -23,6 +25,17 @@ pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
         text.push('\n');
     }
     text
+}
+
+/// `3 imported, 1 unrelated`: what there is, and `none` where there is nothing.
+pub(super) fn tally(counts: &BTreeMap<String, u64>) -> String {
+    let some = counts.iter().filter(|(_, n)| **n > 0);
+    let parts: Vec<String> = some.map(|(what, n)| format!("{n} {what}")).collect();
+    if parts.is_empty() {
+        "none".to_owned()
+    } else {
+        parts.join(", ")
+    }
 }
 
 /// `text` with spaces up to `width` columns.

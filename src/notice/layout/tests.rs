@@ -1,3 +1,5 @@
+//! Where labels count, and which value is whose.
+
 use super::{Label::*, *};
 
 fn read(text: &str) -> Vec<(Label, String)> {

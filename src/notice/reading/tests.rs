@@ -1,3 +1,5 @@
+//! Whole mails in, readings out.
+
 use super::{
     super::{DefectCode::*, InvoiceType, WarningCode},
     *,

@@ -1,3 +1,5 @@
+//! Readings and circumstances in, judgements out.
+
 use jiff::civil::date;
 
 use super::{
