@@ -1,7 +1,7 @@
 //! The pure core: what a mail says, and what follows from it.
 //!
 //! [`gate`] looks at a header and says whether the body is worth fetching. [`read`] turns bytes
-//! into a [`Reading`]: tolerant in form. [`settle`] turns a reading, what the ledger already
+//! into a [`Reading`]: tolerant in form. [`settle()`] turns a reading, what the ledger already
 //! holds and the day into a [`Judgement`]: strict in meaning. Bad mail is data here, never an
 //! error.
 //!

@@ -33,14 +33,17 @@ impl<'t> Draft<'t> {
         };
         let mut drafts: Vec<Self> = Vec::new();
         let mut piece = Self::default();
-        for field in fields {
-            if field.0 == *leader && piece.has_numbers() {
+        let mut has_numbers = false;
+        for (label, value) in fields {
+            if label == leader && has_numbers {
                 drafts.push(std::mem::take(&mut piece));
+                has_numbers = false;
             }
-            piece.fields.push(*field);
+            has_numbers |= matches!(label, Label::Begin | Label::End);
+            piece.fields.push((*label, value));
         }
         match drafts.last_mut() {
-            Some(last) if !piece.has_numbers() => last.fields.extend(piece.fields),
+            Some(last) if !has_numbers => last.fields.extend(piece.fields),
             _ => drafts.push(piece),
         }
         drafts
@@ -56,11 +59,6 @@ impl<'t> Draft<'t> {
         [Label::Track, Label::Begin, Label::End]
             .iter()
             .all(|label| self.values(*label).next().is_some())
-    }
-
-    fn has_numbers(&self) -> bool {
-        let number = |label: &Label| matches!(label, Label::Begin | Label::End);
-        self.fields.iter().any(|(label, _)| number(label))
     }
 
     fn values(&self, label: Label) -> impl Iterator<Item = &'t str> {

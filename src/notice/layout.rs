@@ -79,6 +79,24 @@ const MAX_ADDRESSEE: usize = 300;
 /// Normalises text so that one spelling is left of what a person reads as one: NFKC
 /// (full-width letters, digits, punctuation and spaces), plain spaces, no invisible characters.
 pub(super) fn fold(text: &str) -> String {
+    let usual: Option<String> = text.chars().map(fold_usual).collect();
+    usual.unwrap_or_else(|| fold_any(text))
+}
+
+/// What [`fold_any`] makes of the characters that notices are written in, at a tenth of the time;
+/// none of them composes with what stands before it.
+fn fold_usual(c: char) -> Option<char> {
+    match c {
+        '\n' | '\t' | ' '..='~' | '\u{4e00}'..='\u{9fff}' | '、' | '。' | '「' | '」' => {
+            Some(c)
+        }
+        '\r' | '\u{a0}' | '\u{3000}' => Some(' '),
+        '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0),
+        _ => None,
+    }
+}
+
+fn fold_any(text: &str) -> String {
     text.chars()
         .filter(|c| !is_invisible(*c))
         .map(|c| match c {

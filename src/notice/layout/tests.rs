@@ -20,6 +20,16 @@ fn own(fields: &[(Label, &str)]) -> Vec<(Label, String)> {
 }
 
 #[test]
+fn the_short_way_to_fold_leads_to_the_same_place() {
+    let usual: String = (char::MIN..=char::MAX)
+        .filter(|c| fold_usual(*c).is_some())
+        .collect();
+    assert!(usual.chars().count() > 20_000);
+    assert_eq!(fold(&usual), fold_any(&usual));
+    assert_eq!(fold("ｅ\u{301}"), "é");
+}
+
+#[test]
 fn a_label_reads_with_a_colon_or_alone() {
     for text in [
         "字軌名稱：EC\n發票起號：22628000",
