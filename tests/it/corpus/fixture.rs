@@ -10,8 +10,8 @@ use std::{
 };
 
 use invoice_trackd::notice::{
-    Address, Allocation, Assignment, Authenticity, Ban, Block, Companies, Company, InvoiceNo,
-    InvoiceType, Label, Range, Recorded, Rules,
+    Address, Allocation, Assignment, Authenticity, Ban, Block, Companies, Company, Defect,
+    InvoiceNo, InvoiceType, Label, Range, Recorded, Rules,
 };
 use jiff::civil::{Date, date};
 use serde::{Deserialize, Deserializer};
@@ -192,6 +192,17 @@ impl ExpectedDefect {
         match self {
             Self::Code(code) | Self::Detailed { code, .. } => code,
         }
+    }
+
+    pub fn is_shown_by(&self, found: &Defect) -> bool {
+        let in_detail = match self {
+            Self::Code(_) => &[],
+            Self::Detailed {
+                detail_contains, ..
+            } => detail_contains.as_slice(),
+        };
+        found.code.as_str() == self.code()
+            && in_detail.iter().all(|part| found.detail.contains(part))
     }
 }
 
