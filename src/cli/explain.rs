@@ -208,6 +208,7 @@ fn rules(examined: &Examined, judgement: &Judgement) -> Vec<Rule> {
             "帳本 ledger",
             &[D::RangeOverlap, D::TrackPeriodConflict],
             match judgement.disposition {
+                _ if blocks.is_empty() => String::new(),
                 Disposition::Duplicate => "every range is recorded already, identically".to_owned(),
                 _ => "no number is taken, no track stands for another period".to_owned(),
             },

@@ -62,12 +62,17 @@ impl Envelope {
             .iter()
             .flatten()
             .any(|from| from.is_under(PLATFORM));
-        let on_topic = || self.says("配號") || self.says("字軌");
-        if !(own && self.automatic) && (from_platform || self.is_from_sender(rules) || on_topic()) {
+        let from_known = from_platform || self.is_from_sender(rules);
+        if !(own && self.automatic) && (from_known || self.is_on_topic()) {
             Gate::Fetch
         } else {
             Gate::Unrelated
         }
+    }
+
+    /// Whether its subject speaks of allocated numbers at all.
+    pub(super) fn is_on_topic(&self) -> bool {
+        self.says("配號") || self.says("字軌")
     }
 
     /// Whether it claims to be a notice.
@@ -108,7 +113,7 @@ impl Envelope {
             ));
         }
         let ambiguous = |detail| Defect::new(DefectCode::AmbiguousHeader, detail);
-        if self.from_fields > 1 || self.from_fields == 1 && self.from().is_none() {
+        if self.from_fields > 1 || self.from.len() > 1 {
             defects.push(ambiguous(format!(
                 "expected one From field with one address, found {} with {}",
                 self.from_fields,

@@ -18,10 +18,10 @@ use super::{
     transfer,
 };
 
-/// Deeper nesting than any mail program writes.
-const MAX_DEPTH: usize = 12;
+/// Far deeper nesting than any mail program writes, and shallow enough for any thread's stack.
+const MAX_DEPTH: usize = 200;
 /// More parts than any notice has; the rest of such a mail is not read, and that is said.
-const MAX_PARTS: usize = 200;
+const MAX_PARTS: usize = 1000;
 
 /// What one message shows.
 #[derive(Debug)]

@@ -20,7 +20,7 @@ use super::{
 /// Forwarded inside a forward inside a forward: nobody goes further.
 const MAX_FORWARDS: usize = 3;
 /// Many more than a year's ranges of one company; the rest is not read, and that is said.
-const MAX_BLOCKS: usize = 500;
+const MAX_BLOCKS: usize = 2000;
 
 /// What the header alone says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,12 +69,13 @@ pub fn read(raw: &[u8], rules: &Rules) -> Reading {
 }
 
 /// The reading of a message that was too large to fetch: only its header and size, in bytes, are
-/// known.
+/// known. The platform sends large mail of other kinds too (消費發票彙整通知), so it is the subject
+/// that decides.
 pub fn oversized(header: &[u8], size: u64, rules: &Rules) -> Reading {
     let (header, _) = Header::split(header);
     let envelope = Envelope::read(&header);
     let mut reading = headed(&header, &envelope, rules);
-    if envelope.gate(rules) == Gate::Fetch {
+    if envelope.gate(rules) == Gate::Fetch && envelope.is_on_topic() {
         let limit = rules.max_message_bytes;
         reading.is_notice = true;
         reading.defects = vec![Defect::new(

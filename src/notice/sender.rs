@@ -64,7 +64,7 @@ impl fmt::Display for Address {
 }
 
 /// The addresses of a From, Sender, To or Cc field (RFC 5322 §3.4), groups opened; `None` for
-/// an entry that is not one plain address. Display names and comments are never looked into:
+/// each that is not plain. Display names and comments are never looked into:
 /// anybody can write the platform's address there.
 pub(super) fn addresses(field: &[u8]) -> Vec<Option<Address>> {
     let mut found = Vec::new();
@@ -72,7 +72,7 @@ pub(super) fn addresses(field: &[u8]) -> Vec<Option<Address>> {
     let mut in_angle = false;
     for token in Tokens::new(field, b"<>,;:@.") {
         match token {
-            Token::Special(b',' | b';') if !in_angle => found.extend(close(&mut entry)),
+            Token::Special(b',' | b';') if !in_angle => close(&mut entry, &mut found),
             // What stands before the colon is a group's name.
             Token::Special(b':') if !in_angle => entry.clear(),
             token => {
@@ -85,22 +85,32 @@ pub(super) fn addresses(field: &[u8]) -> Vec<Option<Address>> {
             }
         }
     }
-    found.extend(close(&mut entry));
+    close(&mut entry, &mut found);
     found
 }
 
 /// Reads the entry collected so far, when there is one, and makes room for the next.
-fn close(entry: &mut Vec<Token<'_>>) -> Option<Option<Address>> {
+fn close(entry: &mut Vec<Token<'_>>, found: &mut Vec<Option<Address>>) {
     let tokens = std::mem::take(entry);
     let open = tokens
         .iter()
         .position(|token| *token == Token::Special(b'<'));
-    match open.map(|at| tokens.split_at(at)) {
-        Some((_, [_, spec @ .., Token::Special(b'>')])) => Some(addr_spec(spec)),
-        Some(_) => Some(None),
-        None if tokens.is_empty() => None,
-        None => Some(addr_spec(&tokens)),
-    }
+    let address = match open.map(|at| tokens.split_at(at)) {
+        Some((_, [_, spec @ .., Token::Special(b'>')])) => addr_spec(spec),
+        Some(_) => None,
+        None if tokens.is_empty() => return,
+        None => addr_spec(&tokens),
+    };
+    // Two addresses without a comma between them are still two.
+    let ats = tokens
+        .iter()
+        .filter(|token| **token == Token::Special(b'@'));
+    let broken = if address.is_some() {
+        1
+    } else {
+        ats.count().max(1)
+    };
+    found.extend(std::iter::repeat_n(address, broken));
 }
 
 /// RFC 5322 §3.4.1, dot-atoms only; white space around dots and `@` as §4.4 allows it.
@@ -161,12 +171,12 @@ mod tests {
             ("team: a@b, c@d;, e@f", &["a@b", "c@d", "e@f"]),
             ("undisclosed-recipients:;", &[]),
             ("", &[]),
-            ("<a@b> <c@d>", &["?"]),
+            ("<a@b> <c@d>", &["?", "?"]),
             ("<a@b> c", &["?"]),
-            ("a@b c@d", &["?"]),
+            ("a@b c@d", &["?", "?"]),
             ("x <a@b", &["?"]),
-            ("<a@b, c@d>", &["?"]),
-            ("<@relay:a@b>", &["?"]),
+            ("<a@b, c@d>", &["?", "?"]),
+            ("<@relay:a@b>", &["?", "?"]),
             (r#""einvoice"@einvoice.nat.gov.tw"#, &["?"]),
             ("電子發票", &["?"]),
         ] {

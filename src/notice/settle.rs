@@ -184,17 +184,14 @@ pub fn settle(reading: &Reading, given: &Circumstances<'_>) -> Judgement {
         let defect = Defect::new(DefectCode::NotAuthenticated, found.as_str());
         judgement.defects.push(defect);
     }
-    match company::of(reading, given) {
-        Ok((ban, source)) => {
-            judgement.company = Some((ban, source));
-            if source == CompanySource::Mailbox {
-                judgement.warnings.push(Warning::new(
-                    WarningCode::CompanyAssumed,
-                    format!("nothing in the mail names a company; {ban} is the mailbox's"),
-                ));
-            }
-        }
-        Err(defect) => judgement.defects.push(defect),
+    let (company, defects) = company::of(reading, given);
+    judgement.company = company;
+    judgement.defects.extend(defects);
+    if let Some((ban, CompanySource::Mailbox)) = company {
+        judgement.warnings.push(Warning::new(
+            WarningCode::CompanyAssumed,
+            format!("nothing in the mail names a company; {ban} is the mailbox's"),
+        ));
     }
     blocks(reading, given, &mut judgement);
 
@@ -203,6 +200,7 @@ pub fn settle(reading: &Reading, given: &Circumstances<'_>) -> Judgement {
     // Blocks share their period more often than not.
     judgement.defects.dedup();
     judgement.warnings.dedup();
+    judgement.defects = bounded(judgement.defects);
     let all_known = judgement.allocations.iter().all(|j| j.known.is_some());
     judgement.disposition = if matches!(given.authenticity, Authenticity::Unknown(_)) {
         Disposition::Waiting
@@ -214,6 +212,23 @@ pub fn settle(reading: &Reading, given: &Circumstances<'_>) -> Judgement {
         Disposition::Imported
     };
     judgement
+}
+
+/// Sorted defects with the first of each code in full and the rest counted: a mail of a thousand
+/// broken ranges is one mail to look at.
+fn bounded(defects: Vec<Defect>) -> Vec<Defect> {
+    const SHOWN: usize = 20;
+    let mut listed = Vec::new();
+    for same in defects.chunk_by(|a, b| a.code == b.code) {
+        listed.extend(same.iter().take(SHOWN).cloned());
+        if let (Some(first), more @ 1..) = (same.first(), same.len().saturating_sub(SHOWN)) {
+            listed.push(Defect::new(
+                first.code,
+                format!("and {more} more of this kind"),
+            ));
+        }
+    }
+    listed
 }
 
 /// Checks every range against the ledger, the rest of the mail and the day.

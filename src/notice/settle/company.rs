@@ -12,31 +12,36 @@ use super::{
     Authenticity, Circumstances, CompanySource, same_numbers,
 };
 
-/// The company of a mail and how that was told.
-///
-/// # Errors
-/// `ban_invalid` or `unknown_company`; the detail says what was found and what would help.
+/// The company of a mail and how that was told, with everything that is wrong about it: a number
+/// that cannot be one is said even where the recipient tells whose it is.
 pub(super) fn of(
     reading: &Reading,
     given: &Circumstances<'_>,
-) -> Result<(Ban, CompanySource), Defect> {
+) -> (Option<(Ban, CompanySource)>, Vec<Defect>) {
+    let mut defects = Vec::new();
     if let Some(addressee) = &reading.addressee {
-        match addressee.parse() {
-            Ok(ban) => return by_ban(ban, given),
+        let named = match addressee.parse() {
+            Ok(ban) => by_ban(ban, given).map(Some),
             Err(error @ BanError::Checksum(_)) => {
-                return Err(Defect::new(DefectCode::BanInvalid, error.to_string()));
+                defects.push(Defect::new(DefectCode::BanInvalid, error.to_string()));
+                Ok(None)
             }
-            Err(BanError::NotEightDigits(_)) => {}
-        }
-        if let Some(ban) = by_name(addressee, given)? {
-            return Ok((ban, CompanySource::Name));
+            Err(BanError::NotEightDigits(_)) => by_name(addressee, given),
+        };
+        match named {
+            Ok(Some(company)) => return (Some(company), defects),
+            Ok(None) => {}
+            Err(defect) => return (None, vec![defect]),
         }
     }
-    by_recipient(reading, given)
+    let company = by_recipient(reading, given)
         .map(|ban| (ban, CompanySource::Recipient))
         .or_else(|| by_mailbox(reading, given).map(|ban| (ban, CompanySource::Mailbox)))
-        .or_else(|| by_file(reading, given).map(|ban| (ban, CompanySource::File)))
-        .ok_or_else(|| unknown(reading, given))
+        .or_else(|| by_file(reading, given).map(|ban| (ban, CompanySource::File)));
+    if company.is_none() {
+        defects.push(unknown(reading, given));
+    }
+    (company, defects)
 }
 
 fn by_ban(ban: Ban, given: &Circumstances<'_>) -> Result<(Ban, CompanySource), Defect> {
@@ -57,7 +62,10 @@ fn is_accepted(ban: Ban, given: &Circumstances<'_>) -> bool {
     given.rules.accept_unlisted_companies || given.rules.companies.get(ban).is_some()
 }
 
-fn by_name(addressee: &str, given: &Circumstances<'_>) -> Result<Option<Ban>, Defect> {
+fn by_name(
+    addressee: &str,
+    given: &Circumstances<'_>,
+) -> Result<Option<(Ban, CompanySource)>, Defect> {
     let normal = |name: &str| name.nfkc().collect::<String>().trim().to_owned();
     let named = normal(addressee);
     let mut bearers = given
@@ -66,7 +74,7 @@ fn by_name(addressee: &str, given: &Circumstances<'_>) -> Result<Option<Ban>, De
         .iter()
         .filter(|c| normal(&c.name) == named);
     match (bearers.next(), bearers.next()) {
-        (Some(one), None) => Ok(Some(one.ban)),
+        (Some(one), None) => Ok(Some((one.ban, CompanySource::Name))),
         (Some(one), Some(other)) => Err(Defect::new(
             DefectCode::UnknownCompany,
             format!(

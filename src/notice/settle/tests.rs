@@ -391,3 +391,17 @@ fn defects_stand_in_the_order_of_their_codes() {
     );
     assert_eq!(judgement.disposition, Disposition::Quarantined);
 }
+
+#[test]
+fn a_thousand_defects_of_a_kind_are_counted_and_not_told() {
+    let mut reading = notice(&[]);
+    reading.defects = (0..1000)
+        .map(|n| Defect::new(FieldMissing, format!("block {n}")))
+        .chain([Defect::new(FieldMalformed, "one")])
+        .collect();
+    let defects = judge(&reading, &[]).defects;
+    assert_eq!(defects.len(), 20 + 1 + 1);
+    assert_eq!(defects[0].detail, "block 0");
+    assert_eq!(defects[20].detail, "and 980 more of this kind");
+    assert_eq!(defects[21].code, FieldMalformed);
+}
