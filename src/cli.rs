@@ -1,7 +1,7 @@
 //! The commands. The only room that prints: data to stdout, logs to stderr.
 //!
-//! Guarantee: every end of the program is one of the exit statuses of [`Exit`], with one sentence
-//! on stderr that says what was expected, what was found and what to do.
+//! Guarantee: every end of the program has one of the documented exit statuses, and a failure one
+//! sentence on stderr that says what was expected, what was found and what to do.
 
 use std::{
     io::{self, Write as _},
