@@ -201,6 +201,26 @@ struct Usage(String);
 #[error("{0}")]
 struct Misconfigured(String);
 
+/// The company of the mailbox in which a file's message is taken to have been found: the one that
+/// is named, or the only one.
+fn company_of(config: &Config, name: Option<&str>) -> Result<Option<Ban>, Usage> {
+    match (name, config.mailboxes.as_slice()) {
+        (None, [only]) => Ok(only.company),
+        (None, _) => Ok(None),
+        (Some(name), mailboxes) => mailboxes
+            .iter()
+            .find(|mailbox| mailbox.name == name)
+            .map(|found| found.company)
+            .ok_or_else(|| {
+                let names: Vec<&str> = mailboxes.iter().map(|m| m.name.as_str()).collect();
+                Usage(format!(
+                    "--mailbox: expected one of the configured mailboxes ({}), found `{name}`",
+                    names.join(", ")
+                ))
+            }),
+    }
+}
+
 /// Logs as sentences with fields. `log` records are not taken in: async-imap writes commands
 /// there, LOGIN among them.
 fn log_to_stderr(default: &str) {

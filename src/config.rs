@@ -356,6 +356,7 @@ impl Mailbox {
                 self.name.clone(),
                 path.clone(),
                 MAILDIR_POLL,
+                self.since,
             ))),
             MailboxKind::Imap { server, folder } => {
                 let (username, password) = server

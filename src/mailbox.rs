@@ -265,6 +265,7 @@ impl Link {
     pub async fn older_than(&mut self, day: jiff::civil::Date) -> Result<UidSet, MailboxError> {
         match self {
             Self::Imap(link) => link.older_than(day).await,
+            // A Maildir has no UIDs, and knows its files' age by itself.
             Self::Maildir(_) => Ok(UidSet::default()),
         }
     }

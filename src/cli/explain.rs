@@ -8,7 +8,7 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{
-    Exit, Usage, files, json, print, print_json,
+    Exit, company_of, files, json, print, print_json,
     table::{pad, table},
 };
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     config::Config,
     intake::{self, Examined},
     ledger::Ledger,
-    notice::{Authenticity, Ban, DefectCode, Disposition, Judgement},
+    notice::{Authenticity, DefectCode, Disposition, Judgement},
 };
 
 pub(super) async fn explain(
@@ -49,25 +49,6 @@ pub(super) async fn explain(
         Disposition::Waiting => Exit::TryAgain,
         Disposition::Imported | Disposition::Duplicate | Disposition::Unrelated => Exit::Done,
     })
-}
-
-/// The company of the mailbox in which the message is taken to have been found.
-fn company_of(config: &Config, name: Option<&str>) -> Result<Option<Ban>, Usage> {
-    match (name, config.mailboxes.as_slice()) {
-        (None, [only]) => Ok(only.company),
-        (None, _) => Ok(None),
-        (Some(name), mailboxes) => mailboxes
-            .iter()
-            .find(|mailbox| mailbox.name == name)
-            .map(|found| found.company)
-            .ok_or_else(|| {
-                let names: Vec<&str> = mailboxes.iter().map(|m| m.name.as_str()).collect();
-                Usage(format!(
-                    "--mailbox: expected one of the configured mailboxes ({}), found `{name}`",
-                    names.join(", ")
-                ))
-            }),
-    }
 }
 
 fn object(examined: &Examined, judgement: &Judgement) -> Value {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf};
 
 use serde_json::{Value, json};
 
-use super::{Exit, files, json, print, print_json, table::pad};
+use super::{Exit, company_of, files, json, print, print_json, table::pad};
 use crate::{
     clock::Clock,
     config::Config,
@@ -25,6 +25,7 @@ pub(super) async fn ingest(
     no_mail: bool,
     as_json: bool,
 ) -> anyhow::Result<Exit> {
+    let company = company_of(config, None)?;
     let mut all = Vec::new();
     for path in paths {
         all.extend(files::expand(path)?);
@@ -43,11 +44,11 @@ pub(super) async fn ingest(
         batch.push(files::message(file, config.rules.max_message_bytes)?);
         let bytes: u64 = batch.iter().map(|message| message.size).sum();
         if batch.len() >= BATCH || bytes >= BATCH_BYTES {
-            outcomes.extend(intake.take(&batch, None, Clock::System.now()).await?);
+            outcomes.extend(intake.take(&batch, company, Clock::System.now()).await?);
             batch.clear();
         }
     }
-    outcomes.extend(intake.take(&batch, None, Clock::System.now()).await?);
+    outcomes.extend(intake.take(&batch, company, Clock::System.now()).await?);
 
     if as_json {
         print_json(&Value::Array(outcomes.iter().map(object).collect()))?;

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Date};
 use tokio::{
     fs::{self, File},
     io::AsyncReadExt,
@@ -24,6 +24,7 @@ use super::{
     BATCH_BYTES, Content, Gate, Known, MAX_HEADER, MailboxError, Origin, RawMessage, Want,
     header_of,
 };
+use crate::clock::taipei_date;
 
 /// A look is taken after this long in any case, as IDLE is renewed.
 const LOOK_ANYWAY: Duration = Duration::from_secs(60);
@@ -37,6 +38,7 @@ pub struct Maildir {
     name: String,
     path: PathBuf,
     poll: Duration,
+    since: Option<Date>,
 }
 
 /// A Maildir being looked at.
@@ -45,6 +47,7 @@ pub struct MaildirLink {
     mailbox: String,
     path: PathBuf,
     poll: Duration,
+    since: Option<Date>,
     /// What the last survey saw.
     seen: Files,
     /// What of it is missing.
@@ -55,9 +58,15 @@ pub struct MaildirLink {
 type Files = BTreeMap<String, PathBuf>;
 
 impl Maildir {
-    /// `path` holds `new` and `cur`; it is looked at every `poll`.
-    pub fn new(name: String, path: PathBuf, poll: Duration) -> Self {
-        Self { name, path, poll }
+    /// `path` holds `new` and `cur`; it is looked at every `poll`. Files last changed before
+    /// `since` (a day in Taipei) are not looked into.
+    pub fn new(name: String, path: PathBuf, poll: Duration, since: Option<Date>) -> Self {
+        Self {
+            name,
+            path,
+            poll,
+            since,
+        }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -70,6 +79,7 @@ impl Maildir {
             mailbox: self.name.clone(),
             path: self.path.clone(),
             poll: self.poll,
+            since: self.since,
             seen: Files::new(),
             missing: Files::new(),
         })
@@ -149,7 +159,14 @@ impl MaildirLink {
         let mut bytes = Vec::new();
         let mut head = (&mut opened).take(MAX_HEADER as u64);
         head.read_to_end(&mut bytes).await.map_err(failed)?;
+        let is_too_old = || {
+            let (changed, since) = (internal_date.map(taipei_date), self.since);
+            changed
+                .zip(since)
+                .is_some_and(|(changed, since)| changed < since)
+        };
         let content = match gate(header_of(&bytes), size) {
+            _ if is_too_old() => Content::Unwanted,
             Want::Nothing => Content::Unwanted,
             Want::TooLarge => Content::Oversized(header_of(&bytes).to_vec()),
             Want::Whole => {

@@ -205,6 +205,24 @@ fn ingest_records_files_directories_and_maildirs_once() {
 }
 
 #[test]
+fn files_are_judged_as_if_they_were_in_the_only_mailbox() {
+    let house = house();
+    let config = fs::read_to_string(house.path("config.toml")).unwrap();
+    house.write(
+        "config.toml",
+        config.replace("recipients = [\"einvoice@example.com\"]", "recipients = []"),
+    );
+    let text = String::from_utf8(Notice::default().eml()).unwrap();
+    let file = house.write("notice.eml", text.replace("貴公司(53567686)", "貴公司()"));
+    let file = file.to_str().unwrap();
+    let (_, object) = house.json(&["explain", "--json", file]);
+    assert_eq!(object["company"]["source"], "mailbox");
+    assert_eq!(object["warnings"][1]["code"], "company_assumed");
+    let (_, report) = house.json(&["ingest", "--no-mail", "--json", file]);
+    assert_eq!(report[0]["disposition"], "imported");
+}
+
+#[test]
 fn ingest_without_mail_tells_nobody() {
     let house = house();
     let good = house.write("good.eml", Notice::default().eml());

@@ -5,6 +5,7 @@ use std::{collections::HashSet, fs, path::Path, time::Duration};
 use invoice_trackd::mailbox::{
     Content, Known, Link, MailboxError, Maildir, Origin, RawMessage, Source, Want,
 };
+use jiff::{Timestamp, civil::Date};
 use tempfile::TempDir;
 use tokio::time::timeout;
 
@@ -24,7 +25,12 @@ async fn open(path: &Path) -> Link {
 }
 
 fn source(path: &Path) -> Source {
-    Source::Maildir(Maildir::new("trial".to_owned(), path.to_owned(), POLL))
+    source_since(path, None)
+}
+
+fn source_since(path: &Path, since: Option<Date>) -> Source {
+    let name = "trial".to_owned();
+    Source::Maildir(Maildir::new(name, path.to_owned(), POLL, since))
 }
 
 fn mail(subject: &str) -> Vec<u8> {
@@ -252,4 +258,30 @@ async fn what_is_no_maildir_cannot_be_opened_and_one_that_goes_away_is_an_error(
     ] {
         assert!(matches!(error, MailboxError::Io { .. }), "{error:?}");
     }
+}
+
+#[tokio::test]
+async fn a_file_from_before_since_is_accounted_for_and_not_looked_into() {
+    let directory = maildir();
+    for (name, written) in [
+        ("old", "2025-12-31T15:59:59Z"),
+        ("new", "2025-12-31T16:00:00Z"),
+    ] {
+        let path = directory.path().join("new").join(name);
+        fs::write(&path, mail(name)).unwrap();
+        let written: Timestamp = written.parse().unwrap();
+        let file = fs::File::options().write(true).open(&path).unwrap();
+        file.set_modified(written.into()).unwrap();
+    }
+    let since = Some(Date::constant(2026, 1, 1));
+    let mut link = source_since(directory.path(), since).open().await.unwrap();
+    let messages = fetch(&mut link, &Known::default()).await;
+    let of = |name| {
+        messages
+            .iter()
+            .find(|message| file(message) == name)
+            .unwrap()
+    };
+    assert_eq!(of("old").content, Content::Unwanted);
+    assert_eq!(of("new").content, Content::Whole(mail("new")));
 }
