@@ -328,22 +328,27 @@ fn log(outcome: &Outcome) {
         Origin::Imap { uid, .. } => Some(uid),
         Origin::Maildir { .. } | Origin::File { .. } => None,
     };
-    let codes: Vec<&str> = outcome
-        .defects
-        .iter()
-        .map(|defect| defect.code.as_str())
-        .collect();
-    let tracks: Vec<&str> = outcome
-        .recorded
-        .iter()
-        .map(|a| a.block.track.as_str())
-        .collect();
+    let listed = |words: Vec<&str>| (!words.is_empty()).then(|| words.join(","));
+    let codes = listed(
+        outcome
+            .defects
+            .iter()
+            .map(|defect| defect.code.as_str())
+            .collect(),
+    );
+    let tracks = listed(
+        outcome
+            .recorded
+            .iter()
+            .map(|a| a.block.track.as_str())
+            .collect(),
+    );
     info!(
         mailbox.name = outcome.origin.mailbox(),
         message.uid = uid,
         message.disposition = outcome.disposition.as_str(),
-        message.defects = codes.join(","),
-        allocation.tracks = tracks.join(","),
+        message.defects = codes,
+        allocation.tracks = tracks,
         "message {}",
         outcome.disposition,
     );
