@@ -244,7 +244,7 @@ async fn tell(
                     .companies
                     .get(ban)
                     .map(|company| company.name.as_str()),
-                found_in: found_in(&message.origin),
+                found_in: message.origin.place(),
                 allocations: &fresh,
                 known: &known,
                 warnings: &judgement.warnings,
@@ -295,13 +295,6 @@ fn unwanted(batch: &[RawMessage]) -> BTreeMap<(&str, u32), Vec<u32>> {
         }
     }
     folders
-}
-
-fn found_in(origin: &Origin) -> &str {
-    match origin {
-        Origin::Imap { mailbox, .. } | Origin::Maildir { mailbox, .. } => mailbox,
-        Origin::File { path } => path,
-    }
 }
 
 /// Runs the reader where its panic ends nothing but the reading of one message; `Err` holds what

@@ -57,6 +57,14 @@ impl Origin {
             Self::File { .. } => None,
         }
     }
+
+    /// What a person is told about the place: the mailbox's name, or the file's path.
+    pub fn place(&self) -> &str {
+        match self {
+            Self::Imap { mailbox, .. } | Self::Maildir { mailbox, .. } => mailbox,
+            Self::File { path } => path,
+        }
+    }
 }
 
 /// How much of a message was fetched.
@@ -139,8 +147,8 @@ const MAX_HEADER: usize = 64 << 10;
 /// How many bytes of messages a batch is filled up to; one message may go past it.
 const BATCH_BYTES: u64 = 4 << 20;
 
-/// A message's header, up to and with the empty line, or [`MAX_HEADER`] bytes of it.
-fn header_of(message: &[u8]) -> &[u8] {
+/// A message's header, up to and with the empty line, or 64 KiB of it.
+pub fn header_of(message: &[u8]) -> &[u8] {
     let ends_at = |line: &[u8]| {
         message
             .windows(line.len())

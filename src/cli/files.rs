@@ -9,10 +9,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
 
-use crate::mailbox::{Content, Origin, RawMessage};
-
-/// As much of an oversized message as is ever kept, bytes.
-const HEADER_AT_MOST: u64 = 64 * 1024;
+use crate::mailbox::{Content, Origin, RawMessage, header_of};
 
 /// The message files at `path`, in a stable order: the file itself, a Maildir's messages, or all
 /// `.eml` files and Maildirs below a directory.
@@ -102,9 +99,7 @@ fn from_reader(mut from: impl Read, size: u64, max_bytes: u64) -> anyhow::Result
         );
     }
     let content = if size > max_bytes {
-        bytes.truncate(usize::try_from(HEADER_AT_MOST)?);
-        bytes.truncate(header_length(&bytes));
-        Content::Oversized(bytes)
+        Content::Oversized(header_of(&bytes).to_vec())
     } else {
         Content::Whole(bytes)
     };
@@ -117,18 +112,6 @@ fn from_reader(mut from: impl Read, size: u64, max_bytes: u64) -> anyhow::Result
         size,
         content,
     })
-}
-
-/// Up to and with the first empty line; all of it when there is none.
-fn header_length(bytes: &[u8]) -> usize {
-    let ends = |mark: &'static [u8]| {
-        bytes
-            .windows(mark.len())
-            .position(|window| window == mark)
-            .map(|at| at + mark.len())
-    };
-    let (lf, crlf) = (ends(b"\n\n"), ends(b"\r\n\r\n"));
-    lf.into_iter().chain(crlf).min().unwrap_or(bytes.len())
 }
 
 fn refuse_other_kinds(path: &Path) -> anyhow::Result<()> {

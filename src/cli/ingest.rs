@@ -11,7 +11,7 @@ use crate::{
     delivery::Dispatcher,
     intake::{Intake, Outcome},
     ledger::{Ledger, LedgerError},
-    mailbox::{Origin, RawMessage},
+    mailbox::RawMessage,
 };
 
 /// One transaction takes in at most so many messages …
@@ -82,16 +82,9 @@ async fn send(config: &Config, ledger: &Ledger) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn path(outcome: &Outcome) -> &str {
-    match &outcome.origin {
-        Origin::File { path } => path,
-        Origin::Imap { mailbox, .. } | Origin::Maildir { mailbox, .. } => mailbox,
-    }
-}
-
 fn object(outcome: &Outcome) -> Value {
     json!({
-        "file": path(outcome),
+        "file": outcome.origin.place(),
         "disposition": outcome.disposition.as_str(),
         "defects": json::findings(&outcome.defects),
         "allocations": outcome.recorded.iter().map(json::allocation).collect::<Vec<_>>(),
@@ -107,7 +100,7 @@ fn report(outcomes: &[Outcome]) -> Result<String, std::fmt::Error> {
             text,
             "{}  {}",
             pad(outcome.disposition.as_str(), 11),
-            path(outcome)
+            outcome.origin.place()
         )?;
         for allocation in &outcome.recorded {
             let block = &allocation.block;
