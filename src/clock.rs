@@ -5,7 +5,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use jiff::{Timestamp, civil::Date, tz::Offset};
+use jiff::{
+    Timestamp,
+    civil::{Date, DateTime},
+    tz::Offset,
+};
 
 /// Where moments come from: the machine, or a hand that a test moves.
 #[derive(Debug, Clone)]
@@ -42,11 +46,16 @@ impl Clock {
     }
 }
 
-/// The calendar day in Taipei, which is what the Ministry's periods are counted in.
+/// Day and time on a clock in Taipei.
 ///
 /// Asia/Taipei has been UTC+8 without daylight saving since 1979, so no zone database is needed.
+pub fn taipei(at: Timestamp) -> DateTime {
+    Offset::constant(8).to_datetime(at)
+}
+
+/// The calendar day in Taipei, which is what the Ministry's periods are counted in.
 pub fn taipei_date(at: Timestamp) -> Date {
-    Offset::constant(8).to_datetime(at).date()
+    taipei(at).date()
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::{collections::HashSet, fmt, path::PathBuf, str::FromStr, time::Duration
 use secrecy::SecretString;
 
 use crate::{
-    ledger::{Kind, Letter},
+    ledger::Letter,
     notice::{Address, AddressError},
     tls::TlsMode,
 };
@@ -177,13 +177,5 @@ impl Transport {
             Self::Smtp(settings) => smtp::send(settings, from, letter, within).await,
             Self::Directory(directory) => directory::send(directory, letter, within).await,
         }
-    }
-}
-
-/// The word for a kind of letter, in Message-IDs and logs.
-fn kind_word(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Confirmation => "confirmation",
-        Kind::Alert => "alert",
     }
 }

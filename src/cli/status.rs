@@ -13,7 +13,8 @@ use crate::{
     clock::{Clock, taipei_date},
     config::Config,
     ledger::{
-        AllocationFilter, Counts, Ledger, LinkState, MailboxRow, OutboxCounts, QuarantineRow,
+        AllocationFilter, Counts, Ledger, LinkState, MailboxRow, OutboxCounts, OutboxState,
+        QuarantineRow,
     },
     notice::{Company, Period},
     schedule::{self, Due},
@@ -221,7 +222,11 @@ fn headline(overview: &Overview<'_>) -> String {
         .flat_map(|(_, list)| list)
         .filter(|due| due.state == schedule::State::Overdue)
         .count();
-    let failed = overview.outbox.get("failed").copied().unwrap_or_default();
+    let failed = overview
+        .outbox
+        .get(OutboxState::Failed.as_str())
+        .copied()
+        .unwrap_or_default();
     let mut trouble = Vec::new();
     if down > 0 {
         trouble.push(format!("{down} mailbox(es) not heard"));

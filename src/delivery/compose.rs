@@ -21,6 +21,8 @@ mod table;
 #[cfg(test)]
 pub(super) mod tests;
 
+pub(super) use self::letter::lettre_address;
+
 /// The facts of one imported notice.
 #[derive(Debug, Clone, Copy)]
 pub struct Imported<'a> {

@@ -12,7 +12,7 @@ use tokio::{sync::Notify, time::Instant};
 use tracing::{error, info, warn};
 
 use super::{
-    Attempt, Patience, Style, Transport, Unreachable, compose, kind_word,
+    Attempt, Patience, Style, Transport, Unreachable, compose,
     stranger::{masked, one_line},
 };
 use crate::{
@@ -251,7 +251,7 @@ fn answer(fates: &[(Address, String)]) -> String {
 
 /// One line a letter settled. Addresses are masked, in the server's words too.
 fn log(lease: &Lease, settled: &Settled) {
-    let (id, kind) = (lease.id, kind_word(lease.letter.kind));
+    let (id, kind) = (lease.id, lease.letter.kind.as_str());
     let attempts = lease.attempts;
     let plain = |words: &str| masked(&one_line(words, 500));
     match settled {

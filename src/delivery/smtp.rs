@@ -19,7 +19,7 @@ use lettre::transport::smtp::{
 use secrecy::ExposeSecret;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Attempt, SmtpSettings, Unreachable, stranger::one_line};
+use super::{Attempt, SmtpSettings, Unreachable, compose::lettre_address, stranger::one_line};
 use crate::{
     ledger::Letter,
     notice::Address,
@@ -134,14 +134,14 @@ impl Session {
 
         // A refusal of MAIL FROM, even a 5xx, is about us: a sender not allowed, a quota used up.
         // The operator mends that, and the letter shall still be there then.
-        let mail = Mail::new(Some(envelope_address(from)), Vec::new());
+        let mail = Mail::new(Some(lettre_address(from)), Vec::new());
         if let Err(trouble) = self.command("MAIL FROM", mail, &[250]).await {
             return put_off(trouble.words);
         }
         let mut attempt = Attempt::default();
         let mut accepted = HashSet::new();
         for address in everybody() {
-            let rcpt = Rcpt::new(envelope_address(&address), Vec::new());
+            let rcpt = Rcpt::new(lettre_address(&address), Vec::new());
             match self.command("RCPT TO", rcpt, &[250, 251]).await {
                 Ok(()) => {
                     accepted.insert(address);
@@ -310,12 +310,6 @@ fn tls(settings: &SmtpSettings) -> Result<TlsParameters, Trouble> {
     builder
         .build()
         .map_err(|error| Trouble::of("set up TLS", &error))
-}
-
-/// [`Address`] has been checked; lettre's own check refuses some addresses that are in use.
-fn envelope_address(address: &Address) -> lettre::Address {
-    let (local, domain) = address.as_str().rsplit_once('@').unwrap_or_default();
-    lettre::Address::new_dangerous(local, domain)
 }
 
 #[cfg(test)]

@@ -29,7 +29,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    fn as_str(self) -> &'static str {
+    /// The stable word.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Confirmation => "confirmation",
             Self::Alert => "alert",

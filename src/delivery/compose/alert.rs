@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::{Timestamp, tz::Offset};
+use jiff::Timestamp;
 
 use super::{
     super::{Language, Style, stranger::one_line},
@@ -11,6 +11,7 @@ use super::{
     table::{columns, facts},
 };
 use crate::{
+    clock,
     ledger::{Cause, Kind, Letter, PendingAlert},
     notice::DefectCode,
 };
@@ -114,7 +115,7 @@ fn single(alert: &PendingAlert, language: Language) -> String {
                 (language.pick("主旨", "Subject"), one_line(subject, 120)),
                 (
                     language.pick("時間", "Found (UTC+8)"),
-                    taipei(alert.raised_at),
+                    minute(alert.raised_at),
                 ),
                 (
                     language.pick("隔離編號", "Quarantine id"),
@@ -158,7 +159,7 @@ fn single(alert: &PendingAlert, language: Language) -> String {
                 (language.pick("伺服器說", "Answer"), one_line(answer, 300)),
                 (
                     language.pick("時間", "Given up (UTC+8)"),
-                    taipei(alert.raised_at),
+                    minute(alert.raised_at),
                 ),
                 (
                     language.pick("寄件編號", "Outbox id"),
@@ -281,7 +282,7 @@ fn digest(alerts: &[PendingAlert], language: Language) -> String {
 }
 
 fn row(alert: &PendingAlert, language: Language) -> Vec<String> {
-    let time = taipei(alert.raised_at);
+    let time = minute(alert.raised_at);
     match &alert.cause {
         Cause::Quarantined {
             message_id,
@@ -362,7 +363,6 @@ fn sender(from: Option<&str>, language: Language) -> String {
 }
 
 /// The minute on a clock in Taipei.
-fn taipei(at: Timestamp) -> String {
-    let local = Offset::constant(8).to_datetime(at);
-    local.strftime("%Y-%m-%d %H:%M").to_string()
+fn minute(at: Timestamp) -> String {
+    clock::taipei(at).strftime("%Y-%m-%d %H:%M").to_string()
 }

@@ -14,7 +14,7 @@ use lettre::message::{
 };
 use sha2::{Digest, Sha256};
 
-use super::super::{Identity, kind_word, platform_csv::PlatformCsv};
+use super::super::{Identity, platform_csv::PlatformCsv};
 use crate::{
     ledger::{Kind, Letter},
     notice::Address,
@@ -43,7 +43,7 @@ impl Draft {
         let digest = self.digest(to);
         let message_id = format!(
             "<{digest}.{}@{}>",
-            kind_word(self.kind),
+            self.kind.as_str(),
             from.address.domain()
         );
         let mut headers = Headers::new();
@@ -94,7 +94,7 @@ impl Draft {
     /// 32 hexadecimal digits for what is told to whom.
     fn digest(&self, to: &[Address]) -> String {
         let mut hash = Sha256::new();
-        hash.update(kind_word(self.kind));
+        hash.update(self.kind.as_str());
         for part in to
             .iter()
             .map(Address::as_str)
@@ -111,7 +111,7 @@ impl Draft {
 
 /// [`Address`] has been checked more strictly than the form below needs, but lettre's own check
 /// refuses some that are in use, such as a local part of more than 64 characters.
-fn lettre_address(address: &Address) -> lettre::Address {
+pub(in crate::delivery) fn lettre_address(address: &Address) -> lettre::Address {
     let (local, domain) = address.as_str().rsplit_once('@').unwrap_or_default();
     lettre::Address::new_dangerous(local, domain)
 }

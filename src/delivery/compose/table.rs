@@ -1,6 +1,8 @@
 //! Columns that line up in a terminal and in a mail reader with a fixed-width font, where a
 //! Chinese character is as wide as two letters.
 
+use unicode_width::UnicodeWidthStr as _;
+
 /// Lines of `label  value`, the values below each other.
 pub(super) fn facts(rows: &[(&str, String)]) -> String {
     let rows: Vec<Vec<String>> = rows
@@ -17,14 +19,14 @@ pub(super) fn columns(rows: &[Vec<String>], right: &[usize]) -> String {
     let widths: Vec<usize> = (0..count)
         .map(|column| {
             let cells = rows.iter().filter_map(|row| row.get(column));
-            cells.map(|cell| width(cell)).max().unwrap_or_default()
+            cells.map(|cell| cell.width()).max().unwrap_or_default()
         })
         .collect();
     let mut out = String::new();
     for row in rows {
         let mut line = String::new();
         for (column, (cell, wide)) in row.iter().zip(&widths).enumerate() {
-            let space = " ".repeat(wide - width(cell));
+            let space = " ".repeat(wide - cell.width());
             line.push_str("  ");
             if right.contains(&column) {
                 line.push_str(&space);
@@ -38,20 +40,6 @@ pub(super) fn columns(rows: &[Vec<String>], right: &[usize]) -> String {
         out.push('\n');
     }
     out
-}
-
-/// How many letters wide `text` is shown.
-fn width(text: &str) -> usize {
-    text.chars().map(|c| if is_wide(c) { 2 } else { 1 }).sum()
-}
-
-/// Unicode's East_Asian_Width W and F (UAX #11), as far as blocks go.
-fn is_wide(c: char) -> bool {
-    matches!(c,
-        '\u{1100}'..='\u{115f}' | '\u{2e80}'..='\u{303e}' | '\u{3041}'..='\u{a4cf}'
-        | '\u{ac00}'..='\u{d7a3}' | '\u{f900}'..='\u{faff}' | '\u{fe30}'..='\u{fe6f}'
-        | '\u{ff01}'..='\u{ff60}' | '\u{ffe0}'..='\u{ffe6}' | '\u{1f300}'..='\u{1faff}'
-        | '\u{20000}'..='\u{3fffd}')
 }
 
 /// `6400` as `6,400`.
