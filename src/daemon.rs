@@ -28,7 +28,8 @@ pub use watch_mailbox::{Watch, WatchError};
 
 /// How often the ledger is asked whether it can still be written to.
 const LEDGER_PROOF: Duration = Duration::from_secs(60);
-/// How long what is in hand may take after the word to stop; systemd waits 10 s.
+/// How long what is in hand (a letter, an answer over HTTP) may take after the word to stop;
+/// systemd waits 10 s.
 const STOPPING: Duration = Duration::from_secs(8);
 
 /// Why the daemon did not start, or did not go on.
@@ -142,10 +143,8 @@ async fn start(
         };
         let (clock, stopped) = (clock.clone(), stopped.clone());
         tasks.spawn(async move {
-            tokio::select! {
-                never = dispatcher.run(&clock, &wake) => match never {},
-                () = until(stopped) => Ok("the dispatcher"),
-            }
+            dispatcher.run(&clock, &wake, stopped).await;
+            Ok("the dispatcher")
         });
     }
     if let Some(settings) = config.http {

@@ -5,10 +5,13 @@
 //! Left out on purpose: more than one attempt at a time. An outbox is a handful of mails, and a
 //! server that is slow for one is slow for all.
 
-use std::{convert::Infallible, time::Duration};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 use tracing::{error, info, warn};
 
 use super::{
@@ -70,16 +73,20 @@ pub struct Pass {
 }
 
 impl Dispatcher {
-    /// Makes pass after pass, for as long as it is polled: when something is due, when woken, and
-    /// every 30 s in any case. Begins with the attempts that a dead process left open. Only the
-    /// one daemon on a ledger runs this. Dropped in the middle of an attempt, the letter is due
-    /// again at the next start, under the same Message-ID.
-    pub async fn run(&self, clock: &Clock, wake: &Notify) -> Infallible {
+    /// Makes pass after pass until `stopped` says so: when something is due, when woken, and every
+    /// 30 s in any case. Begins with the attempts that a dead process left open. Only the one
+    /// daemon on a ledger runs this.
+    ///
+    /// The attempt in hand is seen to its end first: a server that is just taking a letter would
+    /// get it twice. Dropped in the middle of one, the letter is due again at the next start,
+    /// under the same Message-ID.
+    pub async fn run(&self, clock: &Clock, wake: &Notify, mut stopped: watch::Receiver<bool>) {
         let mut reopened = false;
         let mut failures = 0;
         loop {
             let now = clock.now();
-            let pause = match self.start_and_pass(&mut reopened, now).await {
+            let stopping = || *stopped.borrow();
+            let pause = match self.start_and_pass(&mut reopened, now, stopping).await {
                 Ok(pass) => {
                     failures = 0;
                     let next = pass.next.map(|next| next.duration_since(clock.now()));
@@ -93,13 +100,14 @@ impl Dispatcher {
                         attempts = failures,
                         "no mail goes out, the ledger fails: {trouble}"
                     );
-                    tokio::time::sleep(pause).await;
-                    continue;
+                    pause
                 }
             };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = wake.notified() => {}
+                () = wake.notified(), if failures == 0 => {}
+                // A sender that is gone means stop as well.
+                _ = stopped.wait_for(|stop| *stop) => return,
             }
         }
     }
@@ -108,12 +116,13 @@ impl Dispatcher {
         &self,
         reopened: &mut bool,
         now: Timestamp,
+        stopping: impl Fn() -> bool,
     ) -> Result<Pass, LedgerError> {
         if !*reopened {
             self.ledger.reopen_attempts(now).await?;
             *reopened = true;
         }
-        self.run_once(now).await
+        self.pass(now, stopping).await
     }
 
     /// One pass: gathers alerts whose window is open, then attempts each letter that is due, once.
@@ -124,6 +133,11 @@ impl Dispatcher {
     /// # Errors
     /// The ledger's only: a server's refusal is a result, not an error.
     pub async fn run_once(&self, now: Timestamp) -> Result<Pass, LedgerError> {
+        self.pass(now, || false).await
+    }
+
+    /// [`Dispatcher::run_once`], which begins no further attempt once `stopping` holds.
+    async fn pass(&self, now: Timestamp, stopping: impl Fn() -> bool) -> Result<Pass, LedgerError> {
         let began = Instant::now();
         // One draw for the pass: letters that failed together are tried again together, and a
         // server that is down is asked once in a while and not once a letter.
@@ -133,7 +147,9 @@ impl Dispatcher {
 
         self.gather(now).await?;
         let retry_at = later(now, self.patience.attempt);
-        while let Some(lease) = self.ledger.lease(now, retry_at).await? {
+        while !stopping()
+            && let Some(lease) = self.ledger.lease(now, retry_at).await?
+        {
             let attempt = match &closed {
                 Some(unreachable) => Err(unreachable.clone()),
                 None => self.attempt(&lease).await,

@@ -10,7 +10,10 @@ use invoice_trackd::{
 };
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
-use tokio::{sync::Notify, time::timeout};
+use tokio::{
+    sync::{Notify, watch},
+    time::timeout,
+};
 
 use crate::support::{
     exim::{self, Exim},
@@ -414,10 +417,11 @@ async fn the_loop_takes_up_what_a_dead_process_left_and_what_it_is_woken_for() {
 
     let clock = Clock::manual(start());
     let wake = Arc::new(Notify::new());
+    let (_stop, running_on) = watch::channel(false);
     let running = tokio::spawn({
         let wake = wake.clone();
         async move {
-            dispatcher.run(&clock, &wake).await;
+            dispatcher.run(&clock, &wake, running_on).await;
         }
     });
     appears(mail.path(), "left.confirmation.eml").await;
@@ -426,6 +430,33 @@ async fn the_loop_takes_up_what_a_dead_process_left_and_what_it_is_woken_for() {
     appears(mail.path(), "woken.confirmation.eml").await;
     assert!(!running.is_finished());
     running.abort();
+}
+
+#[tokio::test]
+async fn told_to_stop_the_loop_sees_the_letter_in_hand_to_its_end_and_begins_no_other() {
+    let server = ScriptedSmtp::start(&[(".", Does::Ponders("250 2.0.0 taken"))]).await;
+    let (dispatcher, _home) = dispatcher(to_scripted(&server)).await;
+    let ledger = dispatcher.ledger.clone();
+    for name in ["first", "second"] {
+        post(&ledger, &confirmation(name, &["ops@example.com"])).await;
+    }
+    let (stop, stopped) = watch::channel(false);
+    let running = tokio::spawn(async move {
+        let (clock, wake) = (Clock::manual(start()), Notify::new());
+        dispatcher.run(&clock, &wake, stopped).await;
+    });
+    let handed_over = async {
+        while server.messages().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(SOON, handed_over).await.unwrap();
+
+    stop.send(true).unwrap();
+    timeout(SOON, running).await.unwrap().unwrap();
+    let counts = ledger.outbox_counts().await.unwrap();
+    assert_eq!((counts["sent"], counts["pending"]), (1, 1), "{counts:?}");
+    assert_eq!(server.messages().len(), 1);
 }
 
 #[tokio::test]

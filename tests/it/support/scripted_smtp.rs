@@ -16,6 +16,8 @@ use tokio::{
 pub enum Does {
     /// Writes this line.
     Says(&'static str),
+    /// Writes this line after half a second.
+    Ponders(&'static str),
     /// Never answers again, and keeps the connection.
     FallsSilent,
     /// Closes the connection without a word.
@@ -93,6 +95,10 @@ async fn serve(socket: TcpStream, script: Script, log: &Mutex<Log>) -> std::io::
         let answer = match scripted.map(|(_, does)| *does) {
             Some(Does::HangsUp) => return Ok(()),
             Some(Does::FallsSilent) => std::future::pending().await,
+            Some(Does::Ponders(answer)) => {
+                tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+                answer
+            }
             Some(Does::Says(answer)) => answer,
             None => usual,
         };
