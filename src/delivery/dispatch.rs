@@ -182,9 +182,9 @@ impl Dispatcher {
     async fn gather(&self, now: Timestamp) -> Result<Option<Timestamp>, LedgerError> {
         let mut transaction = self.ledger.begin().await?;
         let alerts = transaction.pending_alerts().await?;
-        let Some(letter) = compose::alert(&alerts, &self.style, now) else {
+        if alerts.is_empty() {
             return Ok(None);
-        };
+        }
         if let Some(last) = transaction.last_gathered_at().await? {
             let opens = later(last, self.patience.alert_window);
             // A clock that was set back must not hold alerts for as long as it was ahead.
@@ -192,6 +192,9 @@ impl Dispatcher {
                 return Ok(Some(opens));
             }
         }
+        let Some(letter) = compose::alert(&alerts, &self.style, now) else {
+            return Ok(None);
+        };
         transaction.gather(&alerts, &letter, now).await?;
         transaction.commit().await?;
         Ok(None)

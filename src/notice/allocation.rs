@@ -66,19 +66,3 @@ pub struct Allocation {
     /// The range.
     pub block: Block,
 }
-
-impl Allocation {
-    /// Whether both are the same numbers for the same company: booklet counts do not matter.
-    pub fn is_identical_to(&self, other: &Self) -> bool {
-        let key = |a: &Self| {
-            (
-                a.ban,
-                a.block.invoice_type,
-                a.block.period,
-                a.block.track,
-                a.block.range,
-            )
-        };
-        key(self) == key(other)
-    }
-}

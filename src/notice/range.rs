@@ -17,11 +17,6 @@ impl InvoiceNo {
         let eight_digits = text.len() == 8 && text.bytes().all(|b| b.is_ascii_digit());
         eight_digits.then(|| text.parse().ok().map(Self)).flatten()
     }
-
-    /// The number's value.
-    pub fn value(self) -> u32 {
-        self.0
-    }
 }
 
 impl fmt::Display for InvoiceNo {
