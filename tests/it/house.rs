@@ -40,7 +40,6 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "schedule",
             "http",
             "tls",
-            "ledger",
         ],
     ),
 ];
