@@ -124,7 +124,13 @@ pub fn main() -> ExitCode {
         .enable_all()
         .build()
         .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(execute(arguments)));
+        .and_then(|runtime| {
+            let outcome = runtime.block_on(execute(arguments));
+            // A thread that hangs in a resolver or a file system must not hold up the end; what
+            // matters has been waited for.
+            runtime.shutdown_background();
+            outcome
+        });
     match outcome {
         Ok(exit) => exit.into(),
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,

@@ -51,10 +51,11 @@ fn descend(directory: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
                 .extension()
                 .is_some_and(|extension| extension == "eml");
             if entry.is_dir() {
-                if !is_maildir {
+                // A link to a directory may lead back up, and then round and round.
+                if !is_maildir && !entry.is_symlink() {
                     descend(&entry, files)?;
                 }
-            } else if is_eml || is_maildir {
+            } else if (is_eml || is_maildir) && entry.is_file() {
                 files.push(entry);
             }
         }
@@ -174,6 +175,20 @@ mod tests {
             found,
             ["a/1.eml", "a/2.eml", "box/new/1.host", "box/cur/2.host:2,S"]
         );
+    }
+
+    #[test]
+    fn a_link_that_leads_back_and_a_pipe_hold_nothing_up() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("a")).unwrap();
+        fs::write(root.path().join("a/1.eml"), "x").unwrap();
+        for link in ["x", "y"] {
+            std::os::unix::fs::symlink("..", root.path().join("a").join(link)).unwrap();
+        }
+        let pipe = root.path().join("a/2.eml");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        assert_eq!(expand(root.path()).unwrap(), [root.path().join("a/1.eml")]);
     }
 
     #[test]

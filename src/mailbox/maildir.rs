@@ -200,9 +200,11 @@ async fn list(maildir: &Path) -> Result<Files, MailboxError> {
         let mut entries = fs::read_dir(&folder).await.map_err(failed)?;
         while let Some(entry) = entries.next_entry().await.map_err(failed)? {
             let name = entry.file_name().to_string_lossy().into_owned();
-            let is_directory = entry.file_type().await.is_ok_and(|kind| kind.is_dir());
+            let kind = entry.file_type().await;
+            // Opening a pipe would wait for somebody to write to it.
+            let is_mail = kind.is_ok_and(|kind| kind.is_file() || kind.is_symlink());
             // maildir(5): readers skip names that begin with a dot.
-            if name.starts_with('.') || is_directory {
+            if name.starts_with('.') || !is_mail {
                 continue;
             }
             let unique = name.split_once(":2,").map_or(&*name, |(unique, _)| unique);

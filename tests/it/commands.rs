@@ -472,3 +472,21 @@ async fn a_maildir_is_watched_while_the_daemon_runs_and_it_stops_when_told() {
     assert_eq!(house.messages("duplicate").await, 0);
     assert_eq!(daemon.terminate(Duration::from_secs(10)), Some(0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_system_that_hangs_does_not_hold_up_the_end() {
+    let house = house();
+    // To open a pipe is to wait for whoever writes to it, as a dead network file system would.
+    let pipe = house.path("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    std::os::unix::fs::symlink(&pipe, house.path("mailbox/new/1.host")).unwrap();
+    let daemon = house.run(&[]);
+    house
+        .until("the mailbox is open", || async {
+            house.log().contains("mailbox opened")
+        })
+        .await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(daemon.terminate(Duration::from_secs(10)), Some(0));
+}

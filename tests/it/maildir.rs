@@ -70,6 +70,10 @@ async fn files_in_new_and_cur_are_messages_and_nothing_else_is() {
     fs::write(at("tmp/3.host"), mail("not yet")).unwrap();
     fs::write(at("new/.hidden"), mail("not a message")).unwrap();
     fs::create_dir(at("cur/directory")).unwrap();
+    let made = std::process::Command::new("mkfifo")
+        .arg(at("cur/4.pipe"))
+        .status();
+    assert!(made.unwrap().success());
 
     let mut link = open(directory.path()).await;
     assert_eq!(link.uidvalidity(), None);
