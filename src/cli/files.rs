@@ -69,6 +69,12 @@ pub(super) fn message(path: &Path, max_bytes: u64) -> anyhow::Result<RawMessage>
     refuse_other_kinds(path)?;
     let file = File::open(path).with_context(reading)?;
     let metadata = file.metadata().with_context(reading)?;
+    if metadata.is_dir() {
+        bail!(
+            "{}: expected a file with one message, found a directory; `ingest` reads those",
+            path.display()
+        );
+    }
     let modified = metadata
         .modified()
         .ok()
@@ -197,6 +203,9 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.contains("invnoapply.csv"), "{error}");
+        let directory = tempfile::tempdir().unwrap();
+        let error = message(directory.path(), 10).unwrap_err().to_string();
+        assert!(error.contains("found a directory"), "{error}");
         let error = from_reader(&b"From a@b Mon\nSubject: x\n\n"[..], 0, 100).unwrap_err();
         assert!(error.to_string().contains("mbox"), "{error}");
     }
