@@ -49,6 +49,12 @@ pub fn taipei_date(at: Timestamp) -> Date {
     Offset::constant(8).to_datetime(at).date()
 }
 
+/// The minute on a clock in Taipei, as people are shown moments.
+pub fn taipei_minute(at: Timestamp) -> String {
+    let local = Offset::constant(8).to_datetime(at);
+    local.strftime("%Y-%m-%d %H:%M").to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
