@@ -136,7 +136,7 @@ pub fn main() -> ExitCode {
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // Nothing is left to do when stderr itself is gone.
-            writeln!(io::stderr(), "invoice-trackd: {error:#}").ok();
+            writeln!(io::stderr(), "invoice-trackd: {}", sentence(&error)).ok();
             ExitCode::from(status(&error))
         }
     }
@@ -177,6 +177,19 @@ async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
             demo::demo().await
         }
     }
+}
+
+/// What went wrong and why. Most of our errors name their cause already; no cause is said twice.
+fn sentence(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 /// The exit status that tells a supervisor what to do next.
@@ -269,6 +282,16 @@ mod tests {
     #[test]
     fn the_arguments_hold_together() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn no_cause_is_said_twice() {
+        let missing = io::Error::from(io::ErrorKind::NotFound);
+        let error = anyhow::Error::from(missing).context("read x: entity not found");
+        assert_eq!(
+            sentence(&error.context("start")),
+            "start: read x: entity not found"
+        );
     }
 
     #[test]

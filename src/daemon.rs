@@ -83,7 +83,10 @@ pub async fn run(
     }
     ledger.close().await;
     match ended {
-        None => Ok(()),
+        None => {
+            info!("stopped");
+            Ok(())
+        }
         Some(Ok(Err(error))) => Err(error),
         Some(Ok(Ok(part))) => Err(DaemonError::Ended(part)),
         Some(Err(_panic)) => Err(DaemonError::Ended("a task")),

@@ -317,9 +317,10 @@ fn sha256(bytes: &[u8]) -> String {
 
 /// One line a message; never its text, and never a whole address.
 fn log(outcome: &Outcome) {
-    let uid = match outcome.origin {
-        Origin::Imap { uid, .. } => Some(uid),
-        Origin::Maildir { .. } | Origin::File { .. } => None,
+    let (uid, file) = match &outcome.origin {
+        Origin::Imap { uid, .. } => (Some(*uid), None),
+        Origin::Maildir { file, .. } => (None, Some(file.as_str())),
+        Origin::File { path } => (None, Some(path.as_str())),
     };
     let listed = |words: Vec<&str>| (!words.is_empty()).then(|| words.join(","));
     let codes = listed(
@@ -339,6 +340,7 @@ fn log(outcome: &Outcome) {
     info!(
         mailbox.name = outcome.origin.mailbox(),
         message.uid = uid,
+        message.file = file,
         message.disposition = outcome.disposition.as_str(),
         message.defects = codes,
         allocation.tracks = tracks,

@@ -219,6 +219,16 @@ impl Ledger {
         allocations::neighbours(&mut connection, blocks).await
     }
 
+    /// As [`Transaction::judged_before`], for `explain`.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub async fn judged_before(&self, sha256: &str) -> Result<Option<Earlier>, LedgerError> {
+        let failed = LedgerError::during("look for the same bytes");
+        let mut connection = self.pool.acquire().await.map_err(failed)?;
+        messages::judged_before(&mut connection, sha256).await
+    }
+
     /// Proves that the ledger can be written to, by writing durably what stands there already.
     ///
     /// # Errors

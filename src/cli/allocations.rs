@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{Exit, json, print, print_json, table::table};
 use crate::{
-    clock::{Clock, taipei_date},
+    clock::{Clock, taipei_date, taipei_minute},
     config::Config,
     ledger::{AllocationFilter, AllocationRow, Ledger},
     notice::{Ban, Period},
@@ -25,7 +25,11 @@ pub(super) async fn allocations(
             rows.iter().map(json::allocation_row).collect(),
         ))?;
     } else if rows.is_empty() {
-        print("nothing is recorded yet\n")?;
+        print(if ban.is_none() && period.is_none() {
+            "nothing is recorded yet\n"
+        } else {
+            "nothing is recorded for that company or period\n"
+        })?;
     } else {
         let today = Period::containing(taipei_date(Clock::System.now()));
         print(&render(&rows, today))?;
@@ -47,7 +51,7 @@ fn render(rows: &[AllocationRow], today: Period) -> String {
                 block.range.to_string(),
                 block.range.booklets().to_string(),
                 state(row, today).to_owned(),
-                row.imported_at.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
+                taipei_minute(row.imported_at),
             ]
         })
         .collect();
@@ -60,7 +64,7 @@ fn render(rows: &[AllocationRow], today: Period) -> String {
         "起迄號 range",
         "本",
         "state",
-        "recorded",
+        "recorded (UTC+8)",
     ];
     table(&header, &lines)
 }

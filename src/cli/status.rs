@@ -10,7 +10,7 @@ use super::{
     table::{table, tally},
 };
 use crate::{
-    clock::{Clock, taipei_date},
+    clock::{Clock, taipei_date, taipei_minute},
     config::Config,
     ledger::{
         AllocationFilter, Counts, Ledger, LinkState, MailboxRow, OutboxCounts, OutboxState,
@@ -167,16 +167,25 @@ fn page(overview: &Overview<'_>, now: Timestamp) -> Result<String, std::fmt::Err
     writeln!(text, "Outbox 寄件匣     {}", tally(&overview.outbox))?;
 
     writeln!(text, "\nQuarantine 隔離   {}", overview.quarantine.len())?;
-    for row in &overview.quarantine {
-        let codes: Vec<&str> = row.defects.iter().map(|(code, _)| code.as_str()).collect();
-        let from = row.from.as_deref().unwrap_or("(nobody)");
-        writeln!(
-            text,
-            "  {}  {}  {from}  {}",
-            row.id,
-            codes.join(", "),
-            row.subject
-        )?;
+    let rows: Vec<Vec<String>> = overview
+        .quarantine
+        .iter()
+        .map(|row| {
+            let mut codes: Vec<&str> = row.defects.iter().map(|(code, _)| code.as_str()).collect();
+            // They are sorted; one mail may have many of a kind.
+            codes.dedup();
+            vec![
+                format!("  {}", row.id),
+                taipei_minute(row.received_at),
+                codes.join(", "),
+                row.from.as_deref().unwrap_or("(not one)").to_owned(),
+                row.subject.clone(),
+            ]
+        })
+        .collect();
+    if !rows.is_empty() {
+        let header = ["  id", "received (UTC+8)", "why", "from", "subject"];
+        text.push_str(&table(&header, &rows));
     }
 
     writeln!(text, "\nDue 應收到的配號")?;
@@ -190,16 +199,18 @@ fn page(overview: &Overview<'_>, now: Timestamp) -> Result<String, std::fmt::Err
                 company.name.clone(),
                 due.period.to_string(),
                 due.state.as_str().to_owned(),
-                format!("{} … {}", due.expected_on, due.due_by),
+                due.expected_on.to_string(),
+                due.due_by.to_string(),
             ]
         })
         .collect();
     let header = [
         "  統編 ban",
-        "name",
+        "營業人 company",
         "期別 period",
         "state",
-        "comes … late after",
+        "comes from",
+        "late after",
     ];
     if rows.is_empty() {
         writeln!(text, "  nothing")?;
@@ -229,22 +240,27 @@ fn headline(overview: &Overview<'_>) -> String {
         .unwrap_or_default();
     let mut trouble = Vec::new();
     if down > 0 {
-        trouble.push(format!("{down} mailbox(es) not heard"));
+        trouble.push(counted(down, "mailbox not heard", "mailboxes not heard"));
     }
     if !overview.quarantine.is_empty() {
         trouble.push(format!("{} in quarantine", overview.quarantine.len()));
     }
     if overdue > 0 {
-        trouble.push(format!("{overdue} notice(s) overdue"));
+        trouble.push(counted(overdue, "notice overdue", "notices overdue"));
     }
+    let failed = usize::try_from(failed).unwrap_or(usize::MAX);
     if failed > 0 {
-        trouble.push(format!("{failed} mail(s) undeliverable"));
+        trouble.push(counted(failed, "mail undeliverable", "mails undeliverable"));
     }
     if trouble.is_empty() {
         "all is well 一切正常".to_owned()
     } else {
         format!("needs attention 需要處理: {}", trouble.join(", "))
     }
+}
+
+fn counted(count: usize, one: &str, several: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { several })
 }
 
 fn ago(now: Timestamp, then: Timestamp) -> String {

@@ -69,7 +69,7 @@ pub(super) fn telling(root: &Table<'_>) -> Option<Telling> {
         .get("confirm_to")
         .map_or_else(Vec::new, |value| addresses(&value.items()));
     let alert_to = table
-        .require("alert_to", "a list of the addresses that get alarms")
+        .require("alert_to", "a list of the addresses that get alerts")
         .map_or_else(Vec::new, |value| {
             addresses(&value.some_items("a quarantined notice that nobody hears of is a lost one"))
         });

@@ -77,6 +77,34 @@ pub struct QuarantineRow {
     pub defects: Vec<(String, String)>,
 }
 
+/// See [`Transaction::judged_before`].
+pub(super) async fn judged_before(
+    connection: &mut SqliteConnection,
+    sha256: &str,
+) -> Result<Option<Earlier>, LedgerError> {
+    let row: Option<(i64, String)> = sqlx::query_as(
+        "SELECT id, disposition FROM message
+         WHERE sha256 = ? AND copy_of IS NULL AND disposition <> 'waiting'
+         ORDER BY id LIMIT 1",
+    )
+    .bind(sha256)
+    .fetch_optional(connection)
+    .await
+    .map_err(LedgerError::during("look for the same bytes"))?;
+    row.map(|(id, word)| {
+        let disposition = expected(
+            DISPOSITIONS
+                .into_iter()
+                .find(|known| known.as_str() == word),
+            "message.disposition",
+            "a disposition",
+            &word,
+        )?;
+        Ok(Earlier { id, disposition })
+    })
+    .transpose()
+}
+
 impl Transaction {
     /// A message with these bytes that was judged before, the first of them. One that still
     /// waits for a resolver has not been judged.
@@ -84,27 +112,7 @@ impl Transaction {
     /// # Errors
     /// SQLite's.
     pub async fn judged_before(&mut self, sha256: &str) -> Result<Option<Earlier>, LedgerError> {
-        let row: Option<(i64, String)> = sqlx::query_as(
-            "SELECT id, disposition FROM message
-             WHERE sha256 = ? AND copy_of IS NULL AND disposition <> 'waiting'
-             ORDER BY id LIMIT 1",
-        )
-        .bind(sha256)
-        .fetch_optional(&mut *self.inner)
-        .await
-        .map_err(LedgerError::during("look for the same bytes"))?;
-        row.map(|(id, word)| {
-            let disposition = expected(
-                DISPOSITIONS
-                    .into_iter()
-                    .find(|known| known.as_str() == word),
-                "message.disposition",
-                "a disposition",
-                &word,
-            )?;
-            Ok(Earlier { id, disposition })
-        })
-        .transpose()
+        judged_before(&mut self.inner, sha256).await
     }
 
     /// Records a message with its evidence, its findings and, when it is imported, its fresh

@@ -147,10 +147,16 @@ impl<'t> Draft<'t> {
     }
 }
 
-/// A value as a person may see it: bounded, and nothing in it that hides or reorders text.
+/// A value as a person may see it: bounded, and what would hide or reorder text written out, so
+/// that a value which looks right shows what is wrong with it.
 pub(super) fn shown(value: &str) -> String {
     const MAX_SHOWN: usize = 60;
-    let mut text: String = header::visible(value).chars().take(MAX_SHOWN + 1).collect();
+    let written_out = |c: char| match header::visible(c.encode_utf8(&mut [0; 4])) {
+        hidden if hidden.is_empty() => format!("<U+{:04X}>", u32::from(c)),
+        visible => visible,
+    };
+    let text: Vec<String> = value.chars().map(written_out).collect();
+    let mut text: String = text.concat().chars().take(MAX_SHOWN + 1).collect();
     if text.chars().count() > MAX_SHOWN {
         text.pop();
         text.push('…');
@@ -450,7 +456,7 @@ mod tests {
 
     #[test]
     fn what_was_found_is_shown_within_bounds() {
-        assert_eq!(shown("a\u{202e}b\u{7}"), "`ab`");
+        assert_eq!(shown("a\u{202e}b\u{7}"), "`a<U+202E>b<U+0007>`");
         assert_eq!(shown(&"字".repeat(99)).chars().count(), 63);
     }
 }

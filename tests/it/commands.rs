@@ -119,6 +119,116 @@ fn explain_reads_like_a_calm_checklist() {
     insta::assert_snapshot!("explain_quarantined", timeless(output.stdout));
 }
 
+/// The line of the checklist that holds `rule`.
+fn line<'t>(text: &'t str, rule: &str) -> &'t str {
+    let found = text.lines().find(|line| line.contains(rule));
+    found.unwrap_or_else(|| panic!("no line {rule} in\n{text}"))
+}
+
+#[test]
+fn explain_ticks_off_nothing_that_it_has_not_seen() {
+    let house = house();
+    let explain = |eml: &[u8]| {
+        let output = house.command_with_input(&["explain", "-"], eml);
+        String::from_utf8(output.stdout).unwrap()
+    };
+
+    let stranger = Notice {
+        from: "promo@phish.example",
+        ..Notice::default()
+    };
+    let mut large = stranger.eml();
+    large.resize(2_000_000, b'x');
+    let text = explain(&large);
+    assert!(line(&text, "寄件人").starts_with("  · "), "{text}");
+    for rule in ["欄位", "期別", "號碼", "本數", "營業人", "帳本"] {
+        assert!(line(&text, rule).ends_with("not known"), "{text}");
+    }
+
+    let whole = String::from_utf8(Notice::default().eml()).unwrap();
+    let reversed = whole.replace("發票迄號：22634399", "發票迄號：22627999");
+    let text = explain(reversed.as_bytes());
+    assert!(line(&text, "欄位").ends_with("all there"), "{text}");
+
+    let (_, block) = whole.split_once("字軌名稱").unwrap();
+    let cut_off = format!("{whole}\r\n字軌名稱{block}").replacen("發票起號", "（無）", 1);
+    let text = explain(cut_off.as_bytes());
+    for rule in ["期別", "號碼", "本數", "帳本"] {
+        let line = line(&text, rule);
+        assert!(
+            line.starts_with("  · ") && line.ends_with("could be read)"),
+            "{text}"
+        );
+    }
+
+    let shared = format!("{whole}\r\n字軌名稱{block}")
+        .replacen("22634399", "22630499", 1)
+        .replacen(
+            "發票起號：22628000\r\n發票迄號：22634399",
+            "發票起號：22630500\r\n發票迄號：22634399",
+            1,
+        );
+    let text = explain(shared.as_bytes());
+    assert!(line(&text, "本數").ends_with("0 + 128 = 50 + 78"), "{text}");
+}
+
+#[test]
+fn explain_says_why_a_mail_is_unrelated() {
+    let house = house();
+    for (mail, why) in [
+        (
+            "From: a@example.net\r\nSubject: hello\r\n\r\nx",
+            "the text was not looked at",
+        ),
+        (
+            "From: a@example.net\r\nSubject: =?utf-8?q?=E5=AD=97=E8=BB=8C?=\r\n\r\nx",
+            "the text lacks",
+        ),
+        (
+            "From: einvoice@example.com\r\nAuto-Submitted: auto-generated\r\n\r\nx",
+            "our own mail",
+        ),
+    ] {
+        let output = house.command_with_input(&["explain", "-"], mail.as_bytes());
+        assert_eq!(output.status.code(), Some(0));
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(line(&text, "why").contains(why), "{text}");
+    }
+}
+
+/// The way back that the README and the alerts name: mend the cause, forward as an attachment.
+#[test]
+fn a_mended_notice_is_judged_again_when_it_is_forwarded_as_an_attachment() {
+    let house = house();
+    let config = fs::read_to_string(house.path("config.toml")).unwrap();
+    let narrow = config.replace("einvoice@example.com\"]", "else@example.com\"]");
+    assert_ne!(narrow, config);
+    fs::write(house.path("config.toml"), narrow).unwrap();
+    let eml = String::from_utf8(Notice::default().eml()).unwrap();
+    let eml = eml.replace("(53567686)", "()");
+    let notice = house.write("notice.eml", &eml);
+    let notice = notice.to_str().unwrap();
+    let (_, outcome) = house.json(&["ingest", "--json", notice]);
+    assert_eq!(outcome[0]["defects"][0]["code"], "unknown_company");
+
+    fs::write(house.path("config.toml"), config).unwrap();
+    let (_, outcome) = house.json(&["ingest", "--json", notice]);
+    assert_eq!(outcome[0]["disposition"], "quarantined");
+    let text = String::from_utf8(house.command(&["explain", notice]).stdout).unwrap();
+    assert!(text.starts_with("imported"), "{text}");
+    assert!(text.contains("judged before, as quarantined"), "{text}");
+    assert!(text.contains("forward it"), "{text}");
+
+    let mut forwarded = b"From: ops@example.com\r\nTo: einvoice@example.com\r\n\
+        Subject: =?utf-8?q?Fwd:_=E5=AD=97=E8=BB=8C?=\r\nMIME-Version: 1.0\r\n\
+        Content-Type: message/rfc822\r\n\r\n"
+        .to_vec();
+    forwarded.extend(eml.into_bytes());
+    let forwarded = house.write("forwarded.eml", forwarded);
+    let (_, outcome) = house.json(&["ingest", "--json", forwarded.to_str().unwrap()]);
+    assert_eq!(outcome[0]["disposition"], "imported");
+}
+
 #[test]
 fn explain_knows_the_ledger_and_the_mailboxes() {
     let house = house();

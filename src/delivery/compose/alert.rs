@@ -11,7 +11,7 @@ use super::{
     table::{columns, facts},
 };
 use crate::{
-    clock,
+    clock::taipei_minute,
     ledger::{Cause, Kind, Letter, PendingAlert},
     notice::DefectCode,
 };
@@ -62,15 +62,15 @@ fn subject(cause: &Cause, language: Language) -> String {
             let codes = codes(defects, language);
             let place = place(mailbox.as_deref(), language);
             language.pick(
-                format!("需要處理：配號通知未匯入（{codes}）{place}"),
-                format!("Action needed: allocation notice not imported ({codes}) {place}"),
+                format!("需要處理：配號通知未匯入（{codes}），來源 {place}"),
+                format!("Action needed: allocation notice not imported ({codes}), from {place}"),
             )
         }
         Cause::DeliveryFailed { subject, .. } => {
             let subject = one_line(subject, 80);
             language.pick(
-                format!("需要處理：通知信未送達「{subject}」"),
-                format!("Action needed: mail not delivered: {subject}"),
+                format!("需要處理：確認信未送達「{subject}」"),
+                format!("Action needed: confirmation not delivered: {subject}"),
             )
         }
     }
@@ -88,7 +88,7 @@ fn single(alert: &PendingAlert, language: Language) -> String {
         } => {
             let mut text = language
                 .pick(
-                    "一封配號通知沒有匯入：裡面的號碼一個都沒有登記，這封信等待處理。\n\n原因\n",
+                    "一封配號通知沒有匯入：裡面的號碼一個都沒有記入帳本，這封信等待處理。\n\n原因\n",
                     "An allocation notice was NOT imported: none of its numbers is recorded, and the mail\nwaits for a decision.\n\nWhy\n",
                 )
                 .to_owned();
@@ -114,20 +114,20 @@ fn single(alert: &PendingAlert, language: Language) -> String {
                 ),
                 (language.pick("主旨", "Subject"), one_line(subject, 120)),
                 (
-                    language.pick("時間", "Found (UTC+8)"),
-                    minute(alert.raised_at),
+                    language.pick("發現時間", "Found (UTC+8)"),
+                    taipei_minute(alert.raised_at),
                 ),
                 (
                     language.pick("隔離編號", "Quarantine id"),
                     message_id.to_string(),
                 ),
-                (language.pick("指紋", "SHA-256"), format!("{digest}…")),
+                ("SHA-256", format!("{digest}…")),
             ]));
             text.push_str(language.pick(
                 "\n接下來\n\
                  \x20 1. 在信箱裡打開這封信；寄件人和主旨可以偽造，不要點信裡的連結。\n\
                  \x20 2. 另存成檔案，用 `invoice-trackd explain 檔案` 逐條看判斷的理由。\n\
-                 \x20 3. 登入平台核對字軌；這些號碼在查明之前不要載入開立系統。\n\
+                 \x20 3. 登入平台核對字軌；查明之前，不要把這些號碼載入開立發票的系統。\n\
                  \n原信沒有變動。`invoice-trackd status` 可看還有多少封等待處理。\n",
                 "\nWhat to do next\n\
                  \x20 1. Open the mail in its mailbox; sender and subject can be forged, so do not follow\n\
@@ -146,8 +146,8 @@ fn single(alert: &PendingAlert, language: Language) -> String {
         } => {
             let mut text = language
                 .pick(
-                    "一封通知信沒有送達，已不再重試。號碼的登記不受影響。\n\n",
-                    "A mail was not delivered and is no longer tried. What is recorded is not affected.\n\n",
+                    "一封確認信沒有送達，已不再重試。號碼已經匯入，不受影響。\n\n",
+                    "A confirmation was not delivered and is no longer tried. The numbers are recorded all the same.\n\n",
                 )
                 .to_owned();
             text.push_str(&facts(&[
@@ -158,8 +158,8 @@ fn single(alert: &PendingAlert, language: Language) -> String {
                 (language.pick("主旨", "Subject"), one_line(subject, 120)),
                 (language.pick("伺服器說", "Answer"), one_line(answer, 300)),
                 (
-                    language.pick("時間", "Given up (UTC+8)"),
-                    minute(alert.raised_at),
+                    language.pick("放棄時間", "Given up (UTC+8)"),
+                    taipei_minute(alert.raised_at),
                 ),
                 (
                     language.pick("寄件編號", "Outbox id"),
@@ -220,7 +220,7 @@ fn digest_subject(alerts: &[PendingAlert], language: Language) -> String {
         ),
         (
             undelivered,
-            language.pick("通知信未送達", "mails not delivered"),
+            language.pick("確認信未送達", "confirmations not delivered"),
         ),
     ]
     .into_iter()
@@ -235,7 +235,7 @@ fn digest_subject(alerts: &[PendingAlert], language: Language) -> String {
 
 fn digest(alerts: &[PendingAlert], language: Language) -> String {
     let mut text = language.pick(
-        format!("{} 件事需要處理。未匯入的通知，裡面的號碼一個都沒有登記。\n\n", alerts.len()),
+        format!("{} 件事需要處理。未匯入的通知，裡面的號碼一個都沒有記入帳本。\n\n", alerts.len()),
         format!(
             "{} things need a person. Of a notice that was NOT imported, no number is recorded.\n\n",
             alerts.len()
@@ -282,7 +282,7 @@ fn digest(alerts: &[PendingAlert], language: Language) -> String {
 }
 
 fn row(alert: &PendingAlert, language: Language) -> Vec<String> {
-    let time = minute(alert.raised_at);
+    let time = taipei_minute(alert.raised_at);
     match &alert.cause {
         Cause::Quarantined {
             message_id,
@@ -329,7 +329,7 @@ fn tally(alerts: &[PendingAlert]) -> BTreeMap<String, usize> {
 /// What a line of the tally is about.
 fn in_words(why: &str, language: Language) -> &'static str {
     if why == UNDELIVERED {
-        return language.pick("通知信沒有送達。", "A mail was not delivered.");
+        return language.pick("確認信沒有送達。", "A confirmation was not delivered.");
     }
     let code = why.parse::<DefectCode>();
     code.map_or("", |code| meaning::defect(code, language).what)
@@ -360,9 +360,4 @@ fn sender(from: Option<&str>, language: Language) -> String {
         || language.pick("無法確定", "cannot be told").to_owned(),
         |from| one_line(from, 120),
     )
-}
-
-/// The minute on a clock in Taipei.
-fn minute(at: Timestamp) -> String {
-    clock::taipei(at).strftime("%Y-%m-%d %H:%M").to_string()
 }

@@ -190,10 +190,7 @@ fn overview(imported: &Imported<'_>, summary: &Summary, language: Language) -> S
             language.pick("通知來源", "Found in"),
             one_line(imported.found_in, 200),
         ),
-        (
-            language.pick("通知指紋", "SHA-256"),
-            language.pick(format!("sha256 {digest}…"), format!("{digest}…")),
-        ),
+        ("SHA-256", format!("{digest}…")),
     ])
 }
 
@@ -231,12 +228,12 @@ fn next_steps(summary: &Summary, language: Language, today: Date) -> String {
     };
     let validity = if summary.periods.len() == 1 {
         language.pick(
-            format!("這些號碼只能在 {period} 開立，提早或逾期都不行。"),
+            format!("這些號碼只能在 {period} 使用，提早或逾期都不行。"),
             format!("The numbers are valid in {period} only, neither earlier nor later."),
         )
     } else {
         language.pick(
-            "每一段號碼只能在它自己的期別開立，提早或逾期都不行。".to_owned(),
+            "每一段號碼只能在它自己的期別使用，提早或逾期都不行。".to_owned(),
             "Each range is valid in its own period only, neither earlier nor later.".to_owned(),
         )
     };
@@ -244,6 +241,13 @@ fn next_steps(summary: &Summary, language: Language, today: Date) -> String {
         language.pick(
             format!("{month} 月 1 日開出第一張發票後，確認它的號碼在上列範圍內。"),
             format!("On {gregorian}-{month:02}-01, check that the first invoice bears a number from the ranges above."),
+        )
+    } else if summary.periods.len() == 1 {
+        // Numbers that are added to a running period come after those in use.
+        language.pick(
+            "載入後，在系統裡確認起號、迄號與上表相同。".to_owned(),
+            "After loading, check that your system shows the first and last number as above."
+                .to_owned(),
         )
     } else {
         language.pick(

@@ -24,11 +24,11 @@ pub(super) fn defect(code: DefectCode, language: Language) -> Meaning {
         DefectCode::SenderNotAllowed => pick(
             (
                 "內容像配號通知，但寄件人不在允許名單內。",
-                "平台可能換了寄件地址，也可能是冒名信。先向平台（0800-521-988）查證，屬實才把地址加進 senders。",
+                "若是同仁轉寄，請改用「以附件轉寄」。否則可能是冒名信，也可能是平台換了寄件地址：先向平台（0800-521-988）查證，屬實才把地址加進 senders。",
             ),
             (
                 "It reads like an allocation notice, but its sender is not on the list.",
-                "The platform may have a new address, or somebody imitates it. Ask the platform first; add the address to senders only when it is theirs.",
+                "If a colleague passed it on, have it forwarded as an attachment. Otherwise somebody imitates the platform, or it has a new address: ask the platform (0800-521-988), and add the address to senders only when it is theirs.",
             ),
         ),
         DefectCode::SubjectUnexpected => pick(
@@ -54,7 +54,7 @@ pub(super) fn defect(code: DefectCode, language: Language) -> Meaning {
         DefectCode::AmbiguousHeader => pick(
             (
                 "信件標頭有兩個寄件人或重複的欄位，無法確定是誰寄的。",
-                "正常的通知不會這樣，請當作可疑信件處理。",
+                "真的通知不會這樣，請視為可疑信件。",
             ),
             (
                 "Its header names two senders or repeats a field, so nobody can say who sent it.",
@@ -63,32 +63,32 @@ pub(super) fn defect(code: DefectCode, language: Language) -> Meaning {
         ),
         DefectCode::UndecodableText => pick(
             (
-                "內文的編碼無法完整解讀。",
-                "登入平台下載字軌檔；請保留原信以便改進。",
+                "內文無法完整解碼。",
+                "登入平台下載字軌檔；請保留原信並回報。",
             ),
             (
                 "The encoding of its text cannot be read without losses.",
-                "Download the ranges from the platform, and keep the mail so that this can be mended.",
+                "Download the ranges from the platform, keep the mail and report it.",
             ),
         ),
         DefectCode::Oversized => pick(
             (
                 "信件太大，沒有下載。",
-                "配號通知通常只有幾 KB。確認來源後，若屬實再調高 max_message_bytes。",
+                "配號通知通常只有幾 KB。請到信箱查看；若確實是平台寄的，再調高 max_message_bytes。",
             ),
             (
                 "It is too large and was not downloaded.",
-                "Notices are a few kilobytes. If it is genuine all the same, raise max_message_bytes.",
+                "Notices are a few kilobytes: look at it in the mailbox. If it is genuine all the same, raise max_message_bytes.",
             ),
         ),
         DefectCode::Unfetchable => pick(
             (
                 "郵件伺服器一再無法交出這封信。",
-                "用郵件軟體開啟它；每天會自動再試一次。",
+                "請用郵件軟體開啟查看，並洽郵件管理員；每天會自動再試一次。",
             ),
             (
                 "The mail server failed to hand it over, again and again.",
-                "Open it with a mail program; it is tried again every day.",
+                "Open it with a mail program and ask whoever runs the mail server; it is tried again every day.",
             ),
         ),
         DefectCode::FieldMissing => pick(
@@ -103,7 +103,7 @@ pub(super) fn defect(code: DefectCode, language: Language) -> Meaning {
         ),
         DefectCode::FieldMalformed => pick(
             (
-                "有欄位無法讀懂。",
+                "有欄位的內容無法辨識。",
                 "對照原信；版面若已變更，請登入平台下載字軌檔並回報。",
             ),
             (
@@ -152,7 +152,7 @@ pub(super) fn defect(code: DefectCode, language: Language) -> Meaning {
         DefectCode::BanInvalid => pick(
             (
                 "統一編號的檢查碼不正確。",
-                "請當作可疑信件處理，並登入平台核對。",
+                "請視為可疑信件，並登入平台核對。",
             ),
             (
                 "The company number fails its checksum.",
@@ -162,17 +162,17 @@ pub(super) fn defect(code: DefectCode, language: Language) -> Meaning {
         DefectCode::UnknownCompany => pick(
             (
                 "無法確定這些號碼屬於哪一家公司。",
-                "把該公司（統編、名稱、收件地址）加進設定檔的 [[company]]，之後的通知就認得；這一封請先照平台上的字軌處理。",
+                "把該公司（統編、名稱、收件地址）加進設定檔的 [[company]]；查明是真的通知後，再把這封信以附件轉寄到監看的信箱，就會重新判斷。",
             ),
             (
                 "It cannot be told whose numbers these are.",
-                "Add the company (number, name, recipients) to the configuration as [[company]], for the notices to come; for this one, take the ranges from the platform.",
+                "Add the company (number, name, recipients) to the configuration as [[company]]; then, if the notice is genuine, forward it to the watched mailbox as an attachment to have it judged again.",
             ),
         ),
         DefectCode::RangeOverlap => pick(
             (
                 "號碼與另一段號碼重疊。",
-                "用 `invoice-trackd allocations` 對照已登記的號碼，再向平台確認這些號碼是誰的；確認之前不要使用。",
+                "用 `invoice-trackd allocations` 對照已匯入的號碼，再向平台確認這些號碼是誰的；確認之前不要使用。",
             ),
             (
                 "Its numbers overlap another range.",
@@ -182,7 +182,7 @@ pub(super) fn defect(code: DefectCode, language: Language) -> Meaning {
         DefectCode::TrackPeriodConflict => pick(
             (
                 "同一年裡，這個字軌已經屬於另一期。",
-                "用 `invoice-trackd allocations` 對照已登記的期別，並登入平台核對。",
+                "用 `invoice-trackd allocations` 對照已匯入的期別，並登入平台核對。",
             ),
             (
                 "In the same year, this track already belongs to another period.",
@@ -201,7 +201,7 @@ pub(super) fn defect(code: DefectCode, language: Language) -> Meaning {
         ),
         DefectCode::ReaderPanicked => pick(
             (
-                "解讀這封信時程式出錯了；信已保留，程式繼續運作。",
+                "程式讀取這封信時發生錯誤；信已保留，程式繼續運作。",
                 "這是程式的錯誤，請回報；同時登入平台核對字軌。",
             ),
             (
@@ -228,7 +228,7 @@ pub(super) fn warning(code: WarningCode, language: Language) -> &'static str {
             "The mail's Sender field differs from its From.",
         ),
         WarningCode::CountsDiffer => language.pick(
-            "其中有已登記過的號碼，但這次寫的本數不同；原紀錄不變。",
+            "其中有先前匯入過的號碼，但這次寫的本數不同；原紀錄不變。",
             "It repeats a recorded range with other booklet counts; the record stays as it was.",
         ),
     }

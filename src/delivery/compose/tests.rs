@@ -1,4 +1,5 @@
-//! Every mail in both languages, as its reader sees it.
+//! Every mail in both languages, as its reader sees it, with findings as the reader of notices
+//! words them.
 
 use std::fmt::Write;
 
@@ -163,11 +164,11 @@ fn warnings_known_ranges_and_an_unlisted_company() {
     let warnings = [
         Warning::new(
             WarningCode::PeriodPast,
-            "107/05 - 107/06 已於 2018-06-30 結束",
+            "107/05 - 107/06 is over; the current period is 115/11 - 115/12",
         ),
         Warning::new(
             WarningCode::CompanyAssumed,
-            "53567686，信箱 einvoice 的 company",
+            "nothing in the mail names a company; 53567686 is the mailbox's",
         ),
     ];
     both("warnings", |style| {
@@ -209,9 +210,12 @@ fn a_quarantined_notice() {
         &[
             (
                 "range_overlap",
-                "EC 22628000-22634399 與已登記的 EC 22630000-22630049（統編 24634102，編號 3）重疊",
+                "EC 22628000-22634399 107/05 - 107/06 shares numbers with EC 22630000-22630049 107/05 - 107/06 of 一般稅額計算, recorded for 24634102 as allocation 3",
             ),
-            ("ban_invalid", "12345678 的檢查碼不符"),
+            (
+                "ban_invalid",
+                "`12345678` is not a valid company number (統一編號): its check digit does not fit",
+            ),
         ],
     );
     both("quarantined", |style| {
@@ -233,7 +237,10 @@ fn a_digest_of_sixty() {
             0 => quarantined(
                 id,
                 "電子發票配號結果通知",
-                &[("range_overlap", "重疊"), ("ban_invalid", "12345678")],
+                &[
+                    ("range_overlap", "shares numbers"),
+                    ("ban_invalid", "12345678"),
+                ],
             ),
             _ => quarantined(
                 id,

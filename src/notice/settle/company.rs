@@ -165,9 +165,6 @@ fn unknown(reading: &Reading, given: &Circumstances<'_>) -> Defect {
     };
     Defect::new(
         DefectCode::UnknownCompany,
-        format!(
-            "{addressee}, and {recipients}; add the recipient to the company's `recipients`, or \
-             import the platform's file"
-        ),
+        format!("{addressee}, and {recipients}; add the recipient to the company's `recipients`"),
     )
 }
