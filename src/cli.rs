@@ -205,7 +205,9 @@ fn status(error: &anyhow::Error) -> u8 {
         match error.downcast_ref::<DaemonError>() {
             Some(DaemonError::Configuration(_)) => 78,
             Some(DaemonError::Ledger(error)) => ledger(error),
-            Some(DaemonError::Ended(_) | DaemonError::Http(_)) | None => 1,
+            Some(DaemonError::Ended(_) | DaemonError::Listen(..) | DaemonError::Http(_)) | None => {
+                1
+            }
         }
     }
 }

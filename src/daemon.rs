@@ -3,9 +3,8 @@
 //! Guarantee: a task that ends by itself ends the daemon, loudly; systemd starts it again. A
 //! mailbox that fails touches no other. Left out on purpose: every rule of the domain.
 
-use std::{convert::Infallible, future::Future, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
-use anyhow::Context as _;
 use tokio::{
     net::TcpListener,
     sync::{Notify, watch},
@@ -46,6 +45,9 @@ pub enum DaemonError {
         "{0} ended by itself, which it never should; the process ends so that it can be started again"
     )]
     Ended(&'static str),
+    /// The health listener's address cannot be had, which may pass: another process has it.
+    #[error("listen on {0} ([http] listen): {1}")]
+    Listen(SocketAddr, std::io::Error),
     /// The health listener failed.
     #[error("serve health over HTTP: {0}")]
     Http(std::io::Error),
@@ -153,8 +155,7 @@ async fn start(
     if let Some(settings) = config.http {
         let listener = TcpListener::bind(settings.listen)
             .await
-            .with_context(|| format!("listen on {} ([http] listen)", settings.listen))
-            .map_err(DaemonError::Configuration)?;
+            .map_err(|error| DaemonError::Listen(settings.listen, error))?;
         let (clock, stopped) = (clock.clone(), stopped.clone());
         tasks.spawn(async move {
             let served = http::serve(listener, seen, clock, until(stopped)).await;

@@ -19,7 +19,6 @@ use std::{
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
-use tracing::info;
 
 use crate::{
     authenticity::{self, Evidence, Require},
@@ -337,14 +336,23 @@ fn log(outcome: &Outcome) {
             .map(|a| a.block.track.as_str())
             .collect(),
     );
-    info!(
-        mailbox.name = outcome.origin.mailbox(),
-        message.uid = uid,
-        message.file = file,
-        message.disposition = outcome.disposition.as_str(),
-        message.defects = codes,
-        allocation.tracks = tracks,
-        "message {}",
-        outcome.disposition,
-    );
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::$level!(
+                mailbox.name = outcome.origin.mailbox(),
+                message.uid = uid,
+                message.file = file,
+                message.disposition = outcome.disposition.as_str(),
+                message.defects = codes,
+                allocation.tracks = tracks,
+                "message {}",
+                outcome.disposition,
+            )
+        };
+    }
+    match outcome.disposition {
+        // A person must act.
+        Disposition::Quarantined => line!(error),
+        _ => line!(info),
+    }
 }
