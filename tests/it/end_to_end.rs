@@ -434,3 +434,58 @@ fn systemd_is_told_when_it_is_ready_and_when_it_stops() {
     assert_eq!(daemon.terminate(Duration::from_secs(10)), Some(0));
     assert_eq!(told().trim(), "STOPPING=1");
 }
+
+#[test]
+fn a_health_address_that_is_taken_is_tried_again_by_systemd() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let house = House::new(&format!(
+        "[http]\nlisten = \"{address}\"\n[[mailbox]]\nname = \"m\"\nkind = \"maildir\"\npath = \"@ROOT@/mailbox\"\n"
+    ));
+    crate::support::daemon::maildir(&house.path("mailbox"));
+    let output = house.command(&["run"]);
+    // 78 would keep systemd from starting it again.
+    assert_eq!(output.status.code(), Some(1));
+    let words = String::from_utf8(output.stderr).unwrap();
+    assert!(words.contains(&address.to_string()), "{words}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_is_told_over_http_once_every_mailbox_has_answered() {
+    let address = {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        free.local_addr().unwrap()
+    };
+    let house = House::new(&format!(
+        "[http]\nlisten = \"{address}\"\n[[mailbox]]\nname = \"m\"\nkind = \"maildir\"\npath = \"@ROOT@/mailbox\"\n"
+    ));
+    let _daemon = house.run(&[]);
+    let ask = |path: &str| {
+        use std::io::{Read as _, Write as _};
+        let mut answer = String::new();
+        if let Ok(mut stream) = std::net::TcpStream::connect(address) {
+            let request =
+                format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+            stream.write_all(request.as_bytes()).ok();
+            stream.read_to_string(&mut answer).ok();
+        }
+        answer
+    };
+    house
+        .until("it is alive", || async {
+            ask("/healthz").starts_with("HTTP/1.1 200")
+        })
+        .await;
+    // The Maildir is not there yet.
+    let answer = ask("/readyz");
+    assert!(
+        answer.starts_with("HTTP/1.1 503") && answer.contains("mailbox m"),
+        "{answer}"
+    );
+    crate::support::daemon::maildir(&house.path("mailbox"));
+    house
+        .until("it is ready", || async {
+            ask("/readyz").starts_with("HTTP/1.1 200")
+        })
+        .await;
+}
