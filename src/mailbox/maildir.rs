@@ -200,9 +200,12 @@ async fn list(maildir: &Path) -> Result<Files, MailboxError> {
         let mut entries = fs::read_dir(&folder).await.map_err(failed)?;
         while let Some(entry) = entries.next_entry().await.map_err(failed)? {
             let name = entry.file_name().to_string_lossy().into_owned();
-            let is_directory = entry.file_type().await.is_ok_and(|kind| kind.is_dir());
+            // To open a pipe is to wait for its writer, who may never come.
+            let is_no_file = fs::metadata(entry.path())
+                .await
+                .is_ok_and(|metadata| !metadata.is_file());
             // maildir(5): readers skip names that begin with a dot.
-            if name.starts_with('.') || is_directory {
+            if name.starts_with('.') || is_no_file {
                 continue;
             }
             let unique = name.split_once(":2,").map_or(&*name, |(unique, _)| unique);
