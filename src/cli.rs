@@ -10,6 +10,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
+use tokio::runtime::Runtime;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
@@ -124,16 +125,38 @@ pub fn main() -> ExitCode {
         .enable_all()
         .build()
         .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(execute(arguments)));
+        .and_then(|runtime| run_to_the_end(runtime, execute(arguments)));
     match outcome {
         Ok(exit) => exit.into(),
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // Nothing is left to do when stderr itself is gone.
-            writeln!(io::stderr(), "invoice-trackd: {error:#}").ok();
+            writeln!(io::stderr(), "invoice-trackd: {}", sentence(&error)).ok();
             ExitCode::from(status(&error))
         }
     }
+}
+
+/// The command's outcome. A thread that is stuck in the system (a name that does not resolve, a
+/// file on a dead file server) is not waited for: what counts has been committed by now.
+fn run_to_the_end<T>(runtime: Runtime, command: impl Future<Output = T>) -> T {
+    let outcome = runtime.block_on(command);
+    runtime.shutdown_background();
+    outcome
+}
+
+/// What happened and why; a cause that was quoted already is not said twice.
+fn sentence(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |text, cause| {
+        let cause = cause.to_string();
+        if text.is_empty() {
+            cause
+        } else if text.ends_with(&cause) {
+            text
+        } else {
+            format!("{text}: {cause}")
+        }
+    })
 }
 
 async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
@@ -263,6 +286,34 @@ mod tests {
     #[test]
     fn the_arguments_hold_together() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_thread_that_is_stuck_does_not_keep_the_program_from_ending() {
+        let runtime = Runtime::new().unwrap();
+        let began = std::time::Instant::now();
+        run_to_the_end(runtime, async {
+            tokio::task::spawn_blocking(|| {
+                std::thread::sleep(std::time::Duration::from_secs(30));
+            });
+        });
+        assert!(began.elapsed() < std::time::Duration::from_secs(10));
+    }
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let cause = || io::Error::from(io::ErrorKind::NotFound);
+        let file = "/x".into();
+        let error = anyhow::Error::from(ConfigError::Unreadable {
+            file,
+            source: cause(),
+        });
+        let expected = format!("read the configuration /x: {}", cause());
+        assert_eq!(sentence(&error), expected);
+        assert_eq!(
+            sentence(&error.context("check")),
+            format!("check: {expected}")
+        );
     }
 
     #[test]
