@@ -276,6 +276,36 @@ fn ingest_refuses_what_it_cannot_read_and_records_nothing_of_that_run() {
 }
 
 #[test]
+fn ingest_takes_in_what_it_can_read_and_names_the_rest() {
+    let house = house();
+    house.write("in/a.EML", Notice::default().eml());
+    std::os::unix::fs::symlink("/nonexistent", house.path("in/b.eml")).unwrap();
+    let good = Notice {
+        track: "ED",
+        ..Notice::default()
+    };
+    house.write("in/c.eml", good.eml());
+    // Neither ends: a link back up, and a pipe that nobody writes to.
+    std::os::unix::fs::symlink(house.path("in"), house.path("in/loop")).unwrap();
+    let pipe = std::process::Command::new("mkfifo")
+        .arg(house.path("in/pipe.eml"))
+        .status();
+    assert!(pipe.unwrap().success());
+
+    let path = house.path("in");
+    let output = house.command(&["ingest", path.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    let report = String::from_utf8(output.stdout).unwrap();
+    assert!(report.contains("2 read: 2 imported"), "{report}");
+    let sentence = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        sentence.contains("b.eml") && sentence.lines().count() == 1,
+        "{sentence}"
+    );
+    assert_eq!(sent(&house).len(), 2);
+}
+
+#[test]
 fn allocations_have_the_columns_that_other_programs_rely_on() {
     let house = house();
     let file = house.write("notice.eml", Notice::default().eml());
