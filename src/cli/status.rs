@@ -12,6 +12,7 @@ use super::{
 use crate::{
     clock::{Clock, taipei_date},
     config::Config,
+    http::MAILBOX_SILENCE,
     ledger::{
         AllocationFilter, Counts, Ledger, LinkState, MailboxRow, OutboxCounts, QuarantineRow,
     },
@@ -64,11 +65,17 @@ async fn gather(config: &Config, now: Timestamp) -> anyhow::Result<Overview<'_>>
     // Every configured mailbox is listed: one that was never seen is the most important of all.
     for mailbox in &config.mailboxes {
         let row = seen.iter().find(|row| row.name == mailbox.name).cloned();
-        overview.mailboxes.push(row.unwrap_or_else(|| MailboxRow {
+        let mut row = row.unwrap_or_else(|| MailboxRow {
             name: mailbox.name.clone(),
             last_ok_at: None,
             state: LinkState::Down("not seen yet: has `run` been started?".to_owned()),
-        }));
+        });
+        // A daemon that has died cannot write down that nobody watches any more.
+        let is_silent = |at| now.duration_since(at) > MAILBOX_SILENCE;
+        if row.state == LinkState::Up && row.last_ok_at.is_none_or(is_silent) {
+            row.state = LinkState::Down("silent for too long: is `run` running?".to_owned());
+        }
+        overview.mailboxes.push(row);
     }
     for company in config.rules.companies.iter() {
         let periods: BTreeSet<Period> = recorded

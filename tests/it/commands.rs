@@ -3,6 +3,12 @@
 
 use std::{fs, time::Duration};
 
+use invoice_trackd::{
+    clock::Clock,
+    ledger::{Ledger, LinkState},
+};
+use jiff::SignedDuration;
+
 use crate::support::daemon::{COMPANY, House, Notice, PROGRAM, maildir};
 
 /// A company, a Maildir, mails as files.
@@ -435,6 +441,23 @@ fn status_lists_a_mailbox_that_was_never_seen() {
     assert_eq!(status["due"][0]["ban"], "53567686");
     let page = String::from_utf8(house.command(&["status"]).stdout).unwrap();
     assert!(page.starts_with("needs attention"), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_does_not_believe_a_mailbox_that_nobody_watches_any_more() {
+    let house = house();
+    let now = Clock::System.now();
+    let ledger = Ledger::open(&house.path("ledger.db"), now).await.unwrap();
+    for (minutes, state, headline) in [(5, "up", "all is well"), (16, "down", "needs attention")] {
+        let then = now - SignedDuration::from_mins(minutes);
+        let up = LinkState::Up;
+        ledger.saw_mailbox("einvoice", &up, then).await.unwrap();
+        let (_, status) = house.json(&["status", "--json"]);
+        assert_eq!(status["mailboxes"][0]["state"], state);
+        let page = String::from_utf8(house.command(&["status"]).stdout).unwrap();
+        assert!(page.starts_with(headline), "{page}");
+    }
+    ledger.close().await;
 }
 
 #[test]
