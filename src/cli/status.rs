@@ -25,6 +25,7 @@ struct Overview<'a> {
     mailboxes: Vec<MailboxRow>,
     messages: Counts,
     outbox: OutboxCounts,
+    put_off: Option<(u64, String)>,
     quarantine: Vec<QuarantineRow>,
     due: Vec<(&'a Company, Vec<Due>)>,
 }
@@ -47,6 +48,7 @@ async fn gather(config: &Config, now: Timestamp) -> anyhow::Result<Overview<'_>>
         mailboxes: Vec::new(),
         messages: Counts::new(),
         outbox: OutboxCounts::new(),
+        put_off: None,
         quarantine: Vec::new(),
         due: Vec::new(),
     };
@@ -58,6 +60,7 @@ async fn gather(config: &Config, now: Timestamp) -> anyhow::Result<Overview<'_>>
         seen = ledger.mailboxes().await?;
         overview.messages = ledger.counts().await?;
         overview.outbox = ledger.outbox_counts().await?;
+        overview.put_off = ledger.put_off().await?;
         overview.quarantine = ledger.quarantine().await?;
         recorded = ledger.allocations(AllocationFilter::default()).await?;
         ledger.close().await;
@@ -171,6 +174,9 @@ fn page(overview: &Overview<'_>, now: Timestamp) -> Result<String, std::fmt::Err
 
     writeln!(text, "\nMessages 郵件     {}", tally(&overview.messages))?;
     writeln!(text, "Outbox 寄件匣     {}", tally(&overview.outbox))?;
+    if let Some((_, answer)) = &overview.put_off {
+        writeln!(text, "  put off  {answer}")?;
+    }
 
     writeln!(text, "\nQuarantine 隔離   {}", overview.quarantine.len())?;
     for row in &overview.quarantine {
@@ -238,6 +244,9 @@ fn headline(overview: &Overview<'_>) -> String {
     }
     if overdue > 0 {
         trouble.push(format!("{overdue} notice(s) overdue"));
+    }
+    if let Some((waiting, _)) = overview.put_off {
+        trouble.push(format!("{waiting} mail(s) put off"));
     }
     if failed > 0 {
         trouble.push(format!("{failed} mail(s) undeliverable"));

@@ -461,6 +461,18 @@ async fn status_does_not_believe_a_mailbox_that_nobody_watches_any_more() {
 }
 
 #[test]
+fn status_says_that_mail_is_put_off_and_why() {
+    let house = house();
+    fs::remove_dir(house.path("sent")).unwrap();
+    house.write("sent", "where a directory should be");
+    let file = house.write("notice.eml", Notice::default().eml());
+    house.command(&["ingest", file.to_str().unwrap()]);
+    let page = String::from_utf8(house.command(&["status"]).stdout).unwrap();
+    assert!(page.contains("1 mail(s) put off"), "{page}");
+    assert!(page.contains("put off  write mail to"), "{page}");
+}
+
+#[test]
 fn the_demo_shows_all_three_and_ends_by_itself() {
     let scratch = tempfile::tempdir().unwrap();
     let output = std::process::Command::new(PROGRAM)
