@@ -10,6 +10,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
+use tokio::runtime::Runtime;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
@@ -124,13 +125,7 @@ pub fn main() -> ExitCode {
         .enable_all()
         .build()
         .map_err(anyhow::Error::from)
-        .and_then(|runtime| {
-            let outcome = runtime.block_on(execute(arguments));
-            // A thread that hangs in a resolver or a file system must not hold up the end; what
-            // matters has been waited for.
-            runtime.shutdown_background();
-            outcome
-        });
+        .and_then(|runtime| run_to_the_end(runtime, execute(arguments)));
     match outcome {
         Ok(exit) => exit.into(),
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
@@ -140,6 +135,28 @@ pub fn main() -> ExitCode {
             ExitCode::from(status(&error))
         }
     }
+}
+
+/// The command's outcome. A thread that is stuck in the system (a name that does not resolve, a
+/// file on a dead file server) is not waited for: what counts has been committed by now.
+fn run_to_the_end<T>(runtime: Runtime, command: impl Future<Output = T>) -> T {
+    let outcome = runtime.block_on(command);
+    runtime.shutdown_background();
+    outcome
+}
+
+/// What happened and why; a cause that was quoted already is not said twice.
+fn sentence(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |text, cause| {
+        let cause = cause.to_string();
+        if text.is_empty() {
+            cause
+        } else if text.ends_with(&cause) {
+            text
+        } else {
+            format!("{text}: {cause}")
+        }
+    })
 }
 
 async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
@@ -177,19 +194,6 @@ async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
             demo::demo().await
         }
     }
-}
-
-/// What went wrong and why. Most of our errors name their cause already; no cause is said twice.
-fn sentence(error: &anyhow::Error) -> String {
-    let mut text = String::new();
-    for cause in error.chain().map(ToString::to_string) {
-        if text.is_empty() {
-            text = cause;
-        } else if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
-        }
-    }
-    text
 }
 
 /// The exit status that tells a supervisor what to do next.
@@ -287,12 +291,30 @@ mod tests {
     }
 
     #[test]
-    fn no_cause_is_said_twice() {
-        let missing = io::Error::from(io::ErrorKind::NotFound);
-        let error = anyhow::Error::from(missing).context("read x: entity not found");
+    fn a_thread_that_is_stuck_does_not_keep_the_program_from_ending() {
+        let runtime = Runtime::new().unwrap();
+        let began = std::time::Instant::now();
+        run_to_the_end(runtime, async {
+            tokio::task::spawn_blocking(|| {
+                std::thread::sleep(std::time::Duration::from_secs(30));
+            });
+        });
+        assert!(began.elapsed() < std::time::Duration::from_secs(10));
+    }
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let cause = || io::Error::from(io::ErrorKind::NotFound);
+        let file = "/x".into();
+        let error = anyhow::Error::from(ConfigError::Unreadable {
+            file,
+            source: cause(),
+        });
+        let expected = format!("read the configuration /x: {}", cause());
+        assert_eq!(sentence(&error), expected);
         assert_eq!(
-            sentence(&error.context("start")),
-            "start: read x: entity not found"
+            sentence(&error.context("check")),
+            format!("check: {expected}")
         );
     }
 

@@ -21,7 +21,7 @@ use tokio::{net::TcpListener, sync::watch};
 use crate::clock::Clock;
 
 /// A mailbox that has been silent for longer is a trouble; three times the renewal of IDLE.
-const MAILBOX_SILENCE: SignedDuration = SignedDuration::from_mins(15);
+pub(crate) const MAILBOX_SILENCE: SignedDuration = SignedDuration::from_mins(15);
 
 /// The ledger is tried every minute; a few lost tries are not yet a trouble.
 const LEDGER_SILENCE: SignedDuration = SignedDuration::from_mins(5);

@@ -49,13 +49,14 @@ fn descend(directory: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
         for entry in entries {
             let is_eml = entry
                 .extension()
-                .is_some_and(|extension| extension == "eml");
+                .is_some_and(|extension| extension.eq_ignore_ascii_case("eml"));
+            // A link to a directory is not followed: it may lead back up. A pipe is not opened:
+            // its writer may never come. A link that leads nowhere is somebody's missing mail.
             if entry.is_dir() {
-                // A link to a directory may lead back up, and then round and round.
                 if !is_maildir && !entry.is_symlink() {
                     descend(&entry, files)?;
                 }
-            } else if (is_eml || is_maildir) && entry.is_file() {
+            } else if (is_eml || is_maildir) && (entry.is_file() || !entry.exists()) {
                 files.push(entry);
             }
         }

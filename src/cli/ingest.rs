@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf};
 
+use anyhow::bail;
 use serde_json::{Value, json};
 
 use super::{Exit, company_of, files, json, print, print_json, table::pad};
@@ -40,8 +41,13 @@ pub(super) async fn ingest(
 
     let mut outcomes = Vec::new();
     let mut batch: Vec<RawMessage> = Vec::new();
+    // One file that cannot be read must not keep the others out.
+    let mut unreadable = Vec::new();
     for file in &all {
-        batch.push(files::message(file, config.rules.max_message_bytes)?);
+        match files::message(file, config.rules.max_message_bytes) {
+            Ok(message) => batch.push(message),
+            Err(error) => unreadable.push(format!("{error:#}")),
+        }
         let bytes: u64 = batch.iter().map(|message| message.size).sum();
         if batch.len() >= BATCH || bytes >= BATCH_BYTES {
             outcomes.extend(intake.take(&batch, company, Clock::System.now()).await?);
@@ -52,14 +58,18 @@ pub(super) async fn ingest(
 
     if as_json {
         print_json(&Value::Array(outcomes.iter().map(object).collect()))?;
-    } else {
+    } else if unreadable.len() < all.len() {
         print(&report(&outcomes)?)?;
     }
     if !no_mail {
         send(config, &ledger).await?;
     }
     ledger.close().await;
-    Ok(Exit::Done)
+    if unreadable.is_empty() {
+        Ok(Exit::Done)
+    } else {
+        bail!("{}", unreadable.join("\n"))
+    }
 }
 
 /// Sends what is due, unless a daemon runs on this ledger: then that is its business.

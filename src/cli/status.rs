@@ -12,6 +12,7 @@ use super::{
 use crate::{
     clock::{Clock, taipei_date, taipei_minute},
     config::Config,
+    http::MAILBOX_SILENCE,
     ledger::{
         AllocationFilter, Counts, Ledger, LinkState, MailboxRow, OutboxCounts, OutboxState,
         QuarantineRow,
@@ -25,6 +26,7 @@ struct Overview<'a> {
     mailboxes: Vec<MailboxRow>,
     messages: Counts,
     outbox: OutboxCounts,
+    put_off: Option<(u64, String)>,
     quarantine: Vec<QuarantineRow>,
     due: Vec<(&'a Company, Vec<Due>)>,
 }
@@ -47,6 +49,7 @@ async fn gather(config: &Config, now: Timestamp) -> anyhow::Result<Overview<'_>>
         mailboxes: Vec::new(),
         messages: Counts::new(),
         outbox: OutboxCounts::new(),
+        put_off: None,
         quarantine: Vec::new(),
         due: Vec::new(),
     };
@@ -58,6 +61,7 @@ async fn gather(config: &Config, now: Timestamp) -> anyhow::Result<Overview<'_>>
         seen = ledger.mailboxes().await?;
         overview.messages = ledger.counts().await?;
         overview.outbox = ledger.outbox_counts().await?;
+        overview.put_off = ledger.put_off().await?;
         overview.quarantine = ledger.quarantine().await?;
         recorded = ledger.allocations(AllocationFilter::default()).await?;
         ledger.close().await;
@@ -65,11 +69,17 @@ async fn gather(config: &Config, now: Timestamp) -> anyhow::Result<Overview<'_>>
     // Every configured mailbox is listed: one that was never seen is the most important of all.
     for mailbox in &config.mailboxes {
         let row = seen.iter().find(|row| row.name == mailbox.name).cloned();
-        overview.mailboxes.push(row.unwrap_or_else(|| MailboxRow {
+        let mut row = row.unwrap_or_else(|| MailboxRow {
             name: mailbox.name.clone(),
             last_ok_at: None,
             state: LinkState::Down("not seen yet: has `run` been started?".to_owned()),
-        }));
+        });
+        // A daemon that has died cannot write down that nobody watches any more.
+        let is_silent = |at| now.duration_since(at) > MAILBOX_SILENCE;
+        if row.state == LinkState::Up && row.last_ok_at.is_none_or(is_silent) {
+            row.state = LinkState::Down("silent for too long: is `run` running?".to_owned());
+        }
+        overview.mailboxes.push(row);
     }
     for company in config.rules.companies.iter() {
         let periods: BTreeSet<Period> = recorded
@@ -165,6 +175,9 @@ fn page(overview: &Overview<'_>, now: Timestamp) -> Result<String, std::fmt::Err
 
     writeln!(text, "\nMessages 郵件     {}", tally(&overview.messages))?;
     writeln!(text, "Outbox 寄件匣     {}", tally(&overview.outbox))?;
+    if let Some((_, answer)) = &overview.put_off {
+        writeln!(text, "  put off  {answer}")?;
+    }
 
     writeln!(text, "\nQuarantine 隔離   {}", overview.quarantine.len())?;
     let rows: Vec<Vec<String>> = overview
@@ -225,42 +238,39 @@ fn headline(overview: &Overview<'_>) -> String {
     let down = overview
         .mailboxes
         .iter()
-        .filter(|row| row.state != LinkState::Up)
-        .count();
-    let overdue = overview
-        .due
-        .iter()
-        .flat_map(|(_, list)| list)
-        .filter(|due| due.state == schedule::State::Overdue)
-        .count();
+        .filter(|row| row.state != LinkState::Up);
+    let dues = overview.due.iter().flat_map(|(_, list)| list);
+    let overdue = dues.filter(|due| due.state == schedule::State::Overdue);
+    let put_off = overview.put_off.as_ref().map_or(0, |(waiting, _)| *waiting);
     let failed = overview
         .outbox
         .get(OutboxState::Failed.as_str())
         .copied()
         .unwrap_or_default();
-    let mut trouble = Vec::new();
-    if down > 0 {
-        trouble.push(counted(down, "mailbox not heard", "mailboxes not heard"));
-    }
-    if !overview.quarantine.is_empty() {
-        trouble.push(format!("{} in quarantine", overview.quarantine.len()));
-    }
-    if overdue > 0 {
-        trouble.push(counted(overdue, "notice overdue", "notices overdue"));
-    }
-    let failed = usize::try_from(failed).unwrap_or(usize::MAX);
-    if failed > 0 {
-        trouble.push(counted(failed, "mail undeliverable", "mails undeliverable"));
-    }
+    let trouble: Vec<String> = [
+        (
+            down.count() as u64,
+            "mailbox not heard",
+            "mailboxes not heard",
+        ),
+        (
+            overview.quarantine.len() as u64,
+            "in quarantine",
+            "in quarantine",
+        ),
+        (overdue.count() as u64, "notice overdue", "notices overdue"),
+        (put_off, "mail put off", "mails put off"),
+        (failed, "mail undeliverable", "mails undeliverable"),
+    ]
+    .into_iter()
+    .filter(|(count, ..)| *count > 0)
+    .map(|(count, one, several)| format!("{count} {}", if count == 1 { one } else { several }))
+    .collect();
     if trouble.is_empty() {
         "all is well 一切正常".to_owned()
     } else {
         format!("needs attention 需要處理: {}", trouble.join(", "))
     }
-}
-
-fn counted(count: usize, one: &str, several: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { several })
 }
 
 fn ago(now: Timestamp, then: Timestamp) -> String {

@@ -274,6 +274,12 @@ async fn connect(path: &Path) -> Result<SqlitePool, LedgerError> {
     loop {
         let pool = SqlitePoolOptions::new()
             .max_connections(CONNECTIONS)
+            // When SQLite rolls back by itself (a full disk: <https://sqlite.org/lang_transaction.html>
+            // §3.1), sqlx's own ROLLBACK fails and it counts the transaction as open for ever
+            // (0.9.0): such a connection could never begin another one.
+            .before_acquire(|connection, _| {
+                Box::pin(async move { Ok(!connection.is_in_transaction()) })
+            })
             .connect_with(options.clone())
             .await;
         match pool {

@@ -236,6 +236,22 @@ impl Ledger {
         counts.extend(rows);
         Ok(counts)
     }
+
+    /// How many letters still wait after an attempt that failed, and the last words spoken against
+    /// one of them; `None` where there is none.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub async fn put_off(&self) -> Result<Option<(u64, String)>, LedgerError> {
+        sqlx::query_as(
+            "SELECT count(*) OVER (), last_answer FROM outbox
+             WHERE state IN ('pending', 'sending') AND last_answer IS NOT NULL
+             ORDER BY next_attempt_at DESC LIMIT 1",
+        )
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(LedgerError::during("look for letters put off"))
+    }
 }
 
 /// See [`Transaction::post`]; returns `outbox.id`.

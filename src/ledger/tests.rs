@@ -1,4 +1,5 @@
-//! What cannot be seen from outside the room: how its connections are set.
+//! What cannot be seen from outside the room: how its connections are set, and what becomes of one
+//! whose transaction SQLite has ended.
 
 use super::*;
 
@@ -41,4 +42,25 @@ async fn every_connection_waits_syncs_fully_and_checks_references() {
             );
         }
     }
+}
+
+#[tokio::test]
+async fn a_connection_that_sqlite_has_rolled_back_is_not_used_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ledger.db");
+    let ledger = Ledger::open(&path, Timestamp::UNIX_EPOCH).await.unwrap();
+    // Each connection of the pool could be the one that is left behind.
+    for _ in 0..8 {
+        let mut transaction = ledger.begin().await.unwrap();
+        // As SQLite does of itself when the disk is full.
+        sqlx::raw_sql("ROLLBACK")
+            .execute(&mut *transaction.inner)
+            .await
+            .unwrap();
+        assert!(transaction.commit().await.is_err());
+    }
+    for _ in 0..8 {
+        ledger.prove_writable().await.unwrap();
+    }
+    ledger.close().await;
 }

@@ -201,8 +201,14 @@ async fn list(maildir: &Path) -> Result<Files, MailboxError> {
         while let Some(entry) = entries.next_entry().await.map_err(failed)? {
             let name = entry.file_name().to_string_lossy().into_owned();
             let kind = entry.file_type().await;
-            // Opening a pipe would wait for somebody to write to it.
-            let is_mail = kind.is_ok_and(|kind| kind.is_file() || kind.is_symlink());
+            // To open a pipe is to wait for its writer, who may never come.
+            let is_mail = match kind {
+                Ok(kind) if kind.is_symlink() => {
+                    let target = fs::metadata(entry.path()).await;
+                    target.is_ok_and(|target| target.is_file())
+                }
+                kind => kind.is_ok_and(|kind| kind.is_file()),
+            };
             // maildir(5): readers skip names that begin with a dot.
             if name.starts_with('.') || !is_mail {
                 continue;

@@ -3,6 +3,12 @@
 
 use std::{fs, time::Duration};
 
+use invoice_trackd::{
+    clock::Clock,
+    ledger::{Ledger, LinkState},
+};
+use jiff::SignedDuration;
+
 use crate::support::daemon::{COMPANY, House, Notice, PROGRAM, maildir};
 
 /// A company, a Maildir, mails as files.
@@ -386,6 +392,36 @@ fn ingest_refuses_what_it_cannot_read_and_records_nothing_of_that_run() {
 }
 
 #[test]
+fn ingest_takes_in_what_it_can_read_and_names_the_rest() {
+    let house = house();
+    house.write("in/a.EML", Notice::default().eml());
+    std::os::unix::fs::symlink("/nonexistent", house.path("in/b.eml")).unwrap();
+    let good = Notice {
+        track: "ED",
+        ..Notice::default()
+    };
+    house.write("in/c.eml", good.eml());
+    // Neither ends: a link back up, and a pipe that nobody writes to.
+    std::os::unix::fs::symlink(house.path("in"), house.path("in/loop")).unwrap();
+    let pipe = std::process::Command::new("mkfifo")
+        .arg(house.path("in/pipe.eml"))
+        .status();
+    assert!(pipe.unwrap().success());
+
+    let path = house.path("in");
+    let output = house.command(&["ingest", path.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    let report = String::from_utf8(output.stdout).unwrap();
+    assert!(report.contains("2 read: 2 imported"), "{report}");
+    let sentence = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        sentence.contains("b.eml") && sentence.lines().count() == 1,
+        "{sentence}"
+    );
+    assert_eq!(sent(&house).len(), 2);
+}
+
+#[test]
 fn allocations_have_the_columns_that_other_programs_rely_on() {
     let house = house();
     let file = house.write("notice.eml", Notice::default().eml());
@@ -515,6 +551,35 @@ fn status_lists_a_mailbox_that_was_never_seen() {
     assert_eq!(status["due"][0]["ban"], "53567686");
     let page = String::from_utf8(house.command(&["status"]).stdout).unwrap();
     assert!(page.starts_with("needs attention"), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_does_not_believe_a_mailbox_that_nobody_watches_any_more() {
+    let house = house();
+    let now = Clock::System.now();
+    let ledger = Ledger::open(&house.path("ledger.db"), now).await.unwrap();
+    for (minutes, state, headline) in [(5, "up", "all is well"), (16, "down", "needs attention")] {
+        let then = now - SignedDuration::from_mins(minutes);
+        let up = LinkState::Up;
+        ledger.saw_mailbox("einvoice", &up, then).await.unwrap();
+        let (_, status) = house.json(&["status", "--json"]);
+        assert_eq!(status["mailboxes"][0]["state"], state);
+        let page = String::from_utf8(house.command(&["status"]).stdout).unwrap();
+        assert!(page.starts_with(headline), "{page}");
+    }
+    ledger.close().await;
+}
+
+#[test]
+fn status_says_that_mail_is_put_off_and_why() {
+    let house = house();
+    fs::remove_dir(house.path("sent")).unwrap();
+    house.write("sent", "where a directory should be");
+    let file = house.write("notice.eml", Notice::default().eml());
+    house.command(&["ingest", file.to_str().unwrap()]);
+    let page = String::from_utf8(house.command(&["status"]).stdout).unwrap();
+    assert!(page.contains("1 mail put off"), "{page}");
+    assert!(page.contains("put off  write mail to"), "{page}");
 }
 
 #[test]

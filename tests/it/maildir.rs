@@ -1,6 +1,8 @@
 //! A Maildir: each file once, wherever it stands and whatever moves it.
 
-use std::{collections::HashSet, fs, path::Path, time::Duration};
+use std::{
+    collections::HashSet, fs, os::unix::fs::symlink, path::Path, process::Command, time::Duration,
+};
 
 use invoice_trackd::mailbox::{
     Content, Known, Link, MailboxError, Maildir, Origin, RawMessage, Source, Want,
@@ -70,10 +72,17 @@ async fn files_in_new_and_cur_are_messages_and_nothing_else_is() {
     fs::write(at("tmp/3.host"), mail("not yet")).unwrap();
     fs::write(at("new/.hidden"), mail("not a message")).unwrap();
     fs::create_dir(at("cur/directory")).unwrap();
-    let made = std::process::Command::new("mkfifo")
-        .arg(at("cur/4.pipe"))
-        .status();
-    assert!(made.unwrap().success());
+    fs::create_dir(at("elsewhere")).unwrap();
+    symlink(at("elsewhere"), at("cur/link")).unwrap();
+    // Reading it would never end.
+    let pipe = at("new/pipe");
+    assert!(
+        Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
 
     let mut link = open(directory.path()).await;
     assert_eq!(link.uidvalidity(), None);
