@@ -145,11 +145,17 @@ impl Dispatcher {
         let mut pass = Pass::default();
         let mut closed: Option<Unreachable> = None;
 
-        self.gather(now).await?;
         let retry_at = later(now, self.patience.attempt);
-        while !stopping()
-            && let Some(lease) = self.ledger.lease(now, retry_at).await?
-        {
+        let window = loop {
+            // Again before each letter: what is raised during a long pass, some of it by this very
+            // one, does not wait for its end.
+            let window = self.gather(later(now, began.elapsed())).await?;
+            if stopping() {
+                break window;
+            }
+            let Some(lease) = self.ledger.lease(now, retry_at).await? else {
+                break window;
+            };
             let attempt = match &closed {
                 Some(unreachable) => Err(unreachable.clone()),
                 None => self.attempt(&lease).await,
@@ -168,9 +174,7 @@ impl Dispatcher {
                 Settled::Deferred { .. } => pass.deferred += 1,
                 Settled::Failed { .. } => pass.failed += 1,
             }
-        }
-        // What failed just now has raised alerts of its own.
-        let window = self.gather(now).await?;
+        };
         let due = self.ledger.next_due().await?;
         pass.next = due.into_iter().chain(window).min();
         Ok(pass)
