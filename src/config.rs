@@ -35,7 +35,7 @@ use crate::{
     mailbox::{self, Bounds, ImapSettings},
     notice::{Ban, Rules},
     schedule,
-    tls::TlsMode,
+    tls::{self, TlsMode},
 };
 
 /// Where the file stands unless `--config` says otherwise.
@@ -235,7 +235,7 @@ impl Config {
     /// The way out for mails, its secret read now; `None` without `[mail]`.
     ///
     /// # Errors
-    /// The secret cannot be read.
+    /// The secret or the CA file cannot be read.
     pub fn transport(&self) -> anyhow::Result<Option<Transport>> {
         Ok(match &self.outgoing {
             Outgoing::Nowhere => None,
@@ -244,7 +244,7 @@ impl Config {
                 host: server.host.clone(),
                 port: server.port,
                 tls: server.tls,
-                ca_file: server.ca_file.clone(),
+                ca_file: server.ca_file().context("[mail.smtp]")?,
                 login: server.login().context("[mail.smtp]")?,
                 command: SMTP_COMMAND,
             })),
@@ -349,7 +349,7 @@ impl Mailbox {
     /// The mailbox ready to be opened, its secret read now.
     ///
     /// # Errors
-    /// The secret cannot be read.
+    /// The secret or the CA file cannot be read.
     pub fn source(&self) -> anyhow::Result<mailbox::Source> {
         match &self.kind {
             MailboxKind::Maildir { path } => Ok(mailbox::Source::Maildir(mailbox::Maildir::new(
@@ -359,16 +359,17 @@ impl Mailbox {
                 self.since,
             ))),
             MailboxKind::Imap { server, folder } => {
+                let of_mailbox = || format!("mailbox {}", self.name);
                 let (username, password) = server
                     .login()
-                    .with_context(|| format!("mailbox {}", self.name))?
+                    .with_context(of_mailbox)?
                     .with_context(|| format!("mailbox {}: no username and password", self.name))?;
                 Ok(mailbox::Source::Imap(mailbox::Imap::new(ImapSettings {
                     name: self.name.clone(),
                     host: server.host.clone(),
                     port: server.port,
                     tls: server.tls,
-                    ca_file: server.ca_file.clone(),
+                    ca_file: server.ca_file().with_context(of_mailbox)?,
                     username,
                     password,
                     folder: folder.clone(),
@@ -386,5 +387,13 @@ impl Server {
             .as_ref()
             .map(|(username, source)| Ok((username.clone(), source.read()?)))
             .transpose()
+    }
+
+    /// The CA file, tried now: a wrong one would otherwise show only once the server answers.
+    fn ca_file(&self) -> anyhow::Result<Option<PathBuf>> {
+        if let Some(file) = &self.ca_file {
+            tls::client_config(Some(file))?;
+        }
+        Ok(self.ca_file.clone())
     }
 }

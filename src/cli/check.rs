@@ -65,6 +65,13 @@ fn summary(config: &Config) -> Result<String, std::fmt::Error> {
             "\n`run` would have nothing to watch: there is no [[mailbox]]"
         )?;
     }
+    let rules = &config.rules;
+    if rules.companies.iter().next().is_none() && !rules.accept_unlisted_companies {
+        writeln!(
+            text,
+            "\nevery notice would be quarantined as `unknown_company`: there is no [[company]]"
+        )?;
+    }
     Ok(text)
 }
 

@@ -107,7 +107,7 @@ pub(super) fn lock(path: &Path) -> Result<DaemonLock, LedgerError> {
         .truncate(false)
         .mode(0o600)
         .open(beside)
-        .map_err(io)?;
+        .map_err(|error| not_created(path, error))?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
@@ -155,20 +155,27 @@ fn create(path: &Path) -> Result<(), LedgerError> {
         .create_new(true)
         .mode(0o600)
         .open(path);
-    let source = match created {
-        Ok(_) => return Ok(()),
+    match created {
+        Ok(_) => Ok(()),
         // Another process was faster, and the file is its to fill as much as ours.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => io::Error::new(
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(not_created(path, error)),
+    }
+}
+
+/// What a missing directory means is clearer than what the system calls it.
+fn not_created(path: &Path, error: io::Error) -> LedgerError {
+    let source = match error.kind() {
+        io::ErrorKind::NotFound => io::Error::new(
             io::ErrorKind::NotFound,
             "the directory in which it should be created does not exist",
         ),
-        Err(error) => error,
+        _ => error,
     };
-    Err(LedgerError::Io {
+    LedgerError::Io {
         path: path.to_owned(),
         source,
-    })
+    }
 }
 
 fn options(path: &Path) -> SqliteConnectOptions {

@@ -523,6 +523,35 @@ fn check_approves_and_reads_no_secret() {
 }
 
 #[test]
+fn check_says_what_would_come_to_nothing() {
+    let house = House::new("");
+    let output = house.command(&["check"]);
+    assert_eq!(output.status.code(), Some(0));
+    let text = String::from_utf8(output.stdout).unwrap();
+    for lacking in ["no [[mailbox]]", "no [[company]]", "no [mail]"] {
+        assert!(text.contains(lacking), "{lacking} is not said:\n{text}");
+    }
+}
+
+#[test]
+fn a_private_ca_that_cannot_be_used_stops_the_daemon_before_it_connects() {
+    let house = house();
+    let config = fs::read_to_string(house.path("config.toml")).unwrap();
+    let empty = house.write("empty.pem", "");
+    for ca_file in [empty.to_str().unwrap(), "/nosuch/ca.pem"] {
+        let imap = format!(
+            "[[mailbox]]\nname = \"imap\"\nkind = \"imap\"\nhost = \"localhost\"\nport = 1\n\
+             ca_file = \"{ca_file}\"\nusername = \"u\"\npassword = {{ env = \"HOME\" }}\n[mail]"
+        );
+        house.write("config.toml", config.replace("[mail]", &imap));
+        let output = house.command(&["run"]);
+        let words = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(78), "{words}");
+        assert!(words.contains(ca_file), "{words}");
+    }
+}
+
+#[test]
 fn every_value_of_require_but_none_is_refused() {
     for require in ["dkim", "authentication-results", "either"] {
         let house = house();
@@ -664,4 +693,24 @@ async fn a_file_system_that_hangs_does_not_hold_up_the_end() {
         .await;
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert_eq!(daemon.terminate(Duration::from_secs(10)), Some(0));
+}
+
+#[test]
+fn a_ledger_without_a_directory_is_said_in_one_sentence_by_every_command_that_writes() {
+    let house = house();
+    let config = fs::read_to_string(house.path("config.toml")).unwrap();
+    house.write(
+        "config.toml",
+        config.replace("/ledger.db", "/nosuch/ledger.db"),
+    );
+    let file = house.write("notice.eml", Notice::default().eml());
+    for arguments in [vec!["run"], vec!["ingest", file.to_str().unwrap()]] {
+        let output = house.command(&arguments);
+        assert_eq!(output.status.code(), Some(75), "{arguments:?}");
+        let words = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            words.contains("nosuch/ledger.db: the directory in which it should be created"),
+            "{arguments:?}: {words}"
+        );
+    }
 }

@@ -332,7 +332,11 @@ fn secrets_that_are_there_reach_their_rooms() {
     let owner_only = std::os::unix::fs::PermissionsExt::from_mode(0o600);
     std::fs::set_permissions(&file, owner_only).unwrap();
     let here = format!("{{ file = \"{}\" }}", file.display());
+    let ca = directory.path().join("ca.pem");
+    let certificate = rcgen::generate_simple_self_signed(["ca.example".to_owned()]).unwrap();
+    std::fs::write(&ca, certificate.cert.pem()).unwrap();
     let text = FULL
+        .replace("/etc/ca.pem", ca.to_str().unwrap())
         .replace("{ file = \"/nowhere/imap\" }", &here)
         .replace("{ credential = \"smtp\" }", &here);
     let config = parse(&text).unwrap();
