@@ -4,10 +4,12 @@
 //! delivered yet and is never looked at.
 //!
 //! Guarantee: a file is known by its name up to `:2,`, which neither a move from `new` to `cur`
-//! nor a change of flags alters, so each message is handed over once.
+//! nor a change of flags alters, so each message is handed over once. A file that cannot be read
+//! holds up no other: it is said when all others have been handed over.
 
 use std::{
     collections::BTreeMap,
+    fs::FileType,
     io,
     path::{Path, PathBuf},
     time::Duration,
@@ -49,6 +51,8 @@ pub struct MaildirLink {
     seen: Files,
     /// What of it is missing.
     missing: Files,
+    /// The first of the missing that could not be read.
+    unreadable: Option<MailboxError>,
 }
 
 /// Unique names and where the files stand.
@@ -72,6 +76,7 @@ impl Maildir {
             poll: self.poll,
             seen: Files::new(),
             missing: Files::new(),
+            unreadable: None,
         })
     }
 }
@@ -81,6 +86,7 @@ impl MaildirLink {
         self.seen = list(&self.path).await?;
         self.missing = self.seen.clone();
         self.missing.retain(|file, _| !known.files.contains(file));
+        self.unreadable = None;
         Ok(self.missing.len())
     }
 
@@ -89,7 +95,7 @@ impl MaildirLink {
         gate: Gate<'_>,
     ) -> Result<Option<Vec<RawMessage>>, MailboxError> {
         if self.missing.is_empty() {
-            return Ok(None);
+            return self.unreadable.take().map_or(Ok(None), Err);
         }
         let mut batch = Vec::new();
         let mut bytes = 0;
@@ -97,11 +103,15 @@ impl MaildirLink {
             let Some((file, path)) = self.missing.pop_first() else {
                 break;
             };
-            if let Some(message) = self.read(file, path, gate).await? {
-                if let Content::Whole(body) = &message.content {
-                    bytes += body.len() as u64;
+            match self.read(file, path, gate).await {
+                Ok(Some(message)) => {
+                    if let Content::Whole(body) = &message.content {
+                        bytes += body.len() as u64;
+                    }
+                    batch.push(message);
                 }
-                batch.push(message);
+                Ok(None) => {}
+                Err(error) => _ = self.unreadable.get_or_insert(error),
             }
         }
         Ok(Some(batch))
@@ -116,7 +126,7 @@ impl MaildirLink {
         Ok(())
     }
 
-    /// `None` where the file is gone.
+    /// `None` where the file is gone, or not written yet.
     async fn read(
         &self,
         file: String,
@@ -141,6 +151,10 @@ impl MaildirLink {
         };
         let metadata = opened.metadata().await.map_err(failed)?;
         let size = metadata.len();
+        if size == 0 {
+            // Put here by what does not know `tmp`, such as scp; the next survey finds it again.
+            return Ok(None);
+        }
         let internal_date = metadata
             .modified()
             .ok()
@@ -183,9 +197,11 @@ async fn list(maildir: &Path) -> Result<Files, MailboxError> {
         let mut entries = fs::read_dir(&folder).await.map_err(failed)?;
         while let Some(entry) = entries.next_entry().await.map_err(failed)? {
             let name = entry.file_name().to_string_lossy().into_owned();
-            let is_directory = entry.file_type().await.is_ok_and(|kind| kind.is_dir());
+            // Opening a FIFO could wait for ever.
+            let is_file = |kind: FileType| kind.is_file() || kind.is_symlink();
+            let is_other = entry.file_type().await.is_ok_and(|kind| !is_file(kind));
             // maildir(5): readers skip names that begin with a dot.
-            if name.starts_with('.') || is_directory {
+            if name.starts_with('.') || is_other {
                 continue;
             }
             let unique = name.split_once(":2,").map_or(&*name, |(unique, _)| unique);

@@ -253,3 +253,47 @@ async fn what_is_no_maildir_cannot_be_opened_and_one_that_goes_away_is_an_error(
         assert!(matches!(error, MailboxError::Io { .. }), "{error:?}");
     }
 }
+
+#[tokio::test]
+async fn one_file_that_cannot_be_read_holds_up_no_other_and_is_said() {
+    let directory = maildir();
+    let at = |name: &str| directory.path().join(name);
+    fs::write(at("new/1.host"), mail("one")).unwrap();
+    // Opens like a file and cannot be read like one, whoever asks.
+    std::os::unix::fs::symlink(directory.path(), at("new/2.host")).unwrap();
+    fs::write(at("new/3.host"), mail("three")).unwrap();
+
+    let mut link = open(directory.path()).await;
+    link.survey(&Known::default()).await.unwrap();
+    let batch = link.next_batch(&|_, _| Want::Whole).await.unwrap().unwrap();
+    assert_eq!(
+        batch.iter().map(file).collect::<Vec<_>>(),
+        ["1.host", "3.host"]
+    );
+    let error = link.next_batch(&|_, _| Want::Whole).await.unwrap_err();
+    assert!(error.to_string().contains("new/2.host"), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_not_written_yet_is_no_message() {
+    let directory = maildir();
+    let at = |name: &str| directory.path().join(name);
+    fs::write(at("new/1.host"), "").unwrap();
+    assert!(
+        std::process::Command::new("mkfifo")
+            .arg(at("new/2.host"))
+            .status()
+            .unwrap()
+            .success()
+    );
+    let mut link = open(directory.path()).await;
+    link.survey(&Known::default()).await.unwrap();
+    let batch = timeout(DEADLINE, link.next_batch(&|_, _| Want::Nothing))
+        .await
+        .expect("hangs");
+    assert_eq!(batch.unwrap().unwrap_or_default(), []);
+
+    fs::write(at("new/1.host"), mail("one")).unwrap();
+    let fetched = fetch(&mut link, &Known::default()).await;
+    assert_eq!(fetched.iter().map(file).collect::<Vec<_>>(), ["1.host"]);
+}
