@@ -187,7 +187,7 @@ impl Session {
                     section: Some(SectionPath::Full(MessageSection::Header)),
                     data,
                     ..
-                } => message.header = Some(data.as_deref().unwrap_or_default().to_vec()),
+                } => message.header = Some(data.as_deref().map(<[u8]>::to_vec)),
                 _ => (),
             }
         })
@@ -195,7 +195,7 @@ impl Session {
         let mut heads = BTreeMap::new();
         for (uid, message) in found {
             match (message.size, message.header) {
-                (Some(size), Some(header)) => {
+                (Some(size), Some(Some(header))) => {
                     let internal_date = message.internal_date;
                     heads.insert(
                         uid,
@@ -206,6 +206,9 @@ impl Session {
                         },
                     );
                 }
+                // NIL: the server has the message and cannot read it now. Left out, it is asked for
+                // again; an empty header would pass for somebody else's.
+                (_, Some(None)) => (),
                 // Somebody else's change of flags, with the UID in it.
                 (None, None) => (),
                 _ => return Err(self.end(OPERATION, &format!("size and header of UID {uid}"))),
@@ -408,7 +411,8 @@ impl Session {
 struct Found {
     size: Option<u64>,
     internal_date: Option<Timestamp>,
-    header: Option<Vec<u8>>,
+    /// `Some(None)` is NIL.
+    header: Option<Option<Vec<u8>>>,
 }
 
 /// What the server has let drop about the folder.
