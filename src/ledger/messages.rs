@@ -78,18 +78,30 @@ pub struct QuarantineRow {
 }
 
 impl Transaction {
-    /// A message with these bytes that was judged before, the first of them. One that still
-    /// waits for a resolver has not been judged.
+    /// A message with the same bytes as `message` that was judged before, the first of them. Of
+    /// one that is too large only the header is known, so that its size must be the same too. One
+    /// that still waits for a resolver has not been judged.
     ///
     /// # Errors
     /// SQLite's.
-    pub async fn judged_before(&mut self, sha256: &str) -> Result<Option<Earlier>, LedgerError> {
+    pub async fn judged_before(
+        &mut self,
+        message: &RawMessage,
+        sha256: &str,
+    ) -> Result<Option<Earlier>, LedgerError> {
+        // Otherwise size is what the server said, which another server may say differently.
+        let size = match message.content {
+            Content::Oversized(_) => Some(bytes(message.size)),
+            Content::Whole(_) | Content::Unwanted => None,
+        };
         let row: Option<(i64, String)> = sqlx::query_as(
             "SELECT id, disposition FROM message
-             WHERE sha256 = ? AND copy_of IS NULL AND disposition <> 'waiting'
+             WHERE sha256 = ?1 AND (?2 IS NULL OR size = ?2)
+                 AND copy_of IS NULL AND disposition <> 'waiting'
              ORDER BY id LIMIT 1",
         )
         .bind(sha256)
+        .bind(size)
         .fetch_optional(&mut *self.inner)
         .await
         .map_err(LedgerError::during("look for the same bytes"))?;

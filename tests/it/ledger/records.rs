@@ -184,7 +184,10 @@ async fn bytes_judged_before_take_over_the_decision_without_their_bytes() {
         // Twice: the second time finds the first decision, not its copy.
         for copy in [uid + 10, uid + 20] {
             let mut transaction = ledger.begin().await.unwrap();
-            let earlier = transaction.judged_before(&original.sha256).await.unwrap();
+            let earlier = transaction
+                .judged_before(&original.message, &original.sha256)
+                .await
+                .unwrap();
             let earlier = earlier.unwrap();
             assert_eq!((earlier.id, earlier.disposition), (id, disposition));
             let message = RawMessage {
@@ -207,7 +210,10 @@ async fn bytes_judged_before_take_over_the_decision_without_their_bytes() {
     assert_eq!(ledger.quarantine().await.unwrap().len(), 1, "listed once");
 
     let mut transaction = ledger.begin().await.unwrap();
-    let nowhere = transaction.judged_before(&sha256("never seen")).await;
+    let other = Mail::new(imap(1), Disposition::Imported);
+    let nowhere = transaction
+        .judged_before(&other.message, &sha256("never seen"))
+        .await;
     assert_eq!(nowhere.unwrap(), None);
 }
 
@@ -218,7 +224,10 @@ async fn a_message_that_waits_has_not_been_judged() {
     let waiting = Mail::new(imap(1), Disposition::Waiting);
     record(&ledger, &waiting).await;
     let mut transaction = ledger.begin().await.unwrap();
-    let earlier = transaction.judged_before(&waiting.sha256).await.unwrap();
+    let earlier = transaction
+        .judged_before(&waiting.message, &waiting.sha256)
+        .await
+        .unwrap();
     assert_eq!(earlier, None);
 }
 
