@@ -174,10 +174,8 @@ impl Intake {
                 recorded,
             })
         };
-        // What was passed over as unrelated is judged by today's rules: they may know it by now.
         if reading.is_notice
-            && let Some(earlier) = transaction.judged_before(sha256).await?
-            && earlier.disposition != Disposition::Unrelated
+            && let Some(earlier) = transaction.judged_before(message, sha256).await?
         {
             let disposition = transaction
                 .record_copy(message, sha256, earlier, now)
@@ -266,9 +264,12 @@ async fn tell(
                     .map(|defect| (defect.code.to_string(), defect.detail.clone()))
                     .collect(),
             };
-            transaction
-                .alert(&format!("quarantined:{sha256}"), &cause, now)
-                .await
+            // Of what is too large only the header was fetched, and two may share theirs.
+            let key = match message.content {
+                Content::Oversized(_) => format!("quarantined:{sha256}:{}", message.size),
+                Content::Whole(_) | Content::Unwanted => format!("quarantined:{sha256}"),
+            };
+            transaction.alert(&key, &cause, now).await
         }
         Disposition::Duplicate | Disposition::Unrelated | Disposition::Waiting => Ok(()),
     }

@@ -21,7 +21,10 @@ use jiff::Timestamp;
 use sqlx::SqlitePool;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use crate::notice::{Block, Recorded};
+use crate::{
+    mailbox::RawMessage,
+    notice::{Block, Recorded},
+};
 
 mod alerts;
 mod allocations;
@@ -223,10 +226,14 @@ impl Ledger {
     ///
     /// # Errors
     /// SQLite's.
-    pub async fn judged_before(&self, sha256: &str) -> Result<Option<Earlier>, LedgerError> {
+    pub async fn judged_before(
+        &self,
+        message: &RawMessage,
+        sha256: &str,
+    ) -> Result<Option<Earlier>, LedgerError> {
         let failed = LedgerError::during("look for the same bytes");
         let mut connection = self.pool.acquire().await.map_err(failed)?;
-        messages::judged_before(&mut connection, sha256).await
+        messages::judged_before(&mut connection, message, sha256).await
     }
 
     /// Proves that the ledger can be written to, by writing durably what stands there already.

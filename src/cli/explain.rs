@@ -37,7 +37,7 @@ pub(super) async fn explain(
     let (mut neighbours, mut earlier) = (Vec::new(), None);
     if let Some(ledger) = Ledger::open_for_reading(&config.ledger).await? {
         neighbours = ledger.neighbours(&examined.reading.blocks).await?;
-        earlier = ledger.judged_before(&examined.sha256).await?;
+        earlier = ledger.judged_before(&message, &examined.sha256).await?;
         ledger.close().await;
     }
     let now = Clock::System.now();

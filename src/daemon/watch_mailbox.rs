@@ -6,7 +6,10 @@
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use jiff::civil::Date;
-use tokio::sync::{Notify, watch};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 use tracing::{error, info, warn};
 
 use crate::{
@@ -65,12 +68,13 @@ impl Watch {
     pub async fn run(&self, mut stopped: watch::Receiver<bool>) {
         let mut failures = 0;
         loop {
+            let began = Instant::now();
             let error = tokio::select! {
                 // What is in hand is a transaction at most, and one that is dropped never happened.
                 _ = stopped.wait_for(|stop| *stop) => return,
-                error = self.session(&mut failures) => error,
+                error = self.session() => error,
             };
-            failures += 1;
+            failures = failures_now(failures, began.elapsed());
             let pause = self.pause_after(&error, failures);
             self.report(&error, pause).await;
             tokio::select! {
@@ -80,20 +84,19 @@ impl Watch {
         }
     }
 
-    /// One connection from beginning to end; `failures` starts anew once it has caught up.
-    async fn session(&self, failures: &mut u32) -> WatchError {
-        match self.connected(failures).await {
+    /// One connection from beginning to end.
+    async fn session(&self) -> WatchError {
+        match self.connected().await {
             Err(error) => error,
             Ok(never) => match never {},
         }
     }
 
-    async fn connected(&self, failures: &mut u32) -> Result<Infallible, WatchError> {
+    async fn connected(&self) -> Result<Infallible, WatchError> {
         let mut link = self.open().await?;
         info!(mailbox.name = self.source.name(), "mailbox opened");
         loop {
             self.catch_up(&mut link).await?;
-            *failures = 0;
             link.wait().await?;
         }
     }
@@ -177,5 +180,29 @@ impl Watch {
             .saw_mailbox(name, &down, self.clock.now())
             .await
             .ok();
+    }
+}
+
+/// Failures in a row, with one more after a session that lived so long. The row ends with a session
+/// that outlived the longest pause: a server that lets us in, answers everything and then hangs up
+/// must not be logged in to every two seconds for ever.
+fn failures_now(before: u32, lived: Duration) -> u32 {
+    match lived >= RECONNECT.most {
+        true => 1,
+        false => before.saturating_add(1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_session_that_lasted_ends_a_row_of_failures() {
+        let second = Duration::from_secs(1);
+        assert_eq!(failures_now(0, second), 1);
+        assert_eq!(failures_now(7, RECONNECT.most - second), 8);
+        assert_eq!(failures_now(7, RECONNECT.most), 1);
+        assert_eq!(failures_now(u32::MAX, second), u32::MAX);
     }
 }

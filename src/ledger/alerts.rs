@@ -125,10 +125,14 @@ impl Transaction {
     /// # Errors
     /// SQLite's.
     pub async fn last_gathered_at(&mut self) -> Result<Option<Timestamp>, LedgerError> {
-        let last: Option<String> = sqlx::query_scalar("SELECT max(gathered_at) FROM alert")
-            .fetch_one(&mut *self.inner)
-            .await
-            .map_err(LedgerError::during("read when alerts were gathered"))?;
+        // The last in the order of letters: the latest moment may be one of a clock that was ahead.
+        let last: Option<String> = sqlx::query_scalar(
+            "SELECT gathered_at FROM alert WHERE outbox_id IS NOT NULL
+             ORDER BY outbox_id DESC LIMIT 1",
+        )
+        .fetch_optional(&mut *self.inner)
+        .await
+        .map_err(LedgerError::during("read when alerts were gathered"))?;
         last.map(|at| parsed("alert.gathered_at", &at)).transpose()
     }
 }

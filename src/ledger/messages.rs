@@ -80,14 +80,22 @@ pub struct QuarantineRow {
 /// See [`Transaction::judged_before`].
 pub(super) async fn judged_before(
     connection: &mut SqliteConnection,
+    message: &RawMessage,
     sha256: &str,
 ) -> Result<Option<Earlier>, LedgerError> {
+    // Otherwise size is what the server said, which another server may say differently.
+    let size = match message.content {
+        Content::Oversized(_) => Some(bytes(message.size)),
+        Content::Whole(_) | Content::Unwanted => None,
+    };
     let row: Option<(i64, String)> = sqlx::query_as(
         "SELECT id, disposition FROM message
-         WHERE sha256 = ? AND copy_of IS NULL AND disposition <> 'waiting'
+         WHERE sha256 = ?1 AND (?2 IS NULL OR size = ?2)
+             AND copy_of IS NULL AND disposition NOT IN ('waiting', 'unrelated')
          ORDER BY id LIMIT 1",
     )
     .bind(sha256)
+    .bind(size)
     .fetch_optional(connection)
     .await
     .map_err(LedgerError::during("look for the same bytes"))?;
@@ -106,13 +114,19 @@ pub(super) async fn judged_before(
 }
 
 impl Transaction {
-    /// A message with these bytes that was judged before, the first of them. One that still
-    /// waits for a resolver has not been judged.
+    /// A message with the same bytes as `message` that was judged before, the first of them. Of
+    /// one that is too large only the header is known, so that its size must be the same too. One
+    /// that still waits for a resolver has not been judged, and one that was passed over as
+    /// unrelated is judged by today's rules: they may know it by now.
     ///
     /// # Errors
     /// SQLite's.
-    pub async fn judged_before(&mut self, sha256: &str) -> Result<Option<Earlier>, LedgerError> {
-        judged_before(&mut self.inner, sha256).await
+    pub async fn judged_before(
+        &mut self,
+        message: &RawMessage,
+        sha256: &str,
+    ) -> Result<Option<Earlier>, LedgerError> {
+        judged_before(&mut self.inner, message, sha256).await
     }
 
     /// Records a message with its evidence, its findings and, when it is imported, its fresh

@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sqlx::sqlite::SqliteConnection;
 
 use super::{
@@ -18,6 +18,10 @@ use super::{
     columns::{expected, moment, parsed},
 };
 use crate::notice::Address;
+
+/// Nothing is put off for so long. What is due later than this was put off under a clock that has
+/// been set back since, and would wait until that moment comes again.
+const FARTHEST: SignedDuration = SignedDuration::from_hours(1);
 
 /// What a letter is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,7 +162,8 @@ impl Ledger {
     }
 
     /// Takes the letter that has been due longest and writes the attempt down, committed. Should
-    /// the process die, the letter is due again at `retry_at`, or at the next start.
+    /// the process die, the letter is due again at `retry_at`, or at the next start. A clock that
+    /// was set back holds no letter.
     ///
     /// # Errors
     /// SQLite's.
@@ -309,15 +314,17 @@ async fn take(
 ) -> Result<Option<Lease>, LedgerError> {
     type Columns = (i64, String, String, String, Vec<u8>, u32, String);
     let failed = LedgerError::during("take a letter from the outbox");
+    let farthest = now.checked_add(FARTHEST).unwrap_or(Timestamp::MAX);
     let row: Option<Columns> = sqlx::query_as(
         "UPDATE outbox
          SET state = 'sending', attempts = attempts + 1, next_attempt_at = ?2
-         WHERE id = (SELECT id FROM outbox WHERE next_attempt_at <= ?1
+         WHERE id = (SELECT id FROM outbox WHERE next_attempt_at <= ?1 OR next_attempt_at > ?3
              ORDER BY next_attempt_at, id LIMIT 1)
          RETURNING id, kind, rfc_message_id, subject, eml, attempts, posted_at",
     )
     .bind(moment(now))
     .bind(moment(retry_at))
+    .bind(moment(farthest.max(retry_at)))
     .fetch_optional(&mut *connection)
     .await
     .map_err(failed)?;

@@ -135,7 +135,8 @@ impl ImapLink {
             }
             let mut size = head.size;
             let content = if plan.whole.contains(uid) {
-                let Some(body) = whole.remove(&uid) else {
+                // What has a header is not empty: the server could not read it, and is asked again.
+                let Some(body) = whole.remove(&uid).filter(|body| !body.is_empty()) else {
                     continue;
                 };
                 // RFC822.SIZE may lie; what came does not.

@@ -4,10 +4,12 @@
 //! delivered yet and is never looked at.
 //!
 //! Guarantee: a file is known by its name up to `:2,`, which neither a move from `new` to `cur`
-//! nor a change of flags alters, so each message is handed over once.
+//! nor a change of flags alters, so each message is handed over once. A file that cannot be read
+//! holds up no other: it is said when all others have been handed over.
 
 use std::{
     collections::BTreeMap,
+    fs::Metadata,
     io,
     path::{Path, PathBuf},
     time::Duration,
@@ -52,6 +54,8 @@ pub struct MaildirLink {
     seen: Files,
     /// What of it is missing.
     missing: Files,
+    /// The first of the missing that could not be read.
+    unreadable: Option<MailboxError>,
 }
 
 /// Unique names and where the files stand.
@@ -82,6 +86,7 @@ impl Maildir {
             since: self.since,
             seen: Files::new(),
             missing: Files::new(),
+            unreadable: None,
         })
     }
 }
@@ -89,8 +94,13 @@ impl Maildir {
 impl MaildirLink {
     pub(super) async fn survey(&mut self, known: &Known) -> Result<usize, MailboxError> {
         self.seen = list(&self.path).await?;
-        self.missing = self.seen.clone();
-        self.missing.retain(|file, _| !known.files.contains(file));
+        self.unreadable = None;
+        self.missing.clear();
+        for (file, path) in &self.seen {
+            if !known.files.contains(file) && !self.is_too_old(path).await {
+                self.missing.insert(file.clone(), path.clone());
+            }
+        }
         Ok(self.missing.len())
     }
 
@@ -99,7 +109,7 @@ impl MaildirLink {
         gate: Gate<'_>,
     ) -> Result<Option<Vec<RawMessage>>, MailboxError> {
         if self.missing.is_empty() {
-            return Ok(None);
+            return self.unreadable.take().map_or(Ok(None), Err);
         }
         let mut batch = Vec::new();
         let mut bytes = 0;
@@ -107,11 +117,15 @@ impl MaildirLink {
             let Some((file, path)) = self.missing.pop_first() else {
                 break;
             };
-            if let Some(message) = self.read(file, path, gate).await? {
-                if let Content::Whole(body) = &message.content {
-                    bytes += body.len() as u64;
+            match self.read(file, path, gate).await {
+                Ok(Some(message)) => {
+                    if let Content::Whole(body) = &message.content {
+                        bytes += body.len() as u64;
+                    }
+                    batch.push(message);
                 }
-                batch.push(message);
+                Ok(None) => {}
+                Err(error) => _ = self.unreadable.get_or_insert(error),
             }
         }
         Ok(Some(batch))
@@ -126,7 +140,17 @@ impl MaildirLink {
         Ok(())
     }
 
-    /// `None` where the file is gone.
+    /// Whether a file was last changed before `since`; one that cannot be asked is not.
+    async fn is_too_old(&self, path: &Path) -> bool {
+        let Some(since) = self.since else {
+            return false;
+        };
+        let metadata = fs::metadata(path).await.ok();
+        let changed = metadata.and_then(|metadata| changed(&metadata));
+        changed.is_some_and(|changed| taipei_date(changed) < since)
+    }
+
+    /// `None` where the file is gone, or not written yet.
     async fn read(
         &self,
         file: String,
@@ -151,22 +175,16 @@ impl MaildirLink {
         };
         let metadata = opened.metadata().await.map_err(failed)?;
         let size = metadata.len();
-        let internal_date = metadata
-            .modified()
-            .ok()
-            .and_then(|at| Timestamp::try_from(at).ok());
+        if size == 0 {
+            // Put here by what does not know `tmp`, such as scp; the next survey finds it again.
+            return Ok(None);
+        }
+        let internal_date = changed(&metadata);
 
         let mut bytes = Vec::new();
         let mut head = (&mut opened).take(MAX_HEADER as u64);
         head.read_to_end(&mut bytes).await.map_err(failed)?;
-        let is_too_old = || {
-            let (changed, since) = (internal_date.map(taipei_date), self.since);
-            changed
-                .zip(since)
-                .is_some_and(|(changed, since)| changed < since)
-        };
         let content = match gate(header_of(&bytes), size) {
-            _ if is_too_old() => Content::Unwanted,
             Want::Nothing => Content::Unwanted,
             Want::TooLarge => Content::Oversized(header_of(&bytes).to_vec()),
             Want::Whole => {
@@ -186,6 +204,10 @@ impl MaildirLink {
             content,
         }))
     }
+}
+
+fn changed(metadata: &Metadata) -> Option<Timestamp> {
+    Timestamp::try_from(metadata.modified().ok()?).ok()
 }
 
 /// Every message's file. `cur` is read last, so that one moved there meanwhile is not overlooked.

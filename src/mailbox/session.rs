@@ -32,6 +32,10 @@ mod wire;
 /// What a SEARCH answer may weigh: more than five million UIDs.
 const SEARCH: u64 = 64 << 20;
 
+/// So many messages are searched at once. async-imap 0.12.0 decodes an answer from its beginning
+/// again for every 4 KiB that come: one for half a million messages takes ten seconds of work.
+const SEARCHED_AT_ONCE: u32 = 20_000;
+
 /// A logged-in session, for as long as nothing goes wrong.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -132,35 +136,53 @@ impl Session {
     /// Every UID in the folder. News that came before this is settled by it.
     pub(super) async fn all(&mut self) -> Result<UidSet, MailboxError> {
         self.news.fresh = false;
-        let found = self.search("list the folder", "ALL").await?;
+        let (found, answered) = self.search("list the folder", "ALL").await?;
         // RFC 9051 §6.4.4 demands a SEARCH response; servers leave it out where it would be empty.
-        match found {
-            None if self.news.exists > 0 => Err(self.end("list the folder", "a SEARCH response")),
-            found => Ok(found.unwrap_or_default()),
+        if !answered && self.news.exists > 0 {
+            return Err(self.end("list the folder", "a SEARCH response"));
         }
+        Ok(found)
     }
 
     /// RFC 9051 §6.4.4: UIDs whose INTERNALDATE, time and zone disregarded, is earlier than `day`.
     pub(super) async fn before(&mut self, day: Date) -> Result<UidSet, MailboxError> {
         let criteria = format!("BEFORE {}", syntax::date(day));
-        let found = self.search("search for older mail", &criteria).await?;
-        Ok(found.unwrap_or_default())
+        let (found, _) = self.search("search for older mail", &criteria).await?;
+        Ok(found)
     }
 
+    /// The UIDs that meet `criteria`, and whether every question had its SEARCH response. A large
+    /// folder is asked about from its end: what is expunged meanwhile moves others down, into what
+    /// is yet to be searched, and what arrives is news.
     async fn search(
         &mut self,
         operation: &str,
         criteria: &str,
-    ) -> Result<Option<UidSet>, MailboxError> {
-        let mut found: Option<Vec<u32>> = None;
-        let command = format!("UID SEARCH {criteria}");
-        self.command(operation, &command, SEARCH, |response| {
-            if let Response::MailboxData(MailboxDatum::Search(uids)) = response {
-                found.get_or_insert_default().extend(uids);
+    ) -> Result<(UidSet, bool), MailboxError> {
+        let mut found = Vec::new();
+        let mut all_answered = true;
+        let (mut last, mut until) = (self.news.exists, "*".to_owned());
+        loop {
+            let first = last.saturating_sub(SEARCHED_AT_ONCE - 1).max(1);
+            let command = match (first, &*until) {
+                (1, "*") => format!("UID SEARCH {criteria}"),
+                _ => format!("UID SEARCH {first}:{until} {criteria}"),
+            };
+            let mut answered = false;
+            self.command(operation, &command, SEARCH, |response| {
+                if let Response::MailboxData(MailboxDatum::Search(uids)) = response {
+                    answered = true;
+                    found.extend(uids);
+                }
+            })
+            .await?;
+            all_answered &= answered;
+            last = self.news.exists.min(first - 1);
+            if last == 0 {
+                return Ok((UidSet::from_iter(found), all_answered));
             }
-        })
-        .await?;
-        Ok(found.map(UidSet::from_iter))
+            until = last.to_string();
+        }
     }
 
     /// Size, date and the header fields that decide, of those of `uids` that still exist.
@@ -187,7 +209,7 @@ impl Session {
                     section: Some(SectionPath::Full(MessageSection::Header)),
                     data,
                     ..
-                } => message.header = Some(data.as_deref().unwrap_or_default().to_vec()),
+                } => message.header = Some(data.as_deref().map(<[u8]>::to_vec)),
                 _ => (),
             }
         })
@@ -195,7 +217,7 @@ impl Session {
         let mut heads = BTreeMap::new();
         for (uid, message) in found {
             match (message.size, message.header) {
-                (Some(size), Some(header)) => {
+                (Some(size), Some(Some(header))) => {
                     let internal_date = message.internal_date;
                     heads.insert(
                         uid,
@@ -206,6 +228,9 @@ impl Session {
                         },
                     );
                 }
+                // NIL: the server has the message and cannot read it now. Left out, it is asked for
+                // again; an empty header would pass for somebody else's.
+                (_, Some(None)) => (),
                 // Somebody else's change of flags, with the UID in it.
                 (None, None) => (),
                 _ => return Err(self.end(OPERATION, &format!("size and header of UID {uid}"))),
@@ -408,7 +433,8 @@ impl Session {
 struct Found {
     size: Option<u64>,
     internal_date: Option<Timestamp>,
-    header: Option<Vec<u8>>,
+    /// `Some(None)` is NIL.
+    header: Option<Option<Vec<u8>>>,
 }
 
 /// What the server has let drop about the folder.

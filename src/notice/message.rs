@@ -30,8 +30,9 @@ pub(super) struct Message<'a> {
     pub(super) plain: Vec<String>,
     /// The text/html parts, in order.
     pub(super) html: Vec<String>,
-    /// The bytes of attached messages, transfer encoding undone.
-    pub(super) attached: Vec<Cow<'a, [u8]>>,
+    /// The bytes of attached messages, transfer encoding undone, and whether that went without
+    /// loss.
+    pub(super) attached: Vec<(Cow<'a, [u8]>, bool)>,
     /// What could not be read in full, one sentence each.
     pub(super) flaws: Vec<String>,
     parts: usize,
@@ -89,7 +90,7 @@ impl<'a> Message<'a> {
         let encoding = header.first("Content-Transfer-Encoding");
         match kind {
             "message/rfc822" | "message/global" => {
-                self.attached.push(transfer::decode(body, encoding).0);
+                self.attached.push(transfer::decode(body, encoding));
             }
             _ if is_attachment(header) => {}
             "text/html" => {
@@ -269,7 +270,8 @@ mod tests {
             let message = message(&raw);
             assert_eq!(message.plain, ["plain --out;\"er"]);
             assert_eq!(message.html, ["<p>"]);
-            let inner: Vec<u8> = message.attached.concat();
+            let inner = message.attached.iter().flat_map(|(raw, _)| raw.to_vec());
+            let inner: Vec<u8> = inner.collect();
             let inner = String::from_utf8(inner).unwrap().replace('\r', "");
             assert_eq!(inner, "Subject: inner\n\ninner");
             assert_eq!(message.flaws, [""; 0]);

@@ -135,6 +135,7 @@ fn read_message(raw: &[u8], rules: &Rules, forwards: usize) -> Reading {
     let [from_plain, from_html] =
         [&plain, &html].map(|text| Draft::split(&layout::fields(text, &spellings)));
 
+    let undecodable = |flaw: String| Defect::new(DefectCode::UndecodableText, flaw);
     let reads_like = [&from_plain, &from_html]
         .into_iter()
         .flatten()
@@ -143,7 +144,15 @@ fn read_message(raw: &[u8], rules: &Rules, forwards: usize) -> Reading {
         let mut notices: Vec<Reading> = message
             .attached
             .iter()
-            .map(|attached| read_message(attached, rules, forwards - 1))
+            .map(|(attached, sound)| {
+                let mut inner = read_message(attached, rules, forwards - 1);
+                if !sound {
+                    let flaw = "the base64 of the attached message is broken or cut off";
+                    inner.defects.push(undecodable(flaw.to_owned()));
+                    inner.defects.sort_by_key(|defect| defect.code);
+                }
+                inner
+            })
             .filter(|inner| inner.is_notice)
             .collect();
         match (notices.len(), notices.pop()) {
@@ -169,7 +178,6 @@ fn read_message(raw: &[u8], rules: &Rules, forwards: usize) -> Reading {
 
     reading.warnings = envelope.warnings();
     reading.defects = envelope.defects(rules);
-    let undecodable = |flaw| Defect::new(DefectCode::UndecodableText, flaw);
     reading
         .defects
         .extend(message.flaws.into_iter().map(undecodable));

@@ -275,7 +275,7 @@ async fn tell_the_story(ledger: &Ledger) {
         .await
         .unwrap();
     let earlier = transaction
-        .judged_before(&notice.sha256)
+        .judged_before(&notice.message, &notice.sha256)
         .await
         .unwrap()
         .unwrap();

@@ -274,7 +274,7 @@ async fn what_is_no_maildir_cannot_be_opened_and_one_that_goes_away_is_an_error(
 }
 
 #[tokio::test]
-async fn a_file_from_before_since_is_accounted_for_and_not_looked_into() {
+async fn a_file_from_before_since_is_left_out() {
     let directory = maildir();
     for (name, written) in [
         ("old", "2025-12-31T15:59:59Z"),
@@ -286,15 +286,60 @@ async fn a_file_from_before_since_is_accounted_for_and_not_looked_into() {
         let file = fs::File::options().write(true).open(&path).unwrap();
         file.set_modified(written.into()).unwrap();
     }
-    let since = Some(Date::constant(2026, 1, 1));
-    let mut link = source_since(directory.path(), since).open().await.unwrap();
-    let messages = fetch(&mut link, &Known::default()).await;
-    let of = |name| {
-        messages
-            .iter()
-            .find(|message| file(message) == name)
+    let since = |year| Some(Date::constant(year, 1, 1));
+    let mut found: Vec<Vec<String>> = Vec::new();
+    for since in [since(2026), since(2025), None] {
+        let mut link = source_since(directory.path(), since).open().await.unwrap();
+        let messages = fetch(&mut link, &Known::default()).await;
+        found.push(messages.iter().map(|m| file(m).to_owned()).collect());
+    }
+    // An earlier day brings back what was left out.
+    let both = || vec!["new".to_owned(), "old".to_owned()];
+    assert_eq!(found, [vec!["new".to_owned()], both(), both()]);
+}
+
+#[tokio::test]
+async fn one_file_that_cannot_be_read_holds_up_no_other_and_is_said() {
+    let directory = maildir();
+    let at = |name: &str| directory.path().join(name);
+    fs::write(at("new/1.host"), mail("one")).unwrap();
+    fs::write(at("new/2.host"), mail("two")).unwrap();
+    fs::write(at("new/3.host"), mail("three")).unwrap();
+
+    let mut link = open(directory.path()).await;
+    link.survey(&Known::default()).await.unwrap();
+    // A directory opens like a file and cannot be read like one, whoever asks.
+    fs::remove_file(at("new/2.host")).unwrap();
+    fs::create_dir(at("new/2.host")).unwrap();
+    let batch = link.next_batch(&|_, _| Want::Whole).await.unwrap().unwrap();
+    assert_eq!(
+        batch.iter().map(file).collect::<Vec<_>>(),
+        ["1.host", "3.host"]
+    );
+    let error = link.next_batch(&|_, _| Want::Whole).await.unwrap_err();
+    assert!(error.to_string().contains("new/2.host"), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_not_written_yet_is_no_message() {
+    let directory = maildir();
+    let at = |name: &str| directory.path().join(name);
+    fs::write(at("new/1.host"), "").unwrap();
+    assert!(
+        std::process::Command::new("mkfifo")
+            .arg(at("new/2.host"))
+            .status()
             .unwrap()
-    };
-    assert_eq!(of("old").content, Content::Unwanted);
-    assert_eq!(of("new").content, Content::Whole(mail("new")));
+            .success()
+    );
+    let mut link = open(directory.path()).await;
+    link.survey(&Known::default()).await.unwrap();
+    let batch = timeout(DEADLINE, link.next_batch(&|_, _| Want::Nothing))
+        .await
+        .expect("hangs");
+    assert_eq!(batch.unwrap().unwrap_or_default(), []);
+
+    fs::write(at("new/1.host"), mail("one")).unwrap();
+    let fetched = fetch(&mut link, &Known::default()).await;
+    assert_eq!(fetched.iter().map(file).collect::<Vec<_>>(), ["1.host"]);
 }

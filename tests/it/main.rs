@@ -23,6 +23,7 @@ mod dovecot;
 mod end_to_end;
 mod house;
 mod imap_traps;
+mod intake;
 mod ledger;
 mod maildir;
 mod outbox;

@@ -374,6 +374,25 @@ async fn a_clock_set_back_does_not_hold_alerts() {
         did(&dispatcher.run_once(after(0)).await.unwrap()),
         pass(1, 0, 0)
     );
+    // From here on windows are windows again.
+    raise(&dispatcher.ledger, 3, after(1)).await;
+    assert_eq!(
+        did(&dispatcher.run_once(after(1)).await.unwrap()),
+        pass(0, 0, 0)
+    );
+}
+
+#[tokio::test]
+async fn a_clock_set_back_does_not_hold_letters() {
+    const FAR: i64 = 80 * 365 * 24 * 3600;
+    let server = ScriptedSmtp::start(&[("RCPT", Does::Says("451 4.3.0 later"))]).await;
+    let (dispatcher, _home) = dispatcher(to_scripted(&server)).await;
+    post(&dispatcher.ledger, &confirmation("a", &["ops@example.com"])).await;
+    // The second moment is due by the clock as it is now, the third one is not yet.
+    for (now, expected) in [(FAR, 1), (0, 1), (1, 0)] {
+        let made = dispatcher.run_once(after(now)).await.unwrap();
+        assert_eq!(did(&made), pass(0, expected, 0), "{now}");
+    }
 }
 
 #[tokio::test]

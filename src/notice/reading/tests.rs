@@ -297,6 +297,49 @@ fn a_notice_forwarded_as_an_attachment_is_read_itself() {
 }
 
 #[test]
+fn an_attached_notice_that_was_cut_off_in_its_encoding_is_not_believed() {
+    let forward = |base64: &str| {
+        mail(
+            &format!(
+                "From: boss@example.com\nSubject: Fwd: {SUBJECT}\n\
+                 Content-Type: message/rfc822\nContent-Transfer-Encoding: base64"
+            ),
+            base64,
+        )
+    };
+    // The first of two ranges ends where a group of four digits does: what is left of the mail
+    // is flawless by itself.
+    let mut first = from_platform(BODY);
+    first.push_str(&" ".repeat((3 - first.len() % 3) % 3));
+    let both = base64(&format!("{first}\n{}", BODY.replace("EC", "ED")));
+    assert_eq!(judge(&forward(&both)).blocks.len(), 2);
+    let half = base64(&first);
+    assert!(both.starts_with(&half));
+    for broken in [format!("{half}D"), format!("{half}*")] {
+        assert_eq!(codes(&forward(&broken)), [UndecodableText], "{broken}");
+    }
+}
+
+/// RFC 4648 §4.
+fn base64(text: &str) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut encoded = String::new();
+    for group in text.as_bytes().chunks(3) {
+        let bits = group
+            .iter()
+            .zip([16, 8, 0])
+            .fold(0, |bits, (&byte, by)| bits | usize::from(byte) << by);
+        for (at, by) in [18, 12, 6, 0].into_iter().enumerate() {
+            encoded.push(match at <= group.len() {
+                true => char::from(DIGITS[bits >> by & 63]),
+                false => '=',
+            });
+        }
+    }
+    encoded
+}
+
+#[test]
 fn what_was_not_read_has_one_defect() {
     let raw = from_platform(BODY);
     let rules = Rules {

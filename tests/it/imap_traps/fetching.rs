@@ -68,6 +68,13 @@ async fn half_an_answer_about_a_message_is_not_an_answer() {
 }
 
 #[tokio::test]
+async fn a_header_that_the_server_cannot_give_is_not_an_empty_header() {
+    let nil = head(1, 4, 50, "").replace("{0}\r\n", "NIL");
+    let answer = nil + &head(3, 6, 50, HEADER) + "TAG OK done\r\n";
+    assert_eq!(uids(&headers_of(answer).await.unwrap().unwrap()), [6]);
+}
+
+#[tokio::test]
 async fn an_expunged_message_is_absent_and_the_survey_goes_on() {
     let batch = headers_of(head(1, 4, 50, HEADER) + &head(3, 6, 50, HEADER) + "TAG OK\r\n").await;
     assert_eq!(uids(&batch.unwrap().unwrap()), [4, 6]);
@@ -138,6 +145,16 @@ async fn bodies_are_matched_by_uid_and_not_by_order() {
     assert_eq!(uids(&batch), [4, 9]);
     assert_eq!(batch[0].content, Content::Whole(MESSAGE.into()));
     assert_eq!(batch[1].content, Content::Whole(other.into()));
+}
+
+#[tokio::test]
+async fn a_body_that_the_server_cannot_give_is_not_an_empty_message() {
+    for nothing in ["NIL", "{0}\r\n", "\"\""] {
+        let none = body(1, 4, "").replace("{0}\r\n", nothing);
+        let answer = none + &body(2, 9, MESSAGE) + "TAG OK done\r\n";
+        let batch = bodies_of(50, answer).await.unwrap().unwrap();
+        assert_eq!(uids(&batch), [9], "{nothing}");
+    }
 }
 
 #[tokio::test]
