@@ -19,7 +19,7 @@ pub(super) fn text(html: &str) -> String {
         page.write(run);
         rest = tail;
         if let Some(comment) = tail.strip_prefix("!--") {
-            rest = comment.split_once("-->").map_or("", |(_, after)| after);
+            rest = after_comment(comment);
         } else if tail.starts_with(|c: char| c.is_ascii_alphabetic() || "/!?".contains(c)) {
             // A tag that never ends takes the rest with it, as it does in browsers.
             let (tag, after) = tail.split_at(tag_end(tail));
@@ -35,6 +35,19 @@ pub(super) fn text(html: &str) -> String {
     }
     page.write(rest);
     page.finish()
+}
+
+/// What follows a comment, as browsers see it: `<!-->` and `<!--->` are whole comments, and `--!>`
+/// ends one too. WHATWG HTML §13.2.5.43.
+fn after_comment(comment: &str) -> &str {
+    let empty = comment
+        .strip_prefix('>')
+        .or_else(|| comment.strip_prefix("->"));
+    let ends = ["-->", "--!>"]
+        .into_iter()
+        .filter_map(|end| comment.split_once(end));
+    let longest_rest = ends.map(|(_, after)| after).max_by_key(|after| after.len());
+    empty.or(longest_rest).unwrap_or_default()
 }
 
 /// Where the tag ends: at the first `>` that is not inside a quoted attribute value.
@@ -299,6 +312,7 @@ mod tests {
              <body><P class='>'>a b c<p title=\"a>b\">d<BR>e",
             "<script>if (a<b) '</p>'</script>a <!-- <p>x --> b c<ul><li>d</li><li>e</li></ul>",
             "<pre>a b c\nd\ne\n</pre>",
+            "a <!-->b<!-- x --!> c<!---><br>d<br><!-- > -> -->e",
             "<span>a</span> <b>b</b> c<h1>d</h1><![if !mso]>e<![endif]>",
         ] {
             assert_eq!(text(html).trim_end(), "a b c\nd\ne", "{html}");
