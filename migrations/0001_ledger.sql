@@ -154,8 +154,8 @@ CREATE UNIQUE INDEX allocation_in_force
     ON allocation (ban, invoice_type, year_month, invoice_track, invoice_begin_no, invoice_end_no)
     WHERE withdrawn_at IS NULL;
 
--- Ranges in force that share a track and a ROC year: all that a new range can collide with.
-CREATE INDEX allocation_neighbours ON allocation (invoice_track, substr(year_month, 1, 3))
+-- Ranges in force by track, period and number: all that a new range can collide with is near it.
+CREATE INDEX allocation_neighbours ON allocation (invoice_track, year_month, invoice_begin_no)
     WHERE withdrawn_at IS NULL;
 
 CREATE INDEX allocation_message ON allocation (message_id);
@@ -231,6 +231,8 @@ CREATE TABLE scan (
 CREATE TABLE mailbox (
     -- The configured name.
     name TEXT NOT NULL PRIMARY KEY,
+    -- Where it is, in words: what is accounted for under the name is only true there.
+    place TEXT,
     -- Its last tagged OK, or the last complete look at a Maildir; null while there was none.
     last_ok_at TEXT CHECK (last_ok_at GLOB '????-??-??T??:??:??.???Z'),
     -- Why it does not answer, in the words of the error; null while it does.

@@ -198,7 +198,11 @@ async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
 
 /// The exit status that tells a supervisor what to do next.
 fn status(error: &anyhow::Error) -> u8 {
-    let ledger = |error: &LedgerError| if error.is_temporary() { 75 } else { 1 };
+    let ledger = |error: &LedgerError| match error {
+        LedgerError::Moved { .. } => 78,
+        error if error.is_temporary() => 75,
+        _ => 1,
+    };
     if error.is::<Usage>() {
         2
     } else if error.is::<ConfigError>() || error.is::<Misconfigured>() {

@@ -346,6 +346,17 @@ fn lines(file: &Path, problems: &[Problem]) -> String {
 }
 
 impl Mailbox {
+    /// Where it is, in words. Port and TLS do not matter: they lead to the same folder.
+    pub fn place(&self) -> String {
+        match &self.kind {
+            MailboxKind::Maildir { path } => format!("the Maildir {}", path.display()),
+            MailboxKind::Imap { server, folder } => {
+                let username = server.login.as_ref().map_or("", |(username, _)| username);
+                format!("{folder} of {username} on {}", server.host)
+            }
+        }
+    }
+
     /// The mailbox ready to be opened, its secret read now.
     ///
     /// # Errors

@@ -124,6 +124,9 @@ async fn start(
         style: Some(config.style.clone()),
     };
     for mailbox in &config.mailboxes {
+        ledger
+            .hold_to_place(&mailbox.name, &mailbox.place())
+            .await?;
         let watch = Watch {
             source: mailbox.source().map_err(DaemonError::Configuration)?,
             company: mailbox.company,

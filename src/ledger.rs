@@ -139,6 +139,18 @@ pub enum LedgerError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A mailbox's name stands for another place than before.
+    #[error(
+        "the mailbox `{name}` was {was} when its messages were accounted for, and is {is} now: give it a new name, so that all of its mail is looked at (nothing is recorded twice)"
+    )]
+    Moved {
+        /// The configured name.
+        name: String,
+        /// Where it was.
+        was: String,
+        /// Where it is said to be now.
+        is: String,
+    },
     /// A row holds what this program would never have written.
     #[error("the ledger holds a row that cannot be read: {0}")]
     BadRow(String),
@@ -146,7 +158,7 @@ pub enum LedgerError {
 
 impl LedgerError {
     /// Whether trying again may help. Unknown trouble is temporary; a foreign or newer file,
-    /// another daemon and an unreadable row are not.
+    /// another daemon, a mailbox that moved and an unreadable row are not.
     pub fn is_temporary(&self) -> bool {
         matches!(self, Self::Sqlite { .. } | Self::Io { .. })
     }
@@ -212,7 +224,9 @@ impl Ledger {
         Ok(Transaction { inner, _turn: turn })
     }
 
-    /// Ranges in force that share a track and a ROC year with any of `blocks`, for `explain`.
+    /// The ranges in force with which any of `blocks` can collide, for `explain`: in its track and
+    /// period every one that shares a number with it, and of its track in another period of that
+    /// ROC year at least one, where there is one.
     ///
     /// # Errors
     /// SQLite's.

@@ -3,7 +3,7 @@
 //! Left out on purpose: whether a range may be recorded. The rows that it could collide with are
 //! found here ([`Ledger::neighbours`]); what follows from them is decided by `notice`.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use sqlx::{FromRow, sqlite::SqliteConnection};
@@ -135,35 +135,55 @@ impl Columns {
 }
 
 /// See [`Ledger::neighbours`]; each row once, however many blocks it neighbours.
+///
+/// A track can hold thousands of ranges, so only those are read that can matter. Ranges in force
+/// within one track and period share no number, so of those that begin before a block only the
+/// nearest can reach into it.
 pub(super) async fn neighbours(
     connection: &mut SqliteConnection,
     blocks: &[Block],
 ) -> Result<Vec<Recorded>, LedgerError> {
-    let wanted: BTreeSet<_> = blocks
-        .iter()
-        .map(|block| (block.track, block.period.roc_year()))
-        .collect();
-    let mut found = Vec::new();
-    for (track, roc_year) in wanted {
+    let mut found = BTreeMap::new();
+    for block in blocks {
+        let roc_year = block.period.roc_year();
         let rows: Vec<Columns> = sqlx::query_as(
-            // `allocation_neighbours` is the index of this very expression.
-            "SELECT id, ban, invoice_type, year_month, invoice_track, invoice_begin_no,
+            "WITH in_force AS NOT MATERIALIZED (
+                 SELECT * FROM allocation WHERE invoice_track = ?1 AND withdrawn_at IS NULL
+             )
+             SELECT id, ban, invoice_type, year_month, invoice_track, invoice_begin_no,
                  invoice_end_no, requested_booklets, added_booklets, message_id, imported_at,
                  withdrawn_at, source
-             FROM allocation
-             WHERE invoice_track = ? AND substr(year_month, 1, 3) = ? AND withdrawn_at IS NULL
-             ORDER BY id",
+             FROM allocation WHERE id IN (
+                 SELECT id FROM in_force
+                 WHERE year_month = ?2 AND invoice_begin_no BETWEEN ?3 AND ?4
+                 UNION ALL
+                 SELECT id FROM (SELECT id FROM in_force
+                     WHERE year_month = ?2 AND invoice_begin_no < ?3
+                     ORDER BY invoice_begin_no DESC LIMIT 1)
+                 UNION ALL
+                 -- One of another period is enough to know that the track is taken.
+                 SELECT id FROM (SELECT id FROM in_force
+                     WHERE year_month >= ?5 AND year_month < ?2 LIMIT 1)
+                 UNION ALL
+                 SELECT id FROM (SELECT id FROM in_force
+                     WHERE year_month > ?2 AND year_month <= ?6 LIMIT 1)
+             )",
         )
-        .bind(track.as_str())
-        .bind(format!("{roc_year:03}"))
+        .bind(block.track.as_str())
+        .bind(block.period.year_month())
+        .bind(block.range.begin().to_string())
+        .bind(block.range.end().to_string())
+        .bind(format!("{roc_year:03}02"))
+        .bind(format!("{roc_year:03}12"))
         .fetch_all(&mut *connection)
         .await
         .map_err(LedgerError::during("look for neighbouring ranges"))?;
         for row in &rows {
-            found.push(row.recorded()?);
+            let recorded = row.recorded()?;
+            found.insert(recorded.id, recorded);
         }
     }
-    Ok(found)
+    Ok(found.into_values().collect())
 }
 
 /// Records one range that a mail granted.

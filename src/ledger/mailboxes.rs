@@ -92,6 +92,34 @@ impl Ledger {
         transaction.commit().await
     }
 
+    /// Holds a mailbox to its place: a name means one folder for ever, because the UIDs that are
+    /// accounted for under it mean nothing in another, and mail there would pass for known.
+    ///
+    /// # Errors
+    /// [`LedgerError::Moved`] when the name stood for another place before; SQLite's.
+    pub async fn hold_to_place(&self, name: &str, place: &str) -> Result<(), LedgerError> {
+        let failed = LedgerError::during("write down where a mailbox is");
+        let mut transaction = self.begin().await?;
+        let held: String = sqlx::query_scalar(
+            "INSERT INTO mailbox (name, place) VALUES (?, ?)
+             ON CONFLICT (name) DO UPDATE SET place = coalesce(place, excluded.place)
+             RETURNING place",
+        )
+        .bind(name)
+        .bind(place)
+        .fetch_one(&mut *transaction.inner)
+        .await
+        .map_err(failed)?;
+        if held != place {
+            return Err(LedgerError::Moved {
+                name: name.to_owned(),
+                was: held,
+                is: place.to_owned(),
+            });
+        }
+        transaction.commit().await
+    }
+
     /// Writes down that a mailbox answered, or why it did not.
     ///
     /// # Errors

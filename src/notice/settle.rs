@@ -88,7 +88,8 @@ pub struct Circumstances<'a> {
     pub mailbox_company: Option<Ban>,
     /// Whether it is genuine.
     pub authenticity: &'a Authenticity,
-    /// Ranges in force that share a track and a ROC year with any block of the mail.
+    /// The ranges in force with which a block of the mail can collide: those near it in its track
+    /// and period, and any one of its track in each of the other periods of that ROC year.
     pub neighbours: &'a [Recorded],
     /// The day in Taipei.
     pub today: Date,

@@ -489,3 +489,47 @@ async fn health_is_told_over_http_once_every_mailbox_has_answered() {
         })
         .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mailbox_that_becomes_another_under_the_same_name_is_not_taken_for_known() {
+    let dovecot = Dovecot::start();
+    let mailbox = imap_mailbox("one", "user1", &dovecot);
+    let house = House::new(&format!("{COMPANY}{mailbox}"));
+    dovecot.deliver("user1", "INBOX", &Notice::default().eml());
+    let daemon = house.run(SECRETS);
+    house
+        .until("it is recorded", || async {
+            house.allocations().await.len() == 1
+        })
+        .await;
+    assert_eq!(daemon.terminate(Duration::from_secs(10)), Some(0));
+
+    // Another folder: its UID 1 is another mail, and both may have the same UIDVALIDITY.
+    let other = Notice {
+        track: "ED",
+        message_id: "2@x",
+        ..Notice::default()
+    };
+    dovecot.deliver("user2", "INBOX", &other.eml());
+    let config = std::fs::read_to_string(house.path("config.toml")).unwrap();
+    let moved = config.replace("user1", "user2");
+    house.write("config.toml", &moved);
+    let mut daemon = house.run(SECRETS);
+    assert_eq!(daemon.ended(Duration::from_secs(10)), Some(78));
+    assert!(
+        house.log().contains("give it a new name"),
+        "{}",
+        house.log()
+    );
+
+    house.write(
+        "config.toml",
+        moved.replace("name = \"one\"", "name = \"two\""),
+    );
+    let _daemon = house.run(SECRETS);
+    house
+        .until("the other is recorded", || async {
+            house.allocations().await.len() == 2
+        })
+        .await;
+}

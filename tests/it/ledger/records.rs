@@ -289,7 +289,7 @@ async fn no_more_bytes_are_kept_than_are_needed() {
 }
 
 #[tokio::test]
-async fn neighbours_share_track_and_year_and_are_in_force() {
+async fn neighbours_are_of_the_same_track_and_year_and_in_force() {
     let scratch = Scratch::new();
     let ledger = scratch.open().await;
     let near = [
@@ -331,6 +331,42 @@ async fn neighbours_share_track_and_year_and_are_in_force() {
     };
     assert!(from_file.from_file);
     assert_eq!(from_file.allocation.block.requested_booklets, None);
+}
+
+#[tokio::test]
+async fn of_a_crowded_track_every_range_that_shares_a_number_is_a_neighbour_and_few_others() {
+    let scratch = Scratch::new();
+    let ledger = scratch.open().await;
+    // Ranges of one to three booklets with gaps between them, in no order of their own.
+    let crowd: Vec<Allocation> = (0..300_u32)
+        .map(|n| (n * 7) % 300)
+        .map(|n| {
+            let (begin, booklets) = (n * 200, n % 3 + 1);
+            let end = format!("{:08}", begin + booklets * 50 - 1);
+            allocation(BAN, "10706", "EC", &format!("{begin:08}"), &end)
+        })
+        .collect();
+    record(&ledger, &Mail::granting(imap(1), &crowd)).await;
+    let elsewhere = allocation(OTHER_BAN, "10712", "EC", "00000000", "00000049");
+    record(&ledger, &Mail::granting(imap(2), &[elsewhere])).await;
+
+    for begin in (0..61_000_u32).step_by(650) {
+        for booklets in [1, 4, 40] {
+            let end = format!("{:08}", begin + booklets * 50 - 1);
+            let asked = allocation(BAN, "10706", "EC", &format!("{begin:08}"), &end).block;
+            let found = ledger.neighbours(&[asked]).await.unwrap();
+            let shares = |a: &&Allocation| a.block.range.overlaps(asked.range);
+            for sharer in crowd.iter().filter(shares) {
+                assert!(
+                    found.iter().any(|near| near.allocation == *sharer),
+                    "{asked:?}"
+                );
+            }
+            let sharers = crowd.iter().filter(shares).count();
+            assert!(found.len() <= sharers + 2, "{asked:?}: {}", found.len());
+            assert!(found.iter().any(|near| near.allocation == elsewhere));
+        }
+    }
 }
 
 #[tokio::test]
