@@ -25,7 +25,7 @@ use crate::{
     authenticity::{self, Evidence, Require},
     clock::taipei_date,
     delivery::{Style, compose},
-    ledger::{Cause, Entry, Ledger, LedgerError, Transaction},
+    ledger::{Cause, Entry, Ledger, LedgerError, Reason, Transaction},
     mailbox::{Content, Origin, RawMessage, Want},
     notice::{
         self, Allocation, Ban, Circumstances, Defect, Disposition, Judgement, Reading, Recorded,
@@ -264,7 +264,11 @@ async fn tell(
                 defects: judgement
                     .defects
                     .iter()
-                    .map(|defect| (defect.code.to_string(), defect.detail.clone()))
+                    .map(|Defect { code, detail }| Reason {
+                        code: code.to_string(),
+                        detail: detail.en.clone(),
+                        detail_zh: detail.zh.clone(),
+                    })
                     .collect(),
             };
             transaction

@@ -30,8 +30,8 @@ pub enum Cause {
         from: Option<String>,
         /// The decoded Subject.
         subject: String,
-        /// Codes and sentences.
-        defects: Vec<(String, String)>,
+        /// What is wrong with it, in the order of the codes.
+        defects: Vec<Reason>,
     },
     /// A mail of ours could not be delivered.
     DeliveryFailed {
@@ -44,6 +44,18 @@ pub enum Cause {
         /// The server's words.
         answer: String,
     },
+}
+
+/// One defect of a quarantined mail, in both languages: which of them the letter is in shows only
+/// when it is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// The stable code.
+    pub code: String,
+    /// What was found, in English.
+    pub detail: String,
+    /// The same in 繁體中文.
+    pub detail_zh: String,
 }
 
 /// An alert that has not been gathered into a letter yet.

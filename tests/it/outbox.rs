@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 use invoice_trackd::{
     clock::Clock,
     delivery::{Dispatcher, Language, Pass, Patience, SmtpSettings, Style, Transport, compose},
-    ledger::{Cause, Kind, Ledger, Letter},
+    ledger::{Cause, Kind, Ledger, Letter, Reason},
     tls::TlsMode,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -101,7 +101,11 @@ async fn raise(ledger: &Ledger, id: i64, now: Timestamp) {
         mailbox: Some("einvoice".to_owned()),
         from: None,
         subject: "電子發票配號結果通知".to_owned(),
-        defects: vec![("range_overlap".to_owned(), "overlap".to_owned())],
+        defects: vec![Reason {
+            code: "range_overlap".to_owned(),
+            detail: "overlap".to_owned(),
+            detail_zh: "重疊".to_owned(),
+        }],
     };
     let mut transaction = ledger.begin().await.unwrap();
     transaction

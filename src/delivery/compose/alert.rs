@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     clock::taipei_minute,
-    ledger::{Cause, Kind, Letter, PendingAlert},
+    ledger::{Cause, Kind, Letter, PendingAlert, Reason},
     notice::DefectCode,
 };
 
@@ -92,8 +92,9 @@ fn single(alert: &PendingAlert, language: Language) -> String {
                     "An allocation notice was NOT imported: none of its numbers is recorded, and the mail\nwaits for a decision.\n\nWhy\n",
                 )
                 .to_owned();
-            for (code, detail) in defects.iter().take(DEFECTS) {
-                text.push_str(&defect(code, detail, language));
+            let told = defects.get(..DEFECTS).unwrap_or(defects);
+            for same in told.chunk_by(|a, b| a.code == b.code) {
+                text.push_str(&reasons(same, language));
             }
             if let Some(more) = defects.len().checked_sub(DEFECTS).filter(|more| *more > 0) {
                 text.push_str(&language.pick(
@@ -180,29 +181,26 @@ fn single(alert: &PendingAlert, language: Language) -> String {
     }
 }
 
-/// One defect: its code, what that means, what was found, what to do.
-fn defect(code: &str, detail: &str, language: Language) -> String {
+/// The defects of one code: the code, what was found, and once for all of them what to do.
+fn reasons(same: &[Reason], language: Language) -> String {
+    let code = same.first().map_or("", |reason| reason.code.as_str());
     let mut text = format!("  {}\n", one_line(code, 40));
-    let meaning = code
-        .parse::<DefectCode>()
-        .ok()
-        .map(|code| meaning::defect(code, language));
-    let found = Some(one_line(detail, 300)).filter(|detail| !detail.is_empty());
-    let lines = [
-        (
-            language.pick("說明：", ""),
-            meaning.as_ref().map(|m| m.what.to_owned()),
-        ),
-        (language.pick("發現：", "Found: "), found),
-        (
-            language.pick("處理：", "Do: "),
-            meaning.as_ref().map(|m| m.remedy.to_owned()),
-        ),
-    ];
-    for (label, line) in lines {
-        if let Some(line) = line {
-            text.push_str(&format!("    {label}{line}\n"));
-        }
+    for Reason {
+        detail, detail_zh, ..
+    } in same
+    {
+        text.push_str(&language.pick(
+            format!("    發現：{}。\n", one_line(detail_zh, 300)),
+            format!("    Found: {}.\n", one_line(detail, 300)),
+        ));
+    }
+    // A ledger may hold a code of a later version.
+    if let Ok(code) = code.parse() {
+        let remedy = meaning::defect(code, language).remedy;
+        text.push_str(&language.pick(
+            format!("    處理：{remedy}\n"),
+            format!("    Do: {remedy}\n"),
+        ));
     }
     text
 }
@@ -315,7 +313,7 @@ fn tally(alerts: &[PendingAlert]) -> BTreeMap<String, usize> {
     for alert in alerts {
         let codes = match &alert.cause {
             Cause::Quarantined { defects, .. } => {
-                defects.iter().map(|(code, _)| code.as_str()).collect()
+                defects.iter().map(|reason| reason.code.as_str()).collect()
             }
             Cause::DeliveryFailed { .. } => vec![UNDELIVERED],
         };
@@ -329,15 +327,15 @@ fn tally(alerts: &[PendingAlert]) -> BTreeMap<String, usize> {
 /// What a line of the tally is about.
 fn in_words(why: &str, language: Language) -> &'static str {
     if why == UNDELIVERED {
-        return language.pick("確認信沒有送達。", "A confirmation was not delivered.");
+        return language.pick("確認信沒有送達", "a confirmation was not delivered");
     }
     let code = why.parse::<DefectCode>();
     code.map_or("", |code| meaning::defect(code, language).what)
 }
 
 /// The first code, and how many there are.
-fn codes(defects: &[(String, String)], language: Language) -> String {
-    let first = defects.first().map(|(code, _)| one_line(code, 40));
+fn codes(defects: &[Reason], language: Language) -> String {
+    let first = defects.first().map(|reason| one_line(&reason.code, 40));
     match (first, defects.len()) {
         (None, _) => language.pick("原因不明", "no reason given").to_owned(),
         (Some(code), 1) => code,
