@@ -483,7 +483,7 @@ async fn a_composed_alert_reaches_a_real_mailbox_readable() {
         .unwrap();
     assert_eq!(
         mail.subject(),
-        Some("需要處理：配號通知未匯入（range_overlap），來源 einvoice")
+        Some("需要處理：配號通知未匯入，號碼與另一段號碼重疊（einvoice）")
     );
     assert_eq!(
         mail.message_id().map(|id| format!("<{id}>")),

@@ -59,11 +59,11 @@ fn subject(cause: &Cause, language: Language) -> String {
         Cause::Quarantined {
             mailbox, defects, ..
         } => {
-            let codes = codes(defects, language);
+            let what = what(defects, language);
             let place = place(mailbox.as_deref(), language);
             language.pick(
-                format!("需要處理：配號通知未匯入（{codes}），來源 {place}"),
-                format!("Action needed: allocation notice not imported ({codes}), from {place}"),
+                format!("需要處理：配號通知未匯入，{what}（{place}）"),
+                format!("Action needed: allocation notice not imported: {what} ({place})"),
             )
         }
         Cause::DeliveryFailed { subject, .. } => {
@@ -331,6 +331,24 @@ fn in_words(why: &str, language: Language) -> &'static str {
     }
     let code = why.parse::<DefectCode>();
     code.map_or("", |code| meaning::defect(code, language).what)
+}
+
+/// The first defect in words, and how many there are.
+fn what(defects: &[Reason], language: Language) -> String {
+    let Some(Reason { code, .. }) = defects.first() else {
+        return language.pick("原因不明", "no reason given").to_owned();
+    };
+    let first = code.parse().map_or_else(
+        |_| one_line(code, 40),
+        |code| meaning::defect(code, language).what.to_owned(),
+    );
+    match defects.len() {
+        1 => first,
+        count => language.pick(
+            format!("{first}等 {count} 項"),
+            format!("{first}, and {} more", count - 1),
+        ),
+    }
 }
 
 /// The first code, and how many there are.
