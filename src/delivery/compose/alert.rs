@@ -61,9 +61,17 @@ fn subject(cause: &Cause, language: Language) -> String {
         } => {
             let what = what(defects, language);
             let place = place(mailbox.as_deref(), language);
+            let subject = if is_only_claimed(defects) {
+                language.pick(
+                    "一封自稱配號通知的信",
+                    "a mail that claims to be an allocation notice",
+                )
+            } else {
+                language.pick("配號通知未匯入", "allocation notice not imported")
+            };
             language.pick(
-                format!("需要處理：配號通知未匯入，{what}（{place}）"),
-                format!("Action needed: allocation notice not imported: {what} ({place})"),
+                format!("需要處理：{subject}，{what}（{place}）"),
+                format!("Action needed: {subject}: {what} ({place})"),
             )
         }
         Cause::DeliveryFailed { subject, .. } => {
@@ -86,12 +94,18 @@ fn single(alert: &PendingAlert, language: Language) -> String {
             subject,
             defects,
         } => {
-            let mut text = language
-                .pick(
+            let mut text = if is_only_claimed(defects) {
+                language.pick(
+                    "一封自稱配號通知的信被隔離：裡面的號碼一個都沒有記入帳本，這封信等待處理。\n\n原因\n",
+                    "A mail that claims to be an allocation notice is in quarantine: none of its numbers is\nrecorded, and the mail waits for a decision.\n\nWhy\n",
+                )
+            } else {
+                language.pick(
                     "一封配號通知沒有匯入：裡面的號碼一個都沒有記入帳本，這封信等待處理。\n\n原因\n",
                     "An allocation notice was NOT imported: none of its numbers is recorded, and the mail\nwaits for a decision.\n\nWhy\n",
                 )
-                .to_owned();
+            }
+            .to_owned();
             let told = defects.get(..DEFECTS).unwrap_or(defects);
             for same in told.chunk_by(|a, b| a.code == b.code) {
                 text.push_str(&reasons(same, language));
@@ -206,12 +220,22 @@ fn reasons(same: &[Reason], language: Language) -> String {
 }
 
 fn digest_subject(alerts: &[PendingAlert], language: Language) -> String {
-    let undelivered = alerts
-        .iter()
-        .filter(|alert| matches!(alert.cause, Cause::DeliveryFailed { .. }))
-        .count();
-    let quarantined = alerts.len() - undelivered;
+    let (mut claimed, mut quarantined, mut undelivered) = (0, 0, 0);
+    for alert in alerts {
+        match &alert.cause {
+            Cause::Quarantined { defects, .. } if is_only_claimed(defects) => claimed += 1,
+            Cause::Quarantined { .. } => quarantined += 1,
+            Cause::DeliveryFailed { .. } => undelivered += 1,
+        }
+    }
     let parts: Vec<String> = [
+        (
+            claimed,
+            language.pick(
+                "自稱配號通知的信",
+                "mails that claim to be allocation notices",
+            ),
+        ),
         (
             quarantined,
             language.pick("配號通知未匯入", "allocation notices not imported"),
@@ -233,9 +257,12 @@ fn digest_subject(alerts: &[PendingAlert], language: Language) -> String {
 
 fn digest(alerts: &[PendingAlert], language: Language) -> String {
     let mut text = language.pick(
-        format!("{} 件事需要處理。未匯入的通知，裡面的號碼一個都沒有記入帳本。\n\n", alerts.len()),
         format!(
-            "{} things need a person. Of a notice that was NOT imported, no number is recorded.\n\n",
+            "{} 件事需要處理。被隔離的信，裡面的號碼一個都沒有記入帳本。\n\n",
+            alerts.len()
+        ),
+        format!(
+            "{} things need a person. Of a mail in quarantine, no number is recorded.\n\n",
             alerts.len()
         ),
     );
@@ -331,6 +358,18 @@ fn in_words(why: &str, language: Language) -> &'static str {
     }
     let code = why.parse::<DefectCode>();
     code.map_or("", |code| meaning::defect(code, language).what)
+}
+
+/// Whether a mail is a notice by its own word alone: what is wrong with it is what forgeries have.
+fn is_only_claimed(defects: &[Reason]) -> bool {
+    defects.iter().any(|reason| {
+        matches!(
+            reason.code.parse(),
+            Ok(DefectCode::SenderNotAllowed
+                | DefectCode::NotAuthenticated
+                | DefectCode::AmbiguousHeader)
+        )
+    })
 }
 
 /// The first defect in words, and how many there are.

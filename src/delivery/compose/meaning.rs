@@ -25,11 +25,11 @@ pub(super) fn defect(code: DefectCode, language: Language) -> Meaning {
         DefectCode::SenderNotAllowed => pick(
             (
                 "寄件人不在名單上",
-                "可能是冒名信，也可能是平台換了寄件地址：先向平台（0800-521-988）查證，屬實才把地址加進 senders。",
+                "若不是轉寄，可能是冒名信，也可能是平台換了寄件地址：先向平台（0800-521-988）查證，屬實才把地址加進 senders。",
             ),
             (
                 "its sender is not on the list",
-                "Somebody imitates the platform, or it has a new address: ask the platform (0800-521-988), and add the address to senders only when it is theirs.",
+                "If nobody passed it on, somebody imitates the platform or it has a new address: ask the platform (0800-521-988), and add the address to senders only when it is theirs.",
             ),
         ),
         DefectCode::SubjectUnexpected => pick(

@@ -244,6 +244,25 @@ fn a_quarantined_notice() {
 }
 
 #[test]
+fn a_likely_forgery_is_not_called_a_notice() {
+    let mut alert = quarantined(
+        19,
+        "電子發票配號結果通知",
+        &[reason(
+            "sender_not_allowed",
+            "From is `einvoice@einvoice.nat.gov.tw.example`, which is not among the senders; a notice that was passed on must be forwarded as an attachment",
+            "寄件人不在 senders 名單上（`einvoice@einvoice.nat.gov.tw.example`）；同仁轉寄的通知，須以附件方式轉寄",
+        )],
+    );
+    if let Cause::Quarantined { from, .. } = &mut alert.cause {
+        *from = Some("einvoice@einvoice.nat.gov.tw.example".to_owned());
+    }
+    both("forged", |style| {
+        super::alert(std::slice::from_ref(&alert), style, the_twentieth())
+    });
+}
+
+#[test]
 fn a_mail_that_was_not_delivered() {
     both("undelivered", |style| {
         super::alert(&[undelivered(1)], style, the_twentieth())
