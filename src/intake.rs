@@ -25,7 +25,7 @@ use crate::{
     authenticity::{self, Evidence, Require},
     clock::taipei_date,
     delivery::{Style, compose},
-    ledger::{Cause, Entry, Ledger, LedgerError, Reason, Transaction},
+    ledger::{Cause, Entry, FoundIn, Ledger, LedgerError, Reason, Transaction},
     mailbox::{Content, Origin, RawMessage, Want},
     notice::{
         self, Allocation, Ban, Circumstances, Defect, Disposition, Judgement, Reading, Recorded,
@@ -258,7 +258,12 @@ async fn tell(
             let cause = Cause::Quarantined {
                 message_id: id,
                 sha256: sha256.to_owned(),
-                mailbox: message.origin.mailbox().map(str::to_owned),
+                found_in: match &message.origin {
+                    Origin::Imap { mailbox, .. } | Origin::Maildir { mailbox, .. } => {
+                        FoundIn::Mailbox(mailbox.clone())
+                    }
+                    Origin::File { path } => FoundIn::File(path.clone()),
+                },
                 from: reading.from.as_ref().map(ToString::to_string),
                 subject: reading.subject.clone(),
                 defects: judgement

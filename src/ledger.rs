@@ -36,7 +36,7 @@ mod uid_runs;
 mod tests;
 
 pub use self::{
-    alerts::{Cause, PendingAlert, Reason},
+    alerts::{Cause, FoundIn, PendingAlert, Reason},
     allocations::{AllocationFilter, AllocationRow},
     mailboxes::{LinkState, MailboxRow},
     messages::{Counts, Earlier, Entry, QuarantineRow},

@@ -24,8 +24,8 @@ pub enum Cause {
         message_id: i64,
         /// SHA-256 of the message.
         sha256: String,
-        /// The mailbox; `None` for a file.
-        mailbox: Option<String>,
+        /// Where it was found.
+        found_in: FoundIn,
         /// From, when there was exactly one.
         from: Option<String>,
         /// The decoded Subject.
@@ -44,6 +44,16 @@ pub enum Cause {
         /// The server's words.
         answer: String,
     },
+}
+
+/// Where a quarantined mail was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FoundIn {
+    /// The configured mailbox of this name.
+    Mailbox(String),
+    /// A file that the operator named, by its path as given.
+    File(String),
 }
 
 /// One defect of a quarantined mail, in both languages: which of them the letter is in shows only

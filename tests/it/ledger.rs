@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use invoice_trackd::{
     authenticity::Evidence,
     ledger::{
-        AllocationFilter, Cause, Entry, Kind, Ledger, Letter, LinkState, Reason, Settled,
+        AllocationFilter, Cause, Entry, FoundIn, Kind, Ledger, Letter, LinkState, Reason, Settled,
         Transaction,
     },
     mailbox::{Content, Known, Origin, RawMessage, UidSet},
@@ -245,7 +245,7 @@ fn quarantine_alert(message_id: i64) -> Cause {
     Cause::Quarantined {
         message_id,
         sha256: sha256("look-alike"),
-        mailbox: Some("einvoice".to_owned()),
+        found_in: FoundIn::Mailbox("einvoice".to_owned()),
         from: None,
         subject: "配號".to_owned(),
         defects: vec![Reason {

@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 use invoice_trackd::{
     clock::Clock,
     delivery::{Dispatcher, Language, Pass, Patience, SmtpSettings, Style, Transport, compose},
-    ledger::{Cause, Kind, Ledger, Letter, Reason},
+    ledger::{Cause, FoundIn, Kind, Ledger, Letter, Reason},
     tls::TlsMode,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -98,7 +98,7 @@ async fn raise(ledger: &Ledger, id: i64, now: Timestamp) {
     let cause = Cause::Quarantined {
         message_id: id,
         sha256: format!("{id:064x}"),
-        mailbox: Some("einvoice".to_owned()),
+        found_in: FoundIn::Mailbox("einvoice".to_owned()),
         from: None,
         subject: "電子發票配號結果通知".to_owned(),
         defects: vec![Reason {

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     clock::taipei_minute,
-    ledger::{Cause, Kind, Letter, PendingAlert, Reason},
+    ledger::{Cause, FoundIn, Kind, Letter, PendingAlert, Reason},
     notice::DefectCode,
 };
 
@@ -57,10 +57,10 @@ fn identity(alert: &PendingAlert) -> String {
 fn subject(cause: &Cause, language: Language) -> String {
     match cause {
         Cause::Quarantined {
-            mailbox, defects, ..
+            found_in, defects, ..
         } => {
             let what = what(defects, language);
-            let place = place(mailbox.as_deref(), language);
+            let place = place(found_in);
             let subject = if is_only_claimed(defects) {
                 language.pick(
                     "一封自稱配號通知的信",
@@ -89,7 +89,7 @@ fn single(alert: &PendingAlert, language: Language) -> String {
         Cause::Quarantined {
             message_id,
             sha256,
-            mailbox,
+            found_in,
             from,
             subject,
             defects,
@@ -119,10 +119,12 @@ fn single(alert: &PendingAlert, language: Language) -> String {
             text.push_str(language.pick("\n這封信\n", "\nThe mail\n"));
             let digest: String = sha256.chars().take(12).collect();
             text.push_str(&facts(&[
-                (
-                    language.pick("信箱", "Mailbox"),
-                    place(mailbox.as_deref(), language),
-                ),
+                match found_in {
+                    FoundIn::Mailbox(name) => {
+                        (language.pick("信箱", "Mailbox"), one_line(name, 200))
+                    }
+                    FoundIn::File(path) => (language.pick("檔案", "File"), one_line(path, 200)),
+                },
                 (
                     language.pick("寄件人", "From"),
                     sender(from.as_deref(), language),
@@ -138,17 +140,30 @@ fn single(alert: &PendingAlert, language: Language) -> String {
                 ),
                 ("SHA-256", format!("{digest}…")),
             ]));
+            text.push_str(match found_in {
+                FoundIn::Mailbox(_) => language.pick(
+                    "\n接下來\n\
+                     \x20 1. 在信箱裡打開這封信；寄件人和主旨可以偽造，不要點信裡的連結。\n\
+                     \x20 2. 另存成檔案，用 `invoice-trackd explain 檔案` 逐條看判斷的理由。\n",
+                    "\nWhat to do next\n\
+                     \x20 1. Open the mail in its mailbox; sender and subject can be forged, so do not follow\n\
+                     \x20    its links.\n\
+                     \x20 2. Save it as a file; `invoice-trackd explain FILE` shows the judgement rule by rule.\n",
+                ),
+                FoundIn::File(_) => language.pick(
+                    "\n接下來\n\
+                     \x20 1. 打開上列檔案；寄件人和主旨可以偽造，不要點信裡的連結。\n\
+                     \x20 2. 用 `invoice-trackd explain 檔案` 逐條看判斷的理由。\n",
+                    "\nWhat to do next\n\
+                     \x20 1. Open the file named above; sender and subject can be forged, so do not follow\n\
+                     \x20    links in it.\n\
+                     \x20 2. `invoice-trackd explain FILE` shows the judgement rule by rule.\n",
+                ),
+            });
             text.push_str(language.pick(
-                "\n接下來\n\
-                 \x20 1. 在信箱裡打開這封信；寄件人和主旨可以偽造，不要點信裡的連結。\n\
-                 \x20 2. 另存成檔案，用 `invoice-trackd explain 檔案` 逐條看判斷的理由。\n\
-                 \x20 3. 登入平台核對字軌；查明之前，不要把這些號碼載入開立發票的系統。\n\
+                "\x20 3. 登入平台核對字軌；查明之前，不要把這些號碼載入開立發票的系統。\n\
                  \n原信沒有變動。`invoice-trackd status` 可看還有多少封等待處理。\n",
-                "\nWhat to do next\n\
-                 \x20 1. Open the mail in its mailbox; sender and subject can be forged, so do not follow\n\
-                 \x20    its links.\n\
-                 \x20 2. Save it as a file; `invoice-trackd explain FILE` shows the judgement rule by rule.\n\
-                 \x20 3. Log in to the platform and compare. Load none of these numbers before that.\n\
+                "\x20 3. Log in to the platform and compare. Load none of these numbers before that.\n\
                  \nThe mail itself was left as it is. `invoice-trackd status` shows how many wait.\n",
             ));
             text
@@ -311,14 +326,14 @@ fn row(alert: &PendingAlert, language: Language) -> Vec<String> {
     match &alert.cause {
         Cause::Quarantined {
             message_id,
-            mailbox,
+            found_in,
             subject,
             defects,
             ..
         } => vec![
             message_id.to_string(),
             time,
-            place(mailbox.as_deref(), language),
+            place(found_in),
             codes(defects, language),
             one_line(subject, 24),
         ],
@@ -403,11 +418,13 @@ fn codes(defects: &[Reason], language: Language) -> String {
     }
 }
 
-fn place(mailbox: Option<&str>, language: Language) -> String {
-    mailbox.map_or_else(
-        || language.pick("檔案", "a file").to_owned(),
-        |name| one_line(name, 60),
-    )
+/// Where there is little room: the mailbox, or the file without its directories.
+fn place(found_in: &FoundIn) -> String {
+    let name = match found_in {
+        FoundIn::Mailbox(name) => name,
+        FoundIn::File(path) => path.rsplit('/').next().unwrap_or(path),
+    };
+    one_line(name, 60)
 }
 
 fn sender(from: Option<&str>, language: Language) -> String {

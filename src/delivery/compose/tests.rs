@@ -8,7 +8,7 @@ use mail_parser::{MessageParser, MimeHeaders};
 use super::*;
 use crate::{
     delivery::Language,
-    ledger::{Cause, Reason},
+    ledger::{Cause, FoundIn, Reason},
     notice::{Address, Block, InvoiceNo, InvoiceType, Range, Sentence, Warning, WarningCode},
 };
 
@@ -87,7 +87,7 @@ fn quarantined(id: i64, subject: &str, defects: &[Reason]) -> PendingAlert {
         cause: Cause::Quarantined {
             message_id: id,
             sha256: SHA256.to_owned(),
-            mailbox: Some("einvoice".to_owned()),
+            found_in: FoundIn::Mailbox("einvoice".to_owned()),
             from: Some("einvoice@einvoice.nat.gov.tw".to_owned()),
             subject: subject.to_owned(),
             defects: defects.to_vec(),
@@ -308,7 +308,7 @@ fn hostile_words() {
         cause: Cause::Quarantined {
             message_id: 18,
             sha256: SHA256.to_owned(),
-            mailbox: None,
+            found_in: FoundIn::File("/srv/收件\u{202e}/配號\n結果.eml".to_owned()),
             from: None,
             subject: format!(
                 "配號結果\r\nBcc: thief@example.net\r\n\r\n\u{202e}gpj.exe\u{202c} {long}"
