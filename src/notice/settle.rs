@@ -8,7 +8,7 @@
 
 mod company;
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use jiff::civil::Date;
 
@@ -202,7 +202,6 @@ pub fn settle(reading: &Reading, given: &Circumstances<'_>) -> Judgement {
     judgement.warnings.sort_by_key(|warning| warning.code);
     // Blocks share their period more often than not.
     judgement.defects.dedup();
-    judgement.warnings.dedup();
     judgement.defects = bounded(judgement.defects);
     let all_known = judgement.allocations.iter().all(|j| j.known.is_some());
     judgement.disposition = if matches!(given.authenticity, Authenticity::Unknown(_)) {
@@ -259,7 +258,6 @@ fn blocks(reading: &Reading, given: &Circumstances<'_>, judgement: &mut Judgemen
                 judgement.defects.extend(too_far(block.period, ban, given));
             }
         }
-        judgement.warnings.extend(past(block.period, given.today));
         if let Some(ban) = ban {
             judgement.allocations.push(Judged {
                 allocation: Allocation { ban, block: *block },
@@ -268,6 +266,7 @@ fn blocks(reading: &Reading, given: &Circumstances<'_>, judgement: &mut Judgemen
         }
         others.push(block);
     }
+    judgement.warnings.extend(past(&others, given.today));
 }
 
 /// Whether both are the same numbers, whatever counts they state.
@@ -406,14 +405,31 @@ fn too_far(period: Period, ban: Option<Ban>, given: &Circumstances<'_>) -> Optio
     })
 }
 
-fn past(period: Period, today: Date) -> Option<Warning> {
+/// One warning for all periods that are over: the six of a year are one thing to know.
+fn past(blocks: &[&Block], today: Date) -> Option<Warning> {
+    const MAX_LISTED: usize = 6;
     let current = Period::containing(today);
-    (period < current).then(|| {
+    let periods = blocks.iter().map(|block| block.period);
+    let over: BTreeSet<Period> = periods.filter(|period| *period < current).collect();
+    let (mut en, mut zh): (Vec<String>, Vec<String>) = over
+        .iter()
+        .take(MAX_LISTED)
+        .map(|period| (period.to_string(), period.to_string()))
+        .unzip();
+    if let more @ 1.. = over.len().saturating_sub(MAX_LISTED) {
+        en.push(format!("and {more} more"));
+        zh.push(format!("另外 {more} 期"));
+    }
+    let are = if over.len() == 1 { "is" } else { "are" };
+    (!over.is_empty()).then(|| {
         Warning::new(
             WarningCode::PeriodPast,
             Sentence::new(
-                format!("{period} is over; the current period is {current}"),
-                format!("{period} 這一期已經過了，現在是 {current}"),
+                format!(
+                    "{} {are} over; the current period is {current}",
+                    en.join(", ")
+                ),
+                format!("已經過期：{}；現在是 {current}", zh.join("、")),
             ),
         )
     })

@@ -167,13 +167,13 @@ fn six_periods_of_a_year() {
 #[test]
 fn warnings_known_ranges_and_an_unlisted_company() {
     let ranges = specimen();
-    let known = [allocation("10706", "EB", "00000000", "00000099")];
+    let known = [allocation("10704", "EB", "00000000", "00000099")];
     let warnings = [
         Warning::new(
             WarningCode::PeriodPast,
             Sentence::new(
-                "107/05 - 107/06 is over; the current period is 115/11 - 115/12",
-                "107/05 - 107/06 這一期已經過了，現在是 115/11 - 115/12",
+                "107/03 - 107/04, 107/05 - 107/06 are over; the current period is 115/11 - 115/12",
+                "已經過期：107/03 - 107/04、107/05 - 107/06；現在是 115/11 - 115/12",
             ),
         ),
         Warning::new(

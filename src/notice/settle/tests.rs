@@ -377,6 +377,39 @@ fn how_far_ahead_depends_on_the_assignment() {
 }
 
 #[test]
+fn periods_that_are_over_are_one_warning() {
+    let of = |year_months: &[&str]| -> Vec<Sentence> {
+        let blocks: Vec<Block> = year_months
+            .iter()
+            .map(|year_month| block("EC", year_month, "22628000", "22634399"))
+            .collect();
+        let warnings = judge(&notice(&blocks), &[]).warnings;
+        warnings.into_iter().map(|warning| warning.detail).collect()
+    };
+    assert_eq!(
+        of(&["10702", "10612", "10706"]),
+        [Sentence::new(
+            "106/11 - 106/12, 107/01 - 107/02 are over; the current period is 107/03 - 107/04",
+            "已經過期：106/11 - 106/12、107/01 - 107/02；現在是 107/03 - 107/04"
+        )]
+    );
+    let eight = [
+        "10602", "10604", "10606", "10608", "10610", "10612", "10702", "10512",
+    ];
+    let [detail] = &of(&eight)[..] else {
+        panic!("expected one warning");
+    };
+    assert!(
+        detail.en.contains("106/09 - 106/10, and 2 more are over"),
+        "{detail:?}"
+    );
+    assert!(
+        detail.zh.contains("106/09 - 106/10、另外 2 期；現在"),
+        "{detail:?}"
+    );
+}
+
+#[test]
 fn defects_stand_in_the_order_of_their_codes() {
     let reading = Reading {
         recipients: vec![],
