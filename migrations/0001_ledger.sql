@@ -106,8 +106,10 @@ CREATE TABLE finding (
     position INTEGER NOT NULL CHECK (position >= 0),
     -- The stable code.
     code TEXT NOT NULL CHECK (code <> '' AND code NOT GLOB '*[^a-z_]*'),
-    -- What was expected and what was found, in one sentence.
+    -- What was expected and what was found, in one English sentence.
     detail TEXT NOT NULL,
+    -- The same in 繁體中文.
+    detail_zh TEXT NOT NULL,
     PRIMARY KEY (message_id, severity, position)
 ) STRICT, WITHOUT ROWID;
 

@@ -4,7 +4,7 @@
 //! (DKIM, RFC 6376; Authentication-Results, RFC 8601), the only setting that can be carried out is
 //! `require = "none"`; `config` refuses the others instead of letting them be ignored.
 
-use crate::notice::Authenticity;
+use crate::notice::{Authenticity, Sentence};
 
 /// What the operator demands as proof.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,9 +54,12 @@ pub fn verify(require: Require) -> Evidence {
     match require {
         Require::None => Evidence::not_required(),
         Require::Dkim | Require::AuthenticationResults | Require::Either => Evidence {
-            verdict: Authenticity::Unproven(format!(
-                "expected proof by {}, which this version cannot verify",
-                require.as_str()
+            verdict: Authenticity::Unproven(Sentence::new(
+                format!(
+                    "expected proof by {}, which this version cannot verify",
+                    require.as_str()
+                ),
+                format!("設定要求以 {} 證明來源，這一版還不會驗證", require.as_str()),
             )),
             ..Evidence::not_required()
         },

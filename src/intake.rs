@@ -24,7 +24,7 @@ use crate::{
     authenticity::{self, Evidence, Require},
     clock::taipei_date,
     delivery::{Style, compose},
-    ledger::{Cause, Entry, Ledger, LedgerError, Transaction},
+    ledger::{Cause, Entry, FoundIn, Ledger, LedgerError, Reason, Transaction},
     mailbox::{Content, Origin, RawMessage, Want},
     notice::{
         self, Allocation, Ban, Circumstances, Defect, Disposition, Judgement, Reading, Recorded,
@@ -255,13 +255,22 @@ async fn tell(
             let cause = Cause::Quarantined {
                 message_id: id,
                 sha256: sha256.to_owned(),
-                mailbox: message.origin.mailbox().map(str::to_owned),
+                found_in: match &message.origin {
+                    Origin::Imap { mailbox, .. } | Origin::Maildir { mailbox, .. } => {
+                        FoundIn::Mailbox(mailbox.clone())
+                    }
+                    Origin::File { path } => FoundIn::File(path.clone()),
+                },
                 from: reading.from.as_ref().map(ToString::to_string),
                 subject: reading.subject.clone(),
                 defects: judgement
                     .defects
                     .iter()
-                    .map(|defect| (defect.code.to_string(), defect.detail.clone()))
+                    .map(|Defect { code, detail }| Reason {
+                        code: code.to_string(),
+                        detail: detail.en.clone(),
+                        detail_zh: detail.zh.clone(),
+                    })
                     .collect(),
             };
             // Of what is too large only the header was fetched, and two may share theirs.

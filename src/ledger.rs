@@ -39,7 +39,7 @@ mod uid_runs;
 mod tests;
 
 pub use self::{
-    alerts::{Cause, PendingAlert},
+    alerts::{Cause, FoundIn, PendingAlert, Reason},
     allocations::{AllocationFilter, AllocationRow},
     mailboxes::{LinkState, MailboxRow},
     messages::{Counts, Earlier, Entry, QuarantineRow},

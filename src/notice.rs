@@ -31,7 +31,7 @@ mod transfer;
 pub use self::{
     allocation::{Allocation, Block, InvoiceType},
     ban::{Ban, BanError},
-    defect::{Defect, DefectCode, Finding, UnknownCode, Warning, WarningCode},
+    defect::{Defect, DefectCode, Finding, Sentence, UnknownCode, Warning, WarningCode},
     layout::Label,
     period::{Period, PeriodError},
     range::{BOOKLET, InvoiceNo, Range, RangeFault},

@@ -187,7 +187,8 @@ fn rules(examined: &Examined, judgement: &Judgement, known: &notice::Rules) -> V
                     Kept("no proof is asked for (authenticity.require = \"none\")".to_owned())
                 }
                 Authenticity::Proven { .. } => Kept("proven".to_owned()),
-                Authenticity::Unproven(found) | Authenticity::Unknown(found) => Open(found.clone()),
+                Authenticity::Unproven(found) => Open(found.en.clone()),
+                Authenticity::Unknown(found) => Open(found.clone()),
             },
         ),
         rule(
@@ -386,7 +387,7 @@ fn checklist(
             writeln!(text, "  {mark} {name}  {what}")?;
         }
         for defect in broken {
-            writeln!(text, "  ✗ {name}  {}: {}", defect.code, defect.detail)?;
+            writeln!(text, "  ✗ {name}  {}: {}", defect.code, defect.detail.en)?;
         }
     }
     for warning in &judgement.warnings {
@@ -395,7 +396,7 @@ fn checklist(
             "  ! {}  {}: {}",
             pad("注意 warning", 16),
             warning.code,
-            warning.detail
+            warning.detail.en
         )?;
     }
     if !judgement.allocations.is_empty() {

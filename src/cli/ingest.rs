@@ -125,7 +125,7 @@ fn report(outcomes: &[Outcome]) -> Result<String, std::fmt::Error> {
             )?;
         }
         for defect in &outcome.defects {
-            writeln!(text, "             {}: {}", defect.code, defect.detail)?;
+            writeln!(text, "             {}: {}", defect.code, defect.detail.en)?;
         }
     }
     let summary: Vec<String> = counts

@@ -36,10 +36,10 @@ pub(super) fn allocation_row(row: &AllocationRow) -> Value {
     value
 }
 
-/// Defects or warnings as `{"code", "detail"}`.
+/// Defects or warnings as `{"code", "detail"}`; the detail is the English sentence.
 pub(super) fn findings<Code: ToString>(findings: &[Finding<Code>]) -> Vec<Value> {
     findings
         .iter()
-        .map(|finding| json!({ "code": finding.code.to_string(), "detail": finding.detail }))
+        .map(|finding| json!({ "code": finding.code.to_string(), "detail": finding.detail.en }))
         .collect()
 }

@@ -24,14 +24,14 @@ pub enum Cause {
         message_id: i64,
         /// SHA-256 of the message.
         sha256: String,
-        /// The mailbox; `None` for a file.
-        mailbox: Option<String>,
+        /// Where it was found.
+        found_in: FoundIn,
         /// From, when there was exactly one.
         from: Option<String>,
         /// The decoded Subject.
         subject: String,
-        /// Codes and sentences.
-        defects: Vec<(String, String)>,
+        /// What is wrong with it, in the order of the codes.
+        defects: Vec<Reason>,
     },
     /// A mail of ours could not be delivered.
     DeliveryFailed {
@@ -44,6 +44,28 @@ pub enum Cause {
         /// The server's words.
         answer: String,
     },
+}
+
+/// Where a quarantined mail was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FoundIn {
+    /// The configured mailbox of this name.
+    Mailbox(String),
+    /// A file that the operator named, by its path as given.
+    File(String),
+}
+
+/// One defect of a quarantined mail, in both languages: which of them the letter is in shows only
+/// when it is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// The stable code.
+    pub code: String,
+    /// What was found, in English.
+    pub detail: String,
+    /// The same in 繁體中文.
+    pub detail_zh: String,
 }
 
 /// An alert that has not been gathered into a letter yet.

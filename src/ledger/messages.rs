@@ -17,7 +17,7 @@ use super::{
 use crate::{
     authenticity::Evidence,
     mailbox::{Content, Known, Origin, RawMessage, UidSet},
-    notice::{Authenticity, Disposition, Judgement, Reading},
+    notice::{Authenticity, Disposition, Judgement, Reading, Sentence},
 };
 
 /// How much is kept of a message that nothing proved genuine, bytes.
@@ -73,7 +73,7 @@ pub struct QuarantineRow {
     pub from: Option<String>,
     /// The decoded Subject.
     pub subject: String,
-    /// Codes and sentences, in order.
+    /// Codes and English sentences, in order.
     pub defects: Vec<(String, String)>,
 }
 
@@ -145,11 +145,11 @@ impl Transaction {
         } = entry.judgement;
         let defects = defects
             .iter()
-            .map(|defect| (defect.code.as_str(), defect.detail.as_str()));
+            .map(|defect| (defect.code.as_str(), &defect.detail));
         insert_findings(&mut self.inner, id, "defect", defects).await?;
         let warnings = warnings
             .iter()
-            .map(|warning| (warning.code.as_str(), warning.detail.as_str()));
+            .map(|warning| (warning.code.as_str(), &warning.detail));
         insert_findings(&mut self.inner, id, "warning", warnings).await?;
         if entry.judgement.disposition == Disposition::Imported {
             for allocation in entry.judgement.fresh() {
@@ -423,7 +423,8 @@ async fn insert_evidence(
     let (detail, signed) = match &evidence.verdict {
         Authenticity::NotRequired => (None, None),
         Authenticity::Proven { signed } => (None, signed.as_ref().map(|names| names.join(":"))),
-        Authenticity::Unproven(why) | Authenticity::Unknown(why) => (Some(why), None),
+        Authenticity::Unproven(why) => (Some(&why.en), None),
+        Authenticity::Unknown(why) => (Some(why), None),
     };
     sqlx::query(
         "INSERT INTO evidence (message_id, result, detail, method, domain, selector, key,
@@ -449,18 +450,19 @@ async fn insert_findings<'a>(
     connection: &mut SqliteConnection,
     message_id: i64,
     severity: &str,
-    findings: impl Iterator<Item = (&'a str, &'a str)>,
+    findings: impl Iterator<Item = (&'a str, &'a Sentence)>,
 ) -> Result<(), LedgerError> {
     for (position, (code, detail)) in (0_i64..).zip(findings) {
         sqlx::query(
-            "INSERT INTO finding (message_id, severity, position, code, detail)
-             VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO finding (message_id, severity, position, code, detail, detail_zh)
+             VALUES (?, ?, ?, ?, ?, ?)",
         )
         .bind(message_id)
         .bind(severity)
         .bind(position)
         .bind(code)
-        .bind(detail)
+        .bind(&detail.en)
+        .bind(&detail.zh)
         .execute(&mut *connection)
         .await
         .map_err(LedgerError::during("record a finding"))?;

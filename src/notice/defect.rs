@@ -1,4 +1,5 @@
-//! What can be wrong with a notice, each with a stable code and one sentence for a person.
+//! What can be wrong with a notice, each with a stable code and one sentence for a person, in both
+//! languages.
 //!
 //! The codes are a contract: scripts, the ledger and the documentation know them by name.
 
@@ -105,13 +106,32 @@ codes! {
 #[error("`{0}` is not a code that is known here")]
 pub struct UnknownCode(pub String);
 
+/// One sentence in both languages, without a full stop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sentence {
+    /// English.
+    pub en: String,
+    /// 繁體中文
+    pub zh: String,
+}
+
+impl Sentence {
+    /// Both wordings next to each other, where the fact is found.
+    pub fn new(en: impl Into<String>, zh: impl Into<String>) -> Self {
+        Self {
+            en: en.into(),
+            zh: zh.into(),
+        }
+    }
+}
+
 /// A code with the sentence that goes with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding<Code> {
     /// The stable code.
     pub code: Code,
-    /// What was expected and what was found, in one sentence.
-    pub detail: String,
+    /// What was expected and what was found.
+    pub detail: Sentence,
 }
 
 /// Something that keeps a mail from being recorded.
@@ -121,12 +141,9 @@ pub type Defect = Finding<DefectCode>;
 pub type Warning = Finding<WarningCode>;
 
 impl<Code> Finding<Code> {
-    /// A finding; `detail` is one sentence without a full stop.
-    pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self {
-            code,
-            detail: detail.into(),
-        }
+    /// A finding.
+    pub fn new(code: Code, detail: Sentence) -> Self {
+        Self { code, detail }
     }
 }
 

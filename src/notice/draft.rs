@@ -6,7 +6,8 @@
 //! Guarantee: at most one defect for each field of a block.
 
 use super::{
-    Block, Defect, DefectCode, InvoiceNo, InvoiceType, Label, Period, PeriodError, Range, header,
+    Block, Defect, DefectCode, InvoiceNo, InvoiceType, Label, Period, PeriodError, Range, Sentence,
+    header,
 };
 
 /// The labelled values of one block, as they stand.
@@ -18,8 +19,8 @@ pub(super) struct Draft<'t> {
 /// Why a value cannot be read.
 #[derive(Debug, PartialEq, Eq)]
 enum Unreadable {
-    /// Not what was expected, which is named.
-    Malformed(&'static str),
+    /// Not what was expected, which is named in English and in Chinese.
+    Malformed(&'static str, &'static str),
     /// Two months that are not a period; they are named.
     NotAPair(String),
 }
@@ -73,7 +74,10 @@ impl<'t> Draft<'t> {
     pub(super) fn read(&self) -> Result<Block, Vec<Defect>> {
         let mut defects = Vec::new();
         let track = self.field(Label::Track, &mut defects, |value| {
-            let expected = Unreadable::Malformed("two capital letters such as `EC`");
+            let expected = Unreadable::Malformed(
+                "two capital letters such as `EC`",
+                "兩個大寫英文字母，例如 `EC`",
+            );
             value.parse().map_err(|_| expected)
         });
         let period = self.field(Label::Period, &mut defects, period);
@@ -108,38 +112,57 @@ impl<'t> Draft<'t> {
         defects: &mut Vec<Defect>,
         read: impl Fn(&str) -> Result<T, Unreadable>,
     ) -> Option<T> {
-        let name = || format!("{} ({})", label.chinese(), label.key());
+        let name = Sentence::new(
+            format!("{} ({})", label.chinese(), label.key()),
+            format!("{}（{}）", label.chinese(), label.key()),
+        );
         let mut values = self.values(label);
         let Some(first) = values.next() else {
             defects.push(Defect::new(
                 DefectCode::FieldMissing,
-                format!("expected a value for {}, found none", name()),
+                Sentence::new(
+                    format!("expected a value for {}, found none", name.en),
+                    format!("找不到{}的內容", name.zh),
+                ),
             ));
             return None;
         };
         let value = read(first);
         let agrees = |other: &&str| *other == first || value.is_ok() && read(other) == value;
-        if let Some(other) = values.find(|other| !agrees(other)) {
+        let conflicting = values.find(|other| !agrees(other));
+        let first = shown(first);
+        if let Some(other) = conflicting.map(shown) {
             defects.push(Defect::new(
                 DefectCode::FieldConflict,
-                format!(
-                    "{} stands with different values: {} and {}",
-                    name(),
-                    shown(first),
-                    shown(other)
+                Sentence::new(
+                    format!(
+                        "{} stands with different values: {first} and {other}",
+                        name.en
+                    ),
+                    format!("{}出現不同的內容：{first} 與 {other}", name.zh),
                 ),
             ));
             return None;
         }
         let (code, detail) = match value {
             Ok(value) => return Some(value),
-            Err(Unreadable::Malformed(expected)) => (
+            Err(Unreadable::Malformed(expected, expected_zh)) => (
                 DefectCode::FieldMalformed,
-                format!("expected {expected} for {}, found {}", name(), shown(first)),
+                Sentence::new(
+                    format!("expected {expected} for {}, found {first}", name.en),
+                    format!("{}應為{expected_zh}，信中是 {first}", name.zh),
+                ),
             ),
-            Err(Unreadable::NotAPair(sentence)) => (
+            Err(Unreadable::NotAPair(found)) => (
                 DefectCode::PeriodNotAPair,
-                format!("{}: {sentence}", name()),
+                Sentence::new(
+                    format!(
+                        "expected an odd month and the even month after it in one year for {}, \
+                         found {found}",
+                        name.en
+                    ),
+                    format!("{}應為同一年的單月和下一個雙月，信中是 {found}", name.zh),
+                ),
             ),
         };
         defects.push(Defect::new(code, detail));
@@ -172,20 +195,29 @@ fn range(begin: InvoiceNo, end: InvoiceNo, defects: &mut Vec<Defect>) -> Option<
     if fault.misaligned {
         defects.push(Defect::new(
             DefectCode::RangeMisaligned,
-            format!("expected a begin ending in 00 or 50 and an end in 49 or 99, found {begin} and {end}"),
+            Sentence::new(
+                format!(
+                    "expected a begin ending in 00 or 50 and an end in 49 or 99, found {begin} and \
+                     {end}"
+                ),
+                format!("起號應以 00 或 50 結尾、迄號應以 49 或 99 結尾，信中是 {begin} 與 {end}"),
+            ),
         ));
     }
     if fault.reversed {
         defects.push(Defect::new(
             DefectCode::RangeReversed,
-            format!("expected the end not before the begin, found {begin} to {end}"),
+            Sentence::new(
+                format!("expected the end not before the begin, found {begin} to {end}"),
+                format!("迄號不應小於起號，信中是 {begin} 到 {end}"),
+            ),
         ));
     }
     None
 }
 
 fn number(value: &str) -> Result<InvoiceNo, Unreadable> {
-    InvoiceNo::parse(value).ok_or(Unreadable::Malformed("8 digits"))
+    InvoiceNo::parse(value).ok_or(Unreadable::Malformed("8 digits", "八位數字"))
 }
 
 fn invoice_type(value: &str) -> Result<InvoiceType, Unreadable> {
@@ -195,7 +227,10 @@ fn invoice_type(value: &str) -> Result<InvoiceType, Unreadable> {
         .into_iter()
         .find(|known| known.name() == name)
         .or_else(|| InvoiceType::from_code(name))
-        .ok_or(Unreadable::Malformed("一般稅額計算 or 特種稅額計算"))
+        .ok_or(Unreadable::Malformed(
+            "一般稅額計算 or 特種稅額計算",
+            "「一般稅額計算」或「特種稅額計算」",
+        ))
 }
 
 /// A count, perhaps with thousands separators and the unit.
@@ -212,14 +247,20 @@ fn booklets(value: &str) -> Result<u32, Unreadable> {
     let digits: String = count.split(',').collect();
     match digits.parse() {
         Ok(count) if well_formed => Ok(count),
-        _ => Err(Unreadable::Malformed("a number of booklets")),
+        _ => Err(Unreadable::Malformed(
+            "a number of booklets",
+            "整數，例如 128",
+        )),
     }
 }
 
 /// The forms in which notices and people write a period; the second month may leave out its
 /// year. Years have two or three digits, and five digits alone are year and month.
 fn period(value: &str) -> Result<Period, Unreadable> {
-    let malformed = Unreadable::Malformed("a period such as 107/05 - 107/06");
+    let malformed = Unreadable::Malformed(
+        "a period such as 107/05 - 107/06",
+        "起迄年月，例如 107/05 - 107/06",
+    );
     let value = without_spaces(value);
     let dash = |c: char| {
         // Hyphens, dashes, minus and the tildes NFKC leaves apart.
@@ -242,7 +283,7 @@ fn period(value: &str) -> Result<Period, Unreadable> {
         return Err(malformed);
     };
     Period::from_months((year, odd), last).map_err(|error| match error {
-        PeriodError::NotAPair(_) => Unreadable::NotAPair(error.to_string()),
+        PeriodError::NotAPair(months) => Unreadable::NotAPair(months),
         PeriodError::Malformed(_) => malformed,
     })
 }
@@ -351,7 +392,7 @@ mod tests {
             "107/05/01-107/06/30",
         ] {
             assert!(
-                matches!(period(form), Err(Unreadable::Malformed(_))),
+                matches!(period(form), Err(Unreadable::Malformed(..))),
                 "{form}"
             );
         }
@@ -437,9 +478,12 @@ mod tests {
         twice.extend(&draft(&[(Track, "ED")]));
         assert_eq!(codes(&twice), [DefectCode::FieldConflict]);
         let detail = twice.read().unwrap_err().remove(0).detail;
-        assert!(
-            detail.contains("字軌名稱") && detail.contains("`EC` and `ED`"),
-            "{detail}"
+        assert_eq!(
+            detail,
+            Sentence::new(
+                "字軌名稱 (invoice_track) stands with different values: `EC` and `ED`",
+                "字軌名稱（invoice_track）出現不同的內容：`EC` 與 `ED`"
+            )
         );
     }
 

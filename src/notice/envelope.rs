@@ -5,7 +5,7 @@
 //! Guarantee: a header that can be read in two ways is reported, not resolved.
 
 use super::{
-    Address, Defect, DefectCode, Gate, Rules, Warning, WarningCode,
+    Address, Defect, DefectCode, Gate, Rules, Sentence, Warning, WarningCode,
     draft::shown,
     header::{self, Header},
     layout, sender,
@@ -94,30 +94,44 @@ impl Envelope {
     /// What is wrong with the header of a notice.
     pub(super) fn defects(&self, rules: &Rules) -> Vec<Defect> {
         let mut defects = Vec::new();
+        let from = listed(&self.from);
         if !self.is_from_sender(rules) {
             defects.push(Defect::new(
                 DefectCode::SenderNotAllowed,
-                format!(
-                    "From is {}, which is not among the senders; a notice that was passed on must \
-                     be forwarded as an attachment",
-                    listed(&self.from)
+                Sentence::new(
+                    format!(
+                        "From is {}, which is not among the senders; a notice that was passed on \
+                         must be forwarded as an attachment",
+                        from.en
+                    ),
+                    format!(
+                        "寄件人不在 senders 名單上（{}）；同仁轉寄的通知，須以附件方式轉寄",
+                        from.zh
+                    ),
                 ),
             ));
         } else if !self.says("配號結果") {
+            let subject = shown(self.subject());
             defects.push(Defect::new(
                 DefectCode::SubjectUnexpected,
-                format!(
-                    "expected a subject that says 配號結果, found {}",
-                    shown(self.subject())
+                Sentence::new(
+                    format!("expected a subject that says 配號結果, found {subject}"),
+                    format!("主旨應含「配號結果」，這封信的主旨是 {subject}"),
                 ),
             ));
         }
         let ambiguous = |detail| Defect::new(DefectCode::AmbiguousHeader, detail);
         if self.from_fields > 1 || self.from.len() > 1 {
-            defects.push(ambiguous(format!(
-                "expected one From field with one address, found {} with {}",
-                self.from_fields,
-                listed(&self.from)
+            let fields = self.from_fields;
+            defects.push(ambiguous(Sentence::new(
+                format!(
+                    "expected one From field with one address, found {fields} with {}",
+                    from.en
+                ),
+                format!(
+                    "應只有一個 From 欄位、一個地址，這封信有 {fields} 個欄位（{}）",
+                    from.zh
+                ),
             )));
         }
         for (name, count) in [
@@ -125,8 +139,9 @@ impl Envelope {
             ("Sender", self.sender_fields),
         ] {
             if count > 1 {
-                defects.push(ambiguous(format!(
-                    "expected one {name} field, found {count}"
+                defects.push(ambiguous(Sentence::new(
+                    format!("expected one {name} field, found {count}"),
+                    format!("應只有一個 {name} 欄位，這封信有 {count} 個"),
                 )));
             }
         }
@@ -137,12 +152,12 @@ impl Envelope {
     pub(super) fn warnings(&self) -> Vec<Warning> {
         let differs = self.sender_fields > 0 && self.sender != self.from;
         let warning = differs.then(|| {
+            let (sender, from) = (listed(&self.sender), listed(&self.from));
             Warning::new(
                 WarningCode::SenderDiffers,
-                format!(
-                    "Sender is {}, From is {}",
-                    listed(&self.sender),
-                    listed(&self.from)
+                Sentence::new(
+                    format!("Sender is {}, From is {}", sender.en, from.en),
+                    format!("Sender 欄位（{}）與寄件人（{}）不同", sender.zh, from.zh),
                 ),
             )
         });
@@ -151,22 +166,22 @@ impl Envelope {
 }
 
 /// Some addresses for a person to see.
-fn listed(addresses: &[Option<Address>]) -> String {
+fn listed(addresses: &[Option<Address>]) -> Sentence {
     const MAX_LISTED: usize = 5;
-    let mut names: Vec<String> = addresses
+    if addresses.is_empty() {
+        return Sentence::new("no address", "沒有地址");
+    }
+    let names = addresses
         .iter()
         .take(MAX_LISTED)
         .map(|address| match address {
-            Some(address) => shown(address.as_str()),
-            None => "something that is no address".to_owned(),
-        })
-        .collect();
-    match addresses.len().saturating_sub(MAX_LISTED) {
-        0 if names.is_empty() => "no address".to_owned(),
-        0 => names.join(", "),
-        more => {
-            names.push(format!("{more} more"));
-            names.join(", ")
-        }
+            Some(address) => Sentence::new(shown(address.as_str()), shown(address.as_str())),
+            None => Sentence::new("something that is no address", "無法辨識的地址"),
+        });
+    let (mut en, mut zh): (Vec<String>, Vec<String>) = names.map(|name| (name.en, name.zh)).unzip();
+    if let more @ 1.. = addresses.len().saturating_sub(MAX_LISTED) {
+        en.push(format!("{more} more"));
+        zh.push(format!("另外 {more} 個"));
     }
+    Sentence::new(en.join(", "), zh.join("、"))
 }

@@ -12,8 +12,8 @@
 use std::borrow::Cow;
 
 use super::{
-    charset,
-    header::Header,
+    Sentence, charset,
+    header::{self, Header},
     syntax::{Token, Tokens, unescaped},
     transfer,
 };
@@ -34,7 +34,7 @@ pub(super) struct Message<'a> {
     /// loss.
     pub(super) attached: Vec<(Cow<'a, [u8]>, bool)>,
     /// What could not be read in full, one sentence each.
-    pub(super) flaws: Vec<String>,
+    pub(super) flaws: Vec<Sentence>,
     parts: usize,
 }
 
@@ -56,8 +56,12 @@ impl<'a> Message<'a> {
         self.parts += 1;
         if self.parts > MAX_PARTS || depth > MAX_DEPTH {
             if self.flaws.len() < MAX_PARTS {
-                self.flaws.push(format!(
-                    "expected at most {MAX_PARTS} parts nested at most {MAX_DEPTH} deep, found more"
+                self.flaws.push(Sentence::new(
+                    format!(
+                        "expected at most {MAX_PARTS} parts nested at most {MAX_DEPTH} deep, found \
+                         more"
+                    ),
+                    format!("信件最多讀取 {MAX_PARTS} 個部分、{MAX_DEPTH} 層，這封信不止如此"),
                 ));
             }
             return;
@@ -109,18 +113,28 @@ impl<'a> Message<'a> {
     fn text(&mut self, body: &[u8], encoding: Option<&[u8]>, label: Option<&str>) -> String {
         let (bytes, sound) = transfer::decode(body, encoding);
         if !sound {
-            self.flaws
-                .push("a text part's base64 is broken or cut off".to_owned());
+            self.flaws.push(Sentence::new(
+                "a text part's base64 is broken or cut off",
+                "一段內文的 base64 編碼損壞或不完整",
+            ));
         }
         let decoded = charset::decode(&bytes, label);
         if !decoded.clean {
-            let label = label.map_or_else(
-                || "declares no charset".to_owned(),
-                |label| format!("is declared `{}`", super::header::visible(label)),
-            );
-            self.flaws.push(format!(
-                "a text part {label} and cannot be decoded as that, UTF-8 or Big5"
-            ));
+            self.flaws.push(match label.map(header::visible) {
+                None => Sentence::new(
+                    "a text part declares no charset and cannot be decoded as UTF-8 or Big5",
+                    "一段內文沒有註明字元編碼，以 UTF-8 或 Big5 都無法完整解讀",
+                ),
+                Some(label) => Sentence::new(
+                    format!(
+                        "a text part is declared `{label}` and cannot be decoded as that, UTF-8 or \
+                         Big5"
+                    ),
+                    format!(
+                        "一段內文註明的字元編碼是 `{label}`，以此編碼、UTF-8 或 Big5 都無法完整解讀"
+                    ),
+                ),
+            });
         }
         decoded.text.into_owned()
     }
@@ -274,7 +288,7 @@ mod tests {
             let inner: Vec<u8> = inner.collect();
             let inner = String::from_utf8(inner).unwrap().replace('\r', "");
             assert_eq!(inner, "Subject: inner\n\ninner");
-            assert_eq!(message.flaws, [""; 0]);
+            assert_eq!(message.flaws, []);
         }
     }
 

@@ -7,8 +7,8 @@
 //! a mail is looked at in the same way however it came.
 
 use super::{
-    Address, Block, Defect, DefectCode, Rules, Warning,
-    draft::Draft,
+    Address, Block, Defect, DefectCode, Rules, Sentence, Warning,
+    draft::{Draft, shown},
     envelope::Envelope,
     header::Header,
     html,
@@ -80,7 +80,10 @@ pub fn oversized(header: &[u8], size: u64, rules: &Rules) -> Reading {
         reading.is_notice = true;
         reading.defects = vec![Defect::new(
             DefectCode::Oversized,
-            format!("expected at most {limit} bytes, found {size}; it was not looked into"),
+            Sentence::new(
+                format!("expected at most {limit} bytes, found {size}; it was not looked into"),
+                format!("上限是 {limit} 位元組，這封信有 {size} 位元組；內容沒有讀取"),
+            ),
         )];
     }
     reading
@@ -88,18 +91,22 @@ pub fn oversized(header: &[u8], size: u64, rules: &Rules) -> Reading {
 
 /// The reading of a message on which the reader itself failed; `what` is the panic's message.
 pub fn panicked(what: &str) -> Reading {
-    unread(DefectCode::ReaderPanicked, what)
+    let detail = Sentence::new(
+        format!("reading it failed: {what}"),
+        format!("程式讀取這封信時發生錯誤：`{what}`"),
+    );
+    unread(DefectCode::ReaderPanicked, detail)
 }
 
-/// The reading of a message that the server failed to hand over; `sentence` says how often.
-pub fn unfetchable(sentence: &str) -> Reading {
-    unread(DefectCode::Unfetchable, sentence)
+/// The reading of a message that the server failed to hand over; `detail` says how often.
+pub fn unfetchable(detail: Sentence) -> Reading {
+    unread(DefectCode::Unfetchable, detail)
 }
 
-fn unread(code: DefectCode, sentence: &str) -> Reading {
+fn unread(code: DefectCode, detail: Sentence) -> Reading {
     Reading {
         is_notice: true,
-        defects: vec![Defect::new(code, sentence)],
+        defects: vec![Defect::new(code, detail)],
         ..Reading::default()
     }
 }
@@ -162,9 +169,14 @@ fn read_message(raw: &[u8], rules: &Rules, forwards: usize) -> Reading {
                 reading.is_notice = true;
                 reading.defects = vec![Defect::new(
                     DefectCode::AmbiguousHeader,
-                    format!(
-                        "expected one attached notice, found {several}; forward each in a mail of \
-                         its own"
+                    Sentence::new(
+                        format!(
+                            "expected one attached notice, found {several}; forward each in a \
+                             mail of its own"
+                        ),
+                        format!(
+                            "應只附一封通知，這封信附了 {several} 封；請分開轉寄，一封信附一封"
+                        ),
                     ),
                 )];
                 return reading;
@@ -186,20 +198,25 @@ fn read_message(raw: &[u8], rules: &Rules, forwards: usize) -> Reading {
     addressees.extend(layout::addressees(&html));
     addressees.dedup();
     if let [first, second, ..] = addressees.as_slice() {
+        let (first, second) = (shown(first), shown(second));
         reading.defects.push(Defect::new(
             DefectCode::FieldConflict,
-            format!("貴公司(…) names different companies: `{first}` and `{second}`"),
+            Sentence::new(
+                format!("貴公司(…) names different companies: {first} and {second}"),
+                format!("「貴公司（…）」寫了不同的公司：{first} 與 {second}"),
+            ),
         ));
     }
     reading.addressee = addressees.into_iter().next();
 
     let mut drafts = agreed(from_plain, &from_html, &mut reading.defects);
     if drafts.len() > MAX_BLOCKS {
+        let found = drafts.len();
         reading.defects.push(Defect::new(
             DefectCode::UndecodableText,
-            format!(
-                "expected at most {MAX_BLOCKS} ranges, found {}",
-                drafts.len()
+            Sentence::new(
+                format!("expected at most {MAX_BLOCKS} ranges, found {found}"),
+                format!("最多讀取 {MAX_BLOCKS} 段號碼，這封信有 {found} 段"),
             ),
         ));
         drafts.truncate(MAX_BLOCKS);
@@ -223,12 +240,14 @@ fn agreed<'t>(
             draft.extend(other);
         }
     } else if !html.is_empty() {
+        let (in_text, in_html) = (drafts.len(), html.len());
         defects.push(Defect::new(
             DefectCode::FieldConflict,
-            format!(
-                "expected the same ranges in text and HTML, found {} and {}",
-                drafts.len(),
-                html.len()
+            Sentence::new(
+                format!("expected the same ranges in text and HTML, found {in_text} and {in_html}"),
+                format!(
+                    "純文字與 HTML 的號碼應該相同，純文字有 {in_text} 段，HTML 有 {in_html} 段"
+                ),
             ),
         ));
     }
@@ -250,8 +269,11 @@ fn read_blocks(drafts: &[Draft<'_>], reading: &mut Reading) {
             Err(mut defects) => {
                 complete = false;
                 if drafts.len() > 1 {
-                    for defect in &mut defects {
-                        defect.detail = format!("block {}: {}", at + 1, defect.detail);
+                    for Defect { detail, .. } in &mut defects {
+                        *detail = Sentence::new(
+                            format!("block {}: {}", at + 1, detail.en),
+                            format!("第 {} 段：{}", at + 1, detail.zh),
+                        );
                     }
                 }
                 reading.defects.extend(defects);
@@ -292,8 +314,14 @@ fn booklets_disagree(block: &Block, blocks: &[Block], complete: bool) -> Option<
     let (track, range) = (block.track, block.range);
     Some(Defect::new(
         DefectCode::BookletsDisagree,
-        format!(
-            "expected {requested} + {added} booklets of 50, found {booklets} in {track} {range}"
+        Sentence::new(
+            format!(
+                "expected {requested} + {added} booklets of 50, found {booklets} in {track} {range}"
+            ),
+            format!(
+                "申請本數 {requested} 加增加本數 {added} 應為 {stated} 本（每本 50 張），\
+                 但 {track} {range} 是 {booklets} 本"
+            ),
         ),
     ))
 }

@@ -8,13 +8,13 @@
 
 mod company;
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use jiff::civil::Date;
 
 use super::{
-    Allocation, Assignment, Ban, Block, Defect, DefectCode, Period, Reading, Rules, Warning,
-    WarningCode,
+    Allocation, Assignment, Ban, Block, Defect, DefectCode, Period, Reading, Rules, Sentence,
+    Warning, WarningCode,
 };
 
 /// What became of a message; exactly one for each.
@@ -63,7 +63,7 @@ pub enum Authenticity {
         signed: Option<Vec<String>>,
     },
     /// The required proof is not there; the sentence says what was found.
-    Unproven(String),
+    Unproven(Sentence),
     /// A resolver failed for now: no verdict yet.
     Unknown(String),
 }
@@ -182,7 +182,7 @@ pub fn settle(reading: &Reading, given: &Circumstances<'_>) -> Judgement {
     }
 
     if let Authenticity::Unproven(found) = given.authenticity {
-        let defect = Defect::new(DefectCode::NotAuthenticated, found.as_str());
+        let defect = Defect::new(DefectCode::NotAuthenticated, found.clone());
         judgement.defects.push(defect);
     }
     let (company, defects) = company::of(reading, given);
@@ -191,7 +191,10 @@ pub fn settle(reading: &Reading, given: &Circumstances<'_>) -> Judgement {
     if let Some((ban, CompanySource::Mailbox)) = company {
         judgement.warnings.push(Warning::new(
             WarningCode::CompanyAssumed,
-            format!("nothing in the mail names a company; {ban} is the mailbox's"),
+            Sentence::new(
+                format!("nothing in the mail names a company; {ban} is the mailbox's"),
+                format!("信中看不出是哪一家公司，依信箱的設定當作統一編號 {ban}"),
+            ),
         ));
     }
     blocks(reading, given, &mut judgement);
@@ -200,7 +203,6 @@ pub fn settle(reading: &Reading, given: &Circumstances<'_>) -> Judgement {
     judgement.warnings.sort_by_key(|warning| warning.code);
     // Blocks share their period more often than not.
     judgement.defects.dedup();
-    judgement.warnings.dedup();
     judgement.defects = bounded(judgement.defects);
     let all_known = judgement.allocations.iter().all(|j| j.known.is_some());
     judgement.disposition = if matches!(given.authenticity, Authenticity::Unknown(_)) {
@@ -225,7 +227,10 @@ fn bounded(defects: Vec<Defect>) -> Vec<Defect> {
         if let (Some(first), more @ 1..) = (same.first(), same.len().saturating_sub(SHOWN)) {
             listed.push(Defect::new(
                 first.code,
-                format!("and {more} more of this kind"),
+                Sentence::new(
+                    format!("and {more} more of this kind"),
+                    format!("另有 {more} 項同類問題"),
+                ),
             ));
         }
     }
@@ -254,7 +259,6 @@ fn blocks(reading: &Reading, given: &Circumstances<'_>, judgement: &mut Judgemen
                 judgement.defects.extend(too_far(block.period, ban, given));
             }
         }
-        judgement.warnings.extend(past(block.period, given.today));
         if let Some(ban) = ban {
             judgement.allocations.push(Judged {
                 allocation: Allocation { ban, block: *block },
@@ -263,6 +267,7 @@ fn blocks(reading: &Reading, given: &Circumstances<'_>, judgement: &mut Judgemen
         }
         others.push(block);
     }
+    judgement.warnings.extend(past(&others, given.today));
 }
 
 /// Whether both are the same numbers, whatever counts they state.
@@ -283,23 +288,40 @@ impl Holder<'_> {
             Self::Mail(block) => block,
         }
     }
-}
 
-impl fmt::Display for Holder<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let block = self.block();
-        write!(f, "{} of {}, ", named(block), block.invoice_type.name())?;
-        match self {
+    /// The range, and where it is found.
+    fn named(&self) -> Sentence {
+        let place = match self {
             Self::Recorded(Recorded { id, allocation, .. }) => {
-                write!(f, "recorded for {} as allocation {id}", allocation.ban)
+                let ban = allocation.ban;
+                Sentence::new(
+                    format!("recorded for {ban} as allocation {id}"),
+                    format!("已記在統一編號 {ban} 名下，配號編號 {id}"),
+                )
             }
-            Self::Mail(_) => f.write_str("in this mail"),
-        }
+            Self::Mail(_) => Sentence::new("in this mail", "也在這封信裡"),
+        };
+        let Block {
+            track,
+            range,
+            period,
+            invoice_type,
+            ..
+        } = self.block();
+        let kind = invoice_type.name();
+        Sentence::new(
+            format!("{track} {range} {period} of {kind}, {}", place.en),
+            format!("{track} {range}（{period}，{kind}，{}）", place.zh),
+        )
     }
 }
 
-fn named(block: &Block) -> String {
-    format!("{} {} {}", block.track, block.range, block.period)
+fn named(block: &Block) -> Sentence {
+    let (track, range, period) = (block.track, block.range, block.period);
+    Sentence::new(
+        format!("{track} {range} {period}"),
+        format!("{track} {range}（{period}）"),
+    )
 }
 
 /// What keeps a range that is not recorded yet from being so: the first overlap, and the first
@@ -325,15 +347,26 @@ fn conflicts<'a>(
     }
     let block = named(block);
     let overlap = overlap.map(|holder| {
+        let holder = holder.named();
         Defect::new(
             DefectCode::RangeOverlap,
-            format!("{block} shares numbers with {holder}"),
+            Sentence::new(
+                format!("{} shares numbers with {}", block.en, holder.en),
+                format!("{}與另一段號碼重疊：{}", block.zh, holder.zh),
+            ),
         )
     });
     let other_period = other_period.map(|holder| {
+        let holder = holder.named();
         Defect::new(
             DefectCode::TrackPeriodConflict,
-            format!("the track of {block} belongs to another period of that year: {holder}"),
+            Sentence::new(
+                format!(
+                    "the track of {} belongs to another period of that year: {}",
+                    block.en, holder.en
+                ),
+                format!("{}的字軌，在同一年已屬於另一期：{}", block.zh, holder.zh),
+            ),
         )
     });
     overlap.into_iter().chain(other_period)
@@ -347,27 +380,58 @@ fn too_far(period: Period, ban: Option<Ban>, given: &Circumstances<'_>) -> Optio
     let (far, limit) = match company.map_or(Assignment::Year, |company| company.assignment) {
         Assignment::Period | Assignment::None => {
             let next = current.next();
-            (period > next, format!("the next period, {next}"))
+            let limit = Sentence::new(
+                format!("the next period, {next}"),
+                format!("下一期（{next}）"),
+            );
+            (period > next, limit)
         }
         Assignment::Year => {
             let year = current.roc_year() + 1;
-            (period.roc_year() > year, format!("the year {year}"))
+            let limit = Sentence::new(format!("the year {year}"), format!("民國 {year} 年"));
+            (period.roc_year() > year, limit)
         }
     };
     far.then(|| {
         Defect::new(
             DefectCode::PeriodTooFar,
-            format!("expected a period no later than {limit}, found {period}"),
+            Sentence::new(
+                format!(
+                    "expected a period no later than {}, found {period}",
+                    limit.en
+                ),
+                format!("期別不應晚於{}，信中是 {period}", limit.zh),
+            ),
         )
     })
 }
 
-fn past(period: Period, today: Date) -> Option<Warning> {
+/// One warning for all periods that are over: the six of a year are one thing to know.
+fn past(blocks: &[&Block], today: Date) -> Option<Warning> {
+    const MAX_LISTED: usize = 6;
     let current = Period::containing(today);
-    (period < current).then(|| {
+    let periods = blocks.iter().map(|block| block.period);
+    let over: BTreeSet<Period> = periods.filter(|period| *period < current).collect();
+    let (mut en, mut zh): (Vec<String>, Vec<String>) = over
+        .iter()
+        .take(MAX_LISTED)
+        .map(|period| (period.to_string(), period.to_string()))
+        .unzip();
+    if let more @ 1.. = over.len().saturating_sub(MAX_LISTED) {
+        en.push(format!("and {more} more"));
+        zh.push(format!("另外 {more} 期"));
+    }
+    let are = if over.len() == 1 { "is" } else { "are" };
+    (!over.is_empty()).then(|| {
         Warning::new(
             WarningCode::PeriodPast,
-            format!("{period} is over; the current period is {current}"),
+            Sentence::new(
+                format!(
+                    "{} {are} over; the current period is {current}",
+                    en.join(", ")
+                ),
+                format!("已經過期：{}；現在是 {current}", zh.join("、")),
+            ),
         )
     })
 }
@@ -384,14 +448,19 @@ fn counts_differ(block: &Block, known: &Recorded) -> Option<Warning> {
         format!("{} + {}", count(requested), count(added))
     };
     differs.then(|| {
+        let (name, id) = (named(block), known.id);
+        let (then, now) = (counts(recorded), counts(block));
         Warning::new(
             WarningCode::CountsDiffer,
-            format!(
-                "{} is recorded as allocation {} with {} booklets, this mail says {}",
-                named(block),
-                known.id,
-                counts(recorded),
-                counts(block)
+            Sentence::new(
+                format!(
+                    "{} is recorded as allocation {id} with {then} booklets, this mail says {now}",
+                    name.en
+                ),
+                format!(
+                    "{}先前已匯入（配號編號 {id}），當時的申請本數加增加本數是 {then}，這封信寫 {now}",
+                    name.zh
+                ),
             ),
         )
     })

@@ -8,7 +8,7 @@ CREATE TABLE _sqlx_migrations (
     execution_time BIGINT NOT NULL
 );
 INSERT INTO _sqlx_migrations (version, description, installed_on, success, checksum, execution_time)
-    VALUES (1, 'ledger', '2026-11-22 18:48:56', 1, X'401DC9F0AE09C6209710DB710739744D2F7068D7BDC53879F9F4C8F11027CF50750640653FDB8DC2BF1826358FC9C8EA', 3773922);
+    VALUES (1, 'ledger', '2026-11-22 19:45:56', 1, X'46F1A5176462F94518D369AE06878DF5F30D24645558CCB9886BAE6DC418627CC3A8F39482B736A0FDC13E439F3126C0', 5804502);
 CREATE TABLE ledger (
     -- Always 1, so that there is never a second row.
     one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -100,16 +100,18 @@ CREATE TABLE finding (
     position INTEGER NOT NULL CHECK (position >= 0),
     -- The stable code.
     code TEXT NOT NULL CHECK (code <> '' AND code NOT GLOB '*[^a-z_]*'),
-    -- What was expected and what was found, in one sentence.
+    -- What was expected and what was found, in one English sentence.
     detail TEXT NOT NULL,
+    -- The same in 繁體中文.
+    detail_zh TEXT NOT NULL,
     PRIMARY KEY (message_id, severity, position)
 ) STRICT, WITHOUT ROWID;
-INSERT INTO finding (message_id, severity, position, code, detail)
-    VALUES (1, 'warning', 0, 'period_past', '107/05 is over');
-INSERT INTO finding (message_id, severity, position, code, detail)
-    VALUES (2, 'defect', 0, 'range_reversed', 'end before begin');
-INSERT INTO finding (message_id, severity, position, code, detail)
-    VALUES (2, 'defect', 1, 'ban_invalid', '`12345678`');
+INSERT INTO finding (message_id, severity, position, code, detail, detail_zh)
+    VALUES (1, 'warning', 0, 'period_past', '107/05 is over', '107/05 已經過了');
+INSERT INTO finding (message_id, severity, position, code, detail, detail_zh)
+    VALUES (2, 'defect', 0, 'range_reversed', 'end before begin', '迄號小於起號');
+INSERT INTO finding (message_id, severity, position, code, detail, detail_zh)
+    VALUES (2, 'defect', 1, 'ban_invalid', '`12345678`', '統一編號 `12345678`');
 CREATE TABLE allocation (
     -- The handle by which people name the range.
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -255,7 +257,7 @@ CREATE TABLE alert (
     CHECK ((outbox_id IS NULL) = (gathered_at IS NULL))
 ) STRICT;
 INSERT INTO alert (id, key, cause, raised_at, outbox_id, gathered_at)
-    VALUES (1, 'quarantined:2', '{"cause":"quarantined","message_id":2,"sha256":"1d95e4e5fab39149447f54dfe084891b2081c3f7d5900f0c23df284c7b6519dd","mailbox":"einvoice","from":null,"subject":"配號","defects":[["range_reversed","end before begin"]]}', '2026-01-20T04:00:00.250Z', NULL, NULL);
+    VALUES (1, 'quarantined:2', '{"cause":"quarantined","message_id":2,"sha256":"1d95e4e5fab39149447f54dfe084891b2081c3f7d5900f0c23df284c7b6519dd","found_in":{"mailbox":"einvoice"},"from":null,"subject":"配號","defects":[{"code":"range_reversed","detail":"end before begin","detail_zh":"迄號小於起號"}]}', '2026-01-20T04:00:00.250Z', NULL, NULL);
 CREATE UNIQUE INDEX message_uid ON message (mailbox, uidvalidity, uid);
 CREATE UNIQUE INDEX message_file ON message (mailbox, file);
 CREATE UNIQUE INDEX message_file_content ON message (file, sha256) WHERE mailbox IS NULL;

@@ -339,6 +339,28 @@ fn files_are_judged_as_if_they_were_in_the_only_mailbox() {
 }
 
 #[test]
+fn an_alert_about_a_file_names_the_file() {
+    let house = house();
+    let forged = Notice {
+        from: "a@b.example",
+        ..Notice::default()
+    };
+    let file = house.write("downloads/forged.eml", forged.eml());
+    house.command(&["ingest", file.to_str().unwrap()]);
+    let mails = sent(&house);
+    let alert = mail_parser::MessageParser::default()
+        .parse(&mails[0])
+        .unwrap();
+    assert_eq!(
+        alert.subject(),
+        Some("需要處理：一封自稱配號通知的信，寄件人不在名單上（forged.eml）")
+    );
+    let text = alert.body_text(0).unwrap();
+    assert!(text.contains(file.to_str().unwrap()), "{text}");
+    assert!(!text.contains("信箱"), "{text}");
+}
+
+#[test]
 fn ingest_without_mail_tells_nobody() {
     let house = house();
     let good = house.write("good.eml", Notice::default().eml());

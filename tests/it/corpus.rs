@@ -19,7 +19,7 @@ use std::{
 
 use invoice_trackd::notice::{
     Allocation, Ban, Circumstances, CompanySource, Defect, DefectCode, Gate, Judgement, Recorded,
-    WarningCode, gate, oversized, read, settle,
+    Sentence, WarningCode, gate, oversized, read, settle,
 };
 
 use self::fixture::{
@@ -59,6 +59,46 @@ fn every_mail_of_the_corpus_is_judged_as_written_beside_it() {
         2 * corpus.len(),
         failures.join("\n")
     );
+}
+
+#[test]
+fn every_finding_says_the_same_in_both_languages() {
+    let (mut findings, mut ill_worded) = (0, BTreeSet::new());
+    for (path, fixture) in mails() {
+        let Some(judgement) = judge(&fs::read(path).unwrap(), &fixture.given) else {
+            continue;
+        };
+        let defects = judgement.defects.into_iter().map(|d| d.detail);
+        for detail in defects.chain(judgement.warnings.into_iter().map(|w| w.detail)) {
+            findings += 1;
+            if !is_worded_in_both(&detail) {
+                ill_worded.insert(format!("{}\n    {}", detail.en, detail.zh));
+            }
+        }
+    }
+    assert!(findings > 100, "the corpus shows {findings} findings only");
+    let ill_worded: Vec<String> = ill_worded.into_iter().collect();
+    assert!(ill_worded.is_empty(), "{}", ill_worded.join("\n"));
+}
+
+/// Whether both sentences quote the same values, the Chinese one has no English clause outside
+/// them, and the letter that they go into can put its full stop.
+fn is_worded_in_both(Sentence { en, zh }: &Sentence) -> bool {
+    let quoted = |text: &str| -> Vec<String> {
+        let pieces = text.split('`').map(str::to_owned);
+        pieces.skip(1).step_by(2).collect()
+    };
+    let words: Vec<&str> = zh.split('`').step_by(2).collect();
+    let is_english = |word: &&str| word.bytes().all(|b| b.is_ascii_lowercase());
+    let clause = words.iter().any(|piece| {
+        let piece: Vec<&str> = piece.split_whitespace().collect();
+        piece.windows(2).any(|pair| pair.iter().all(is_english))
+    });
+    let is_chinese = |c: char| matches!(c, '\u{4e00}'..='\u{9fff}');
+    quoted(en) == quoted(zh)
+        && !clause
+        && words.iter().any(|piece| piece.contains(is_chinese))
+        && ![en, zh].iter().any(|text| text.ends_with(['.', '。']))
 }
 
 #[test]
@@ -256,7 +296,7 @@ impl Expect {
 fn summary(defects: &[Defect]) -> String {
     let shown = defects.iter().take(8);
     let lines: Vec<String> = shown
-        .map(|defect| format!("{}: {}", defect.code, defect.detail))
+        .map(|defect| format!("{}: {}", defect.code, defect.detail.en))
         .collect();
     format!("{} in all: {lines:#?}", defects.len())
 }

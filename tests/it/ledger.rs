@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use invoice_trackd::{
     authenticity::Evidence,
     ledger::{
-        AllocationFilter, Cause, Entry, Kind, Ledger, Letter, LinkState, Settled, Transaction,
+        AllocationFilter, Cause, Entry, FoundIn, Kind, Ledger, Letter, LinkState, Reason, Settled,
+        Transaction,
     },
     mailbox::{Content, Known, Origin, RawMessage, UidSet},
     notice::{
         Address, Allocation, Authenticity, Block, CompanySource, Defect, DefectCode, Disposition,
-        InvoiceNo, InvoiceType, Judged, Judgement, Range, Reading, Warning, WarningCode,
+        InvoiceNo, InvoiceType, Judged, Judgement, Range, Reading, Sentence, Warning, WarningCode,
     },
 };
 use jiff::{Timestamp, ToSpan};
@@ -194,11 +195,11 @@ impl Mail {
         mail
     }
 
-    fn quarantined(origin: Origin, defects: &[(DefectCode, &str)]) -> Self {
+    fn quarantined(origin: Origin, defects: &[(DefectCode, &str, &str)]) -> Self {
         let mut mail = Self::new(origin, Disposition::Quarantined);
         mail.judgement.defects = defects
             .iter()
-            .map(|(code, detail)| Defect::new(*code, *detail))
+            .map(|(code, en, zh)| Defect::new(*code, Sentence::new(*en, *zh)))
             .collect();
         mail
     }
@@ -244,10 +245,14 @@ fn quarantine_alert(message_id: i64) -> Cause {
     Cause::Quarantined {
         message_id,
         sha256: sha256("look-alike"),
-        mailbox: Some("einvoice".to_owned()),
+        found_in: FoundIn::Mailbox("einvoice".to_owned()),
         from: None,
         subject: "配號".to_owned(),
-        defects: vec![("range_reversed".to_owned(), "end before begin".to_owned())],
+        defects: vec![Reason {
+            code: "range_reversed".to_owned(),
+            detail: "end before begin".to_owned(),
+            detail_zh: "迄號小於起號".to_owned(),
+        }],
     }
 }
 
@@ -260,11 +265,16 @@ async fn tell_the_story(ledger: &Ledger) {
         .unwrap();
     let mut transaction = ledger.begin().await.unwrap();
     let mut notice = Mail::granting(imap(12), &[specimen()]);
-    notice.judgement.warnings = vec![Warning::new(WarningCode::PeriodPast, "107/05 is over")];
+    let over = Sentence::new("107/05 is over", "107/05 已經過了");
+    notice.judgement.warnings = vec![Warning::new(WarningCode::PeriodPast, over)];
     let notice_id = notice.record(&mut transaction).await;
     let defects = [
-        (DefectCode::RangeReversed, "end before begin"),
-        (DefectCode::BanInvalid, "`12345678`"),
+        (
+            DefectCode::RangeReversed,
+            "end before begin",
+            "迄號小於起號",
+        ),
+        (DefectCode::BanInvalid, "`12345678`", "統一編號 `12345678`"),
     ];
     Mail::quarantined(imap(13), &defects)
         .record(&mut transaction)
@@ -350,8 +360,18 @@ async fn assert_the_story(ledger: &Ledger) {
     assert_eq!(waiting.id, 2);
     assert_eq!(waiting.mailbox.as_deref(), Some("einvoice"));
     assert_eq!(waiting.subject, "電子發票配號結果通知");
-    let codes: Vec<_> = waiting.defects.iter().map(|(code, _)| code).collect();
-    assert_eq!(codes, ["range_reversed", "ban_invalid"]);
+    let defects: Vec<_> = waiting
+        .defects
+        .iter()
+        .map(|(code, detail)| (code.as_str(), detail.as_str()))
+        .collect();
+    assert_eq!(
+        defects,
+        [
+            ("range_reversed", "end before begin"),
+            ("ban_invalid", "`12345678`")
+        ]
+    );
 
     let known = ledger.known("einvoice", Some(7)).await.unwrap();
     assert_eq!(known.uids, uids(&[(1, 20)]));

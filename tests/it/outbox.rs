@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 use invoice_trackd::{
     clock::Clock,
     delivery::{Dispatcher, Language, Pass, Patience, SmtpSettings, Style, Transport, compose},
-    ledger::{Cause, Kind, Ledger, Letter},
+    ledger::{Cause, FoundIn, Kind, Ledger, Letter, Reason},
     tls::TlsMode,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -98,10 +98,14 @@ async fn raise(ledger: &Ledger, id: i64, now: Timestamp) {
     let cause = Cause::Quarantined {
         message_id: id,
         sha256: format!("{id:064x}"),
-        mailbox: Some("einvoice".to_owned()),
+        found_in: FoundIn::Mailbox("einvoice".to_owned()),
         from: None,
         subject: "電子發票配號結果通知".to_owned(),
-        defects: vec![("range_overlap".to_owned(), "overlap".to_owned())],
+        defects: vec![Reason {
+            code: "range_overlap".to_owned(),
+            detail: "overlap".to_owned(),
+            detail_zh: "重疊".to_owned(),
+        }],
     };
     let mut transaction = ledger.begin().await.unwrap();
     transaction
@@ -498,7 +502,7 @@ async fn a_composed_alert_reaches_a_real_mailbox_readable() {
         .unwrap();
     assert_eq!(
         mail.subject(),
-        Some("需要處理：配號通知未匯入（range_overlap），來源 einvoice")
+        Some("需要處理：配號通知未匯入，號碼與另一段號碼重疊（einvoice）")
     );
     assert_eq!(
         mail.message_id().map(|id| format!("<{id}>")),

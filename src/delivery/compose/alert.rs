@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     clock::taipei_minute,
-    ledger::{Cause, Kind, Letter, PendingAlert},
+    ledger::{Cause, FoundIn, Kind, Letter, PendingAlert, Reason},
     notice::DefectCode,
 };
 
@@ -57,13 +57,21 @@ fn identity(alert: &PendingAlert) -> String {
 fn subject(cause: &Cause, language: Language) -> String {
     match cause {
         Cause::Quarantined {
-            mailbox, defects, ..
+            found_in, defects, ..
         } => {
-            let codes = codes(defects, language);
-            let place = place(mailbox.as_deref(), language);
+            let what = what(defects, language);
+            let place = place(found_in);
+            let subject = if is_only_claimed(defects) {
+                language.pick(
+                    "一封自稱配號通知的信",
+                    "a mail that claims to be an allocation notice",
+                )
+            } else {
+                language.pick("配號通知未匯入", "allocation notice not imported")
+            };
             language.pick(
-                format!("需要處理：配號通知未匯入（{codes}），來源 {place}"),
-                format!("Action needed: allocation notice not imported ({codes}), from {place}"),
+                format!("需要處理：{subject}，{what}（{place}）"),
+                format!("Action needed: {subject}: {what} ({place})"),
             )
         }
         Cause::DeliveryFailed { subject, .. } => {
@@ -81,19 +89,26 @@ fn single(alert: &PendingAlert, language: Language) -> String {
         Cause::Quarantined {
             message_id,
             sha256,
-            mailbox,
+            found_in,
             from,
             subject,
             defects,
         } => {
-            let mut text = language
-                .pick(
+            let mut text = if is_only_claimed(defects) {
+                language.pick(
+                    "一封自稱配號通知的信被隔離：裡面的號碼一個都沒有記入帳本，這封信等待處理。\n\n原因\n",
+                    "A mail that claims to be an allocation notice is in quarantine: none of its numbers is\nrecorded, and the mail waits for a decision.\n\nWhy\n",
+                )
+            } else {
+                language.pick(
                     "一封配號通知沒有匯入：裡面的號碼一個都沒有記入帳本，這封信等待處理。\n\n原因\n",
                     "An allocation notice was NOT imported: none of its numbers is recorded, and the mail\nwaits for a decision.\n\nWhy\n",
                 )
-                .to_owned();
-            for (code, detail) in defects.iter().take(DEFECTS) {
-                text.push_str(&defect(code, detail, language));
+            }
+            .to_owned();
+            let told = defects.get(..DEFECTS).unwrap_or(defects);
+            for same in told.chunk_by(|a, b| a.code == b.code) {
+                text.push_str(&reasons(same, language));
             }
             if let Some(more) = defects.len().checked_sub(DEFECTS).filter(|more| *more > 0) {
                 text.push_str(&language.pick(
@@ -104,10 +119,12 @@ fn single(alert: &PendingAlert, language: Language) -> String {
             text.push_str(language.pick("\n這封信\n", "\nThe mail\n"));
             let digest: String = sha256.chars().take(12).collect();
             text.push_str(&facts(&[
-                (
-                    language.pick("信箱", "Mailbox"),
-                    place(mailbox.as_deref(), language),
-                ),
+                match found_in {
+                    FoundIn::Mailbox(name) => {
+                        (language.pick("信箱", "Mailbox"), one_line(name, 200))
+                    }
+                    FoundIn::File(path) => (language.pick("檔案", "File"), one_line(path, 200)),
+                },
                 (
                     language.pick("寄件人", "From"),
                     sender(from.as_deref(), language),
@@ -123,17 +140,30 @@ fn single(alert: &PendingAlert, language: Language) -> String {
                 ),
                 ("SHA-256", format!("{digest}…")),
             ]));
+            text.push_str(match found_in {
+                FoundIn::Mailbox(_) => language.pick(
+                    "\n接下來\n\
+                     \x20 1. 在信箱裡打開這封信；寄件人和主旨可以偽造，不要點信裡的連結。\n\
+                     \x20 2. 另存成檔案，用 `invoice-trackd explain 檔案` 逐條看判斷的理由。\n",
+                    "\nWhat to do next\n\
+                     \x20 1. Open the mail in its mailbox; sender and subject can be forged, so do not follow\n\
+                     \x20    its links.\n\
+                     \x20 2. Save it as a file; `invoice-trackd explain FILE` shows the judgement rule by rule.\n",
+                ),
+                FoundIn::File(_) => language.pick(
+                    "\n接下來\n\
+                     \x20 1. 打開上列檔案；寄件人和主旨可以偽造，不要點信裡的連結。\n\
+                     \x20 2. 用 `invoice-trackd explain 檔案` 逐條看判斷的理由。\n",
+                    "\nWhat to do next\n\
+                     \x20 1. Open the file named above; sender and subject can be forged, so do not follow\n\
+                     \x20    links in it.\n\
+                     \x20 2. `invoice-trackd explain FILE` shows the judgement rule by rule.\n",
+                ),
+            });
             text.push_str(language.pick(
-                "\n接下來\n\
-                 \x20 1. 在信箱裡打開這封信；寄件人和主旨可以偽造，不要點信裡的連結。\n\
-                 \x20 2. 另存成檔案，用 `invoice-trackd explain 檔案` 逐條看判斷的理由。\n\
-                 \x20 3. 登入平台核對字軌；查明之前，不要把這些號碼載入開立發票的系統。\n\
+                "\x20 3. 登入平台核對字軌；查明之前，不要把這些號碼載入開立發票的系統。\n\
                  \n原信沒有變動。`invoice-trackd status` 可看還有多少封等待處理。\n",
-                "\nWhat to do next\n\
-                 \x20 1. Open the mail in its mailbox; sender and subject can be forged, so do not follow\n\
-                 \x20    its links.\n\
-                 \x20 2. Save it as a file; `invoice-trackd explain FILE` shows the judgement rule by rule.\n\
-                 \x20 3. Log in to the platform and compare. Load none of these numbers before that.\n\
+                "\x20 3. Log in to the platform and compare. Load none of these numbers before that.\n\
                  \nThe mail itself was left as it is. `invoice-trackd status` shows how many wait.\n",
             ));
             text
@@ -180,40 +210,47 @@ fn single(alert: &PendingAlert, language: Language) -> String {
     }
 }
 
-/// One defect: its code, what that means, what was found, what to do.
-fn defect(code: &str, detail: &str, language: Language) -> String {
+/// The defects of one code: the code, what was found, and once for all of them what to do.
+fn reasons(same: &[Reason], language: Language) -> String {
+    let code = same.first().map_or("", |reason| reason.code.as_str());
     let mut text = format!("  {}\n", one_line(code, 40));
-    let meaning = code
-        .parse::<DefectCode>()
-        .ok()
-        .map(|code| meaning::defect(code, language));
-    let found = Some(one_line(detail, 300)).filter(|detail| !detail.is_empty());
-    let lines = [
-        (
-            language.pick("說明：", ""),
-            meaning.as_ref().map(|m| m.what.to_owned()),
-        ),
-        (language.pick("發現：", "Found: "), found),
-        (
-            language.pick("處理：", "Do: "),
-            meaning.as_ref().map(|m| m.remedy.to_owned()),
-        ),
-    ];
-    for (label, line) in lines {
-        if let Some(line) = line {
-            text.push_str(&format!("    {label}{line}\n"));
-        }
+    for Reason {
+        detail, detail_zh, ..
+    } in same
+    {
+        text.push_str(&language.pick(
+            format!("    發現：{}。\n", one_line(detail_zh, 300)),
+            format!("    Found: {}.\n", one_line(detail, 300)),
+        ));
+    }
+    // A ledger may hold a code of a later version.
+    if let Ok(code) = code.parse() {
+        let remedy = meaning::defect(code, language).remedy;
+        text.push_str(&language.pick(
+            format!("    處理：{remedy}\n"),
+            format!("    Do: {remedy}\n"),
+        ));
     }
     text
 }
 
 fn digest_subject(alerts: &[PendingAlert], language: Language) -> String {
-    let undelivered = alerts
-        .iter()
-        .filter(|alert| matches!(alert.cause, Cause::DeliveryFailed { .. }))
-        .count();
-    let quarantined = alerts.len() - undelivered;
+    let (mut claimed, mut quarantined, mut undelivered) = (0, 0, 0);
+    for alert in alerts {
+        match &alert.cause {
+            Cause::Quarantined { defects, .. } if is_only_claimed(defects) => claimed += 1,
+            Cause::Quarantined { .. } => quarantined += 1,
+            Cause::DeliveryFailed { .. } => undelivered += 1,
+        }
+    }
     let parts: Vec<String> = [
+        (
+            claimed,
+            language.pick(
+                "自稱配號通知的信",
+                "mails that claim to be allocation notices",
+            ),
+        ),
         (
             quarantined,
             language.pick("配號通知未匯入", "allocation notices not imported"),
@@ -235,9 +272,12 @@ fn digest_subject(alerts: &[PendingAlert], language: Language) -> String {
 
 fn digest(alerts: &[PendingAlert], language: Language) -> String {
     let mut text = language.pick(
-        format!("{} 件事需要處理。未匯入的通知，裡面的號碼一個都沒有記入帳本。\n\n", alerts.len()),
         format!(
-            "{} things need a person. Of a notice that was NOT imported, no number is recorded.\n\n",
+            "{} 件事需要處理。被隔離的信，裡面的號碼一個都沒有記入帳本。\n\n",
+            alerts.len()
+        ),
+        format!(
+            "{} things need a person. Of a mail in quarantine, no number is recorded.\n\n",
             alerts.len()
         ),
     );
@@ -286,14 +326,14 @@ fn row(alert: &PendingAlert, language: Language) -> Vec<String> {
     match &alert.cause {
         Cause::Quarantined {
             message_id,
-            mailbox,
+            found_in,
             subject,
             defects,
             ..
         } => vec![
             message_id.to_string(),
             time,
-            place(mailbox.as_deref(), language),
+            place(found_in),
             codes(defects, language),
             one_line(subject, 24),
         ],
@@ -315,7 +355,7 @@ fn tally(alerts: &[PendingAlert]) -> BTreeMap<String, usize> {
     for alert in alerts {
         let codes = match &alert.cause {
             Cause::Quarantined { defects, .. } => {
-                defects.iter().map(|(code, _)| code.as_str()).collect()
+                defects.iter().map(|reason| reason.code.as_str()).collect()
             }
             Cause::DeliveryFailed { .. } => vec![UNDELIVERED],
         };
@@ -329,15 +369,45 @@ fn tally(alerts: &[PendingAlert]) -> BTreeMap<String, usize> {
 /// What a line of the tally is about.
 fn in_words(why: &str, language: Language) -> &'static str {
     if why == UNDELIVERED {
-        return language.pick("確認信沒有送達。", "A confirmation was not delivered.");
+        return language.pick("確認信沒有送達", "a confirmation was not delivered");
     }
     let code = why.parse::<DefectCode>();
     code.map_or("", |code| meaning::defect(code, language).what)
 }
 
+/// Whether a mail is a notice by its own word alone: what is wrong with it is what forgeries have.
+fn is_only_claimed(defects: &[Reason]) -> bool {
+    defects.iter().any(|reason| {
+        matches!(
+            reason.code.parse(),
+            Ok(DefectCode::SenderNotAllowed
+                | DefectCode::NotAuthenticated
+                | DefectCode::AmbiguousHeader)
+        )
+    })
+}
+
+/// The first defect in words, and how many there are.
+fn what(defects: &[Reason], language: Language) -> String {
+    let Some(Reason { code, .. }) = defects.first() else {
+        return language.pick("原因不明", "no reason given").to_owned();
+    };
+    let first = code.parse().map_or_else(
+        |_| one_line(code, 40),
+        |code| meaning::defect(code, language).what.to_owned(),
+    );
+    match defects.len() {
+        1 => first,
+        count => language.pick(
+            format!("{first}等 {count} 項"),
+            format!("{first}, and {} more", count - 1),
+        ),
+    }
+}
+
 /// The first code, and how many there are.
-fn codes(defects: &[(String, String)], language: Language) -> String {
-    let first = defects.first().map(|(code, _)| one_line(code, 40));
+fn codes(defects: &[Reason], language: Language) -> String {
+    let first = defects.first().map(|reason| one_line(&reason.code, 40));
     match (first, defects.len()) {
         (None, _) => language.pick("原因不明", "no reason given").to_owned(),
         (Some(code), 1) => code,
@@ -348,11 +418,13 @@ fn codes(defects: &[(String, String)], language: Language) -> String {
     }
 }
 
-fn place(mailbox: Option<&str>, language: Language) -> String {
-    mailbox.map_or_else(
-        || language.pick("檔案", "a file").to_owned(),
-        |name| one_line(name, 60),
-    )
+/// Where there is little room: the mailbox, or the file without its directories.
+fn place(found_in: &FoundIn) -> String {
+    let name = match found_in {
+        FoundIn::Mailbox(name) => name,
+        FoundIn::File(path) => path.rsplit('/').next().unwrap_or(path),
+    };
+    one_line(name, 60)
 }
 
 fn sender(from: Option<&str>, language: Language) -> String {

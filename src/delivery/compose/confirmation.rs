@@ -12,7 +12,7 @@ use super::{
 use crate::{
     clock::taipei_date,
     ledger::{Kind, Letter},
-    notice::{Allocation, BOOKLET, Period},
+    notice::{Allocation, BOOKLET, Period, Warning},
 };
 
 pub(super) fn compose(imported: &Imported<'_>, style: &Style, now: Timestamp) -> Option<Letter> {
@@ -110,14 +110,15 @@ fn text(imported: &Imported<'_>, summary: &Summary, language: Language, today: D
     text.push_str(&overview(imported, summary, language));
     if !imported.warnings.is_empty() {
         text.push_str(language.pick("\n請留意\n", "\nPlease note\n"));
-        for warning in imported.warnings {
-            text.push_str(&format!(
-                "  * {}\n",
-                meaning::warning(warning.code, language)
-            ));
-            if !warning.detail.is_empty() {
-                text.push_str(&format!("    {}\n", one_line(&warning.detail, 300)));
+        for same in imported.warnings.chunk_by(|a, b| a.code == b.code) {
+            for Warning { detail, .. } in same {
+                text.push_str(&language.pick(
+                    format!("  * {}。\n", one_line(&detail.zh, 300)),
+                    format!("  * {}\n", one_line(&detail.en, 300)),
+                ));
             }
+            let follows = same.first().map(|w| meaning::warning(w.code, language));
+            text.push_str(&format!("    {}\n", follows.unwrap_or_default()));
         }
     }
     if !imported.known.is_empty() {

@@ -8,8 +8,8 @@ use mail_parser::{MessageParser, MimeHeaders};
 use super::*;
 use crate::{
     delivery::Language,
-    ledger::Cause,
-    notice::{Address, Block, InvoiceNo, InvoiceType, Range, Warning, WarningCode},
+    ledger::{Cause, FoundIn, Reason},
+    notice::{Address, Block, InvoiceNo, InvoiceType, Range, Sentence, Warning, WarningCode},
 };
 
 const SHA256: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
@@ -72,18 +72,25 @@ fn imported(allocations: &[Allocation]) -> Imported<'_> {
     }
 }
 
-fn quarantined(id: i64, subject: &str, defects: &[(&str, &str)]) -> PendingAlert {
-    let own = |(code, detail): &(&str, &str)| ((*code).to_owned(), (*detail).to_owned());
+fn reason(code: &str, detail: &str, detail_zh: &str) -> Reason {
+    Reason {
+        code: code.to_owned(),
+        detail: detail.to_owned(),
+        detail_zh: detail_zh.to_owned(),
+    }
+}
+
+fn quarantined(id: i64, subject: &str, defects: &[Reason]) -> PendingAlert {
     PendingAlert {
         id,
         raised_at: the_twentieth(),
         cause: Cause::Quarantined {
             message_id: id,
             sha256: SHA256.to_owned(),
-            mailbox: Some("einvoice".to_owned()),
+            found_in: FoundIn::Mailbox("einvoice".to_owned()),
             from: Some("einvoice@einvoice.nat.gov.tw".to_owned()),
             subject: subject.to_owned(),
-            defects: defects.iter().map(own).collect(),
+            defects: defects.to_vec(),
         },
     }
 }
@@ -160,15 +167,21 @@ fn six_periods_of_a_year() {
 #[test]
 fn warnings_known_ranges_and_an_unlisted_company() {
     let ranges = specimen();
-    let known = [allocation("10706", "EB", "00000000", "00000099")];
+    let known = [allocation("10704", "EB", "00000000", "00000099")];
     let warnings = [
         Warning::new(
             WarningCode::PeriodPast,
-            "107/05 - 107/06 is over; the current period is 115/11 - 115/12",
+            Sentence::new(
+                "107/03 - 107/04, 107/05 - 107/06 are over; the current period is 115/11 - 115/12",
+                "已經過期：107/03 - 107/04、107/05 - 107/06；現在是 115/11 - 115/12",
+            ),
         ),
         Warning::new(
             WarningCode::CompanyAssumed,
-            "nothing in the mail names a company; 53567686 is the mailbox's",
+            Sentence::new(
+                "nothing in the mail names a company; 53567686 is the mailbox's",
+                "信中看不出是哪一家公司，依信箱的設定當作統一編號 53567686",
+            ),
         ),
     ];
     both("warnings", |style| {
@@ -208,17 +221,43 @@ fn a_quarantined_notice() {
         17,
         "電子發票配號結果通知",
         &[
-            (
+            reason(
+                "field_missing",
+                "expected a value for 申請本數 (requested_booklets), found none",
+                "找不到申請本數（requested_booklets）的內容",
+            ),
+            reason(
+                "field_missing",
+                "expected a value for 增加本數 (added_booklets), found none",
+                "找不到增加本數（added_booklets）的內容",
+            ),
+            reason(
                 "range_overlap",
                 "EC 22628000-22634399 107/05 - 107/06 shares numbers with EC 22630000-22630049 107/05 - 107/06 of 一般稅額計算, recorded for 24634102 as allocation 3",
-            ),
-            (
-                "ban_invalid",
-                "`12345678` is not a valid company number (統一編號): its check digit does not fit",
+                "EC 22628000-22634399（107/05 - 107/06）與另一段號碼重疊：EC 22630000-22630049（107/05 - 107/06，一般稅額計算，已記在統一編號 24634102 名下，配號編號 3）",
             ),
         ],
     );
     both("quarantined", |style| {
+        super::alert(std::slice::from_ref(&alert), style, the_twentieth())
+    });
+}
+
+#[test]
+fn a_likely_forgery_is_not_called_a_notice() {
+    let mut alert = quarantined(
+        19,
+        "電子發票配號結果通知",
+        &[reason(
+            "sender_not_allowed",
+            "From is `einvoice@einvoice.nat.gov.tw.example`, which is not among the senders; a notice that was passed on must be forwarded as an attachment",
+            "寄件人不在 senders 名單上（`einvoice@einvoice.nat.gov.tw.example`）；同仁轉寄的通知，須以附件方式轉寄",
+        )],
+    );
+    if let Cause::Quarantined { from, .. } = &mut alert.cause {
+        *from = Some("einvoice@einvoice.nat.gov.tw.example".to_owned());
+    }
+    both("forged", |style| {
         super::alert(std::slice::from_ref(&alert), style, the_twentieth())
     });
 }
@@ -238,14 +277,18 @@ fn a_digest_of_sixty() {
                 id,
                 "電子發票配號結果通知",
                 &[
-                    ("range_overlap", "shares numbers"),
-                    ("ban_invalid", "12345678"),
+                    reason("ban_invalid", "12345678", "12345678"),
+                    reason("range_overlap", "shares numbers", "號碼重疊"),
                 ],
             ),
             _ => quarantined(
                 id,
                 "財政部電子發票整合服務平台－電子發票字軌號碼配號結果通知（正式環境）",
-                &[("sender_not_allowed", "a@example.net")],
+                &[reason(
+                    "sender_not_allowed",
+                    "a@example.net",
+                    "a@example.net",
+                )],
             ),
         })
         .collect();
@@ -265,19 +308,21 @@ fn hostile_words() {
         cause: Cause::Quarantined {
             message_id: 18,
             sha256: SHA256.to_owned(),
-            mailbox: None,
+            found_in: FoundIn::File("/srv/收件\u{202e}/配號\n結果.eml".to_owned()),
             from: None,
             subject: format!(
                 "配號結果\r\nBcc: thief@example.net\r\n\r\n\u{202e}gpj.exe\u{202c} {long}"
             ),
             defects: vec![
-                (
-                    "field_malformed".to_owned(),
-                    format!("track: found `\u{200b}\r\n.\r\n` {long}"),
+                reason(
+                    "field_malformed",
+                    &format!("track: found `\u{200b}\r\n.\r\n` {long}"),
+                    &format!("字軌是 `\u{200b}\r\n.\r\n` {long}"),
                 ),
-                (
-                    "from_the_future\u{202e}".to_owned(),
-                    "a code of a later version".to_owned(),
+                reason(
+                    "from_the_future\u{202e}",
+                    "a code of a later version",
+                    "新版本的代碼",
                 ),
             ],
         },

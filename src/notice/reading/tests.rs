@@ -209,11 +209,9 @@ fn blocks_are_read_and_named_one_by_one() {
     let broken = second.replace("22634399", "2263439x");
     let reading = judge(&from_platform(&(BODY.to_owned() + &broken)));
     assert_eq!(reading.blocks.len(), 1);
-    assert!(
-        reading.defects[0].detail.starts_with("block 2: "),
-        "{:?}",
-        reading.defects
-    );
+    let Sentence { en, zh } = &reading.defects[0].detail;
+    assert!(en.starts_with("block 2: "), "{en}");
+    assert!(zh.starts_with("第 2 段："), "{zh}");
 
     let twice = judge(&from_platform(&BODY.repeat(2)));
     assert_eq!((twice.blocks.len(), twice.defects), (1, vec![]));
@@ -293,7 +291,7 @@ fn a_notice_forwarded_as_an_attachment_is_read_itself() {
     );
     let reading = judge(&inline);
     assert_eq!(reading.defects.len(), 1);
-    assert!(reading.defects[0].detail.contains("as an attachment"));
+    assert!(reading.defects[0].detail.en.contains("as an attachment"));
 }
 
 #[test]
@@ -353,5 +351,8 @@ fn what_was_not_read_has_one_defect() {
     assert!(!oversized(b"From: a@example.com\n\n", 1 << 30, &rules).is_notice);
 
     assert_eq!(panicked("index").defects[0].code, ReaderPanicked);
-    assert_eq!(unfetchable("5 times").defects[0].code, Unfetchable);
+    assert_eq!(
+        unfetchable(Sentence::new("5 times", "五次")).defects[0].code,
+        Unfetchable
+    );
 }

@@ -8,7 +8,7 @@
 use unicode_normalization::UnicodeNormalization;
 
 use super::{
-    super::{Ban, BanError, Company, Defect, DefectCode, Reading, draft::shown},
+    super::{Ban, BanError, Company, Defect, DefectCode, Reading, Sentence, draft::shown},
     Authenticity, Circumstances, CompanySource, same_numbers,
 };
 
@@ -23,7 +23,13 @@ pub(super) fn of(
         let named = match addressee.parse() {
             Ok(ban) => by_ban(ban, given).map(Some),
             Err(error @ BanError::Checksum(_)) => {
-                defects.push(Defect::new(DefectCode::BanInvalid, error.to_string()));
+                defects.push(Defect::new(
+                    DefectCode::BanInvalid,
+                    Sentence::new(
+                        error.to_string(),
+                        format!("`{addressee}` 不是有效的統一編號：檢查碼不符"),
+                    ),
+                ));
                 Ok(None)
             }
             Err(BanError::NotEightDigits(_)) => by_name(addressee, given),
@@ -50,9 +56,15 @@ fn by_ban(ban: Ban, given: &Circumstances<'_>) -> Result<(Ban, CompanySource), D
     } else {
         Err(Defect::new(
             DefectCode::UnknownCompany,
-            format!(
-                "the mail is for {ban}, which is not configured; add a [[company]] with this \
-                 number, or set accept_unlisted_companies"
+            Sentence::new(
+                format!(
+                    "the mail is for {ban}, which is not configured; add a [[company]] with this \
+                     number, or set accept_unlisted_companies"
+                ),
+                format!(
+                    "這封信是給統一編號 {ban} 的，設定檔裡沒有這家公司；\
+                     請加上它的 [[company]]，或設定 accept_unlisted_companies"
+                ),
             ),
         ))
     }
@@ -75,15 +87,16 @@ fn by_name(
         .filter(|c| normal(&c.name) == named);
     match (bearers.next(), bearers.next()) {
         (Some(one), None) => Ok(Some((one.ban, CompanySource::Name))),
-        (Some(one), Some(other)) => Err(Defect::new(
-            DefectCode::UnknownCompany,
-            format!(
-                "the mail is for {}, which is the name of {} and of {}",
-                shown(addressee),
-                one.ban,
-                other.ban
-            ),
-        )),
+        (Some(one), Some(other)) => {
+            let (name, one, other) = (shown(addressee), one.ban, other.ban);
+            Err(Defect::new(
+                DefectCode::UnknownCompany,
+                Sentence::new(
+                    format!("the mail is for {name}, which is the name of {one} and of {other}"),
+                    format!("這封信是給 {name} 的，而統一編號 {one} 與 {other} 都用這個名稱"),
+                ),
+            ))
+        }
         _ => Ok(None),
     }
 }
@@ -137,34 +150,44 @@ fn by_file(reading: &Reading, given: &Circumstances<'_>) -> Option<Ban> {
 /// Says what the mail offered and what would settle it.
 fn unknown(reading: &Reading, given: &Circumstances<'_>) -> Defect {
     const MAX_LISTED: usize = 5;
-    let addressee = match &reading.addressee {
-        Some(name) => format!(
-            "貴公司(…) holds {}, which is no company's name",
-            shown(name)
+    let addressee = match reading.addressee.as_deref().map(shown) {
+        Some(name) => Sentence::new(
+            format!("貴公司(…) holds {name}, which is no company's name"),
+            format!("「貴公司（…）」寫的是 {name}，不是任何一家公司的名稱"),
         ),
-        None => "貴公司(…) names nobody".to_owned(),
+        None => Sentence::new("貴公司(…) names nobody", "「貴公司（…）」沒有寫是哪一家"),
     };
-    let recipients: Vec<&str> = reading
+    let listed: Vec<&str> = reading
         .recipients
         .iter()
         .take(MAX_LISTED)
         .map(|(_, address)| address.as_str())
         .collect();
-    let recipients = match (recipients.as_slice(), given.authenticity) {
-        ([], _) => "there is no recipient to go by".to_owned(),
-        (some, Authenticity::Proven { signed: Some(_) }) => {
-            format!(
-                "no signed recipient field names exactly one company ({})",
-                some.join(", ")
-            )
+    let (en, zh) = (listed.join(", "), listed.join("、"));
+    let recipients = match given.authenticity {
+        _ if listed.is_empty() => {
+            Sentence::new("there is no recipient to go by", "也沒有收件地址可以判斷")
         }
-        (some, _) => format!(
-            "the recipients are not exactly one company's ({})",
-            some.join(", ")
+        Authenticity::Proven { signed: Some(_) } => Sentence::new(
+            format!("no signed recipient field names exactly one company ({en})"),
+            format!("有簽章的收件欄位也無法對應到唯一一家公司（{zh}）"),
+        ),
+        _ => Sentence::new(
+            format!("the recipients are not exactly one company's ({en})"),
+            format!("收件地址也無法對應到唯一一家公司（{zh}）"),
         ),
     };
     Defect::new(
         DefectCode::UnknownCompany,
-        format!("{addressee}, and {recipients}; add the recipient to the company's `recipients`"),
+        Sentence::new(
+            format!(
+                "{}, and {}; add the recipient to the company's `recipients`",
+                addressee.en, recipients.en
+            ),
+            format!(
+                "{}，{}；請把收件地址加進該公司的 `recipients`",
+                addressee.zh, recipients.zh
+            ),
+        ),
     )
 }

@@ -148,11 +148,12 @@ fn authenticity_decides_between_waiting_and_quarantine() {
         settle(reading, &given)
     };
     let reading = notice(&[specimen()]);
-    let unproven = settle_with(&Authenticity::Unproven("no signature".into()), &reading);
+    let no_signature = Sentence::new("no signature", "沒有簽章");
+    let unproven = settle_with(&Authenticity::Unproven(no_signature.clone()), &reading);
     assert_eq!(unproven.disposition, Disposition::Quarantined);
     assert_eq!(
         unproven.defects,
-        [Defect::new(NotAuthenticated, "no signature")]
+        [Defect::new(NotAuthenticated, no_signature)]
     );
 
     let unknown = Authenticity::Unknown("timeout".into());
@@ -291,11 +292,9 @@ fn a_shared_number_is_an_overlap_and_names_its_holder() {
     ] {
         let judgement = judge(&reading, &[recorded(9, OURS, neighbour)]);
         assert_eq!(codes(&judgement), [RangeOverlap]);
-        let detail = &judgement.defects[0].detail;
-        assert!(
-            detail.contains(OURS) && detail.contains("allocation 9"),
-            "{detail}"
-        );
+        let Sentence { en, zh } = &judgement.defects[0].detail;
+        assert!(en.contains(OURS) && en.contains("allocation 9"), "{en}");
+        assert!(zh.contains(OURS) && zh.contains("編號 9"), "{zh}");
     }
     let theirs = judge(&reading, &[recorded(9, THEIRS, specimen())]);
     assert_eq!(codes(&theirs), [RangeOverlap]);
@@ -325,7 +324,7 @@ fn a_track_belongs_to_one_period_of_a_year() {
     let other = block("EC", "10704", "00000000", "00000049");
     let judgement = judge(&notice(&[specimen()]), &[recorded(9, THEIRS, other)]);
     assert_eq!(codes(&judgement), [TrackPeriodConflict]);
-    assert!(judgement.defects[0].detail.contains("107/03 - 107/04"));
+    assert!(judgement.defects[0].detail.zh.contains("107/03 - 107/04"));
     let within = judge(&notice(&[specimen(), other]), &[]);
     assert_eq!(codes(&within), [TrackPeriodConflict]);
 }
@@ -378,10 +377,43 @@ fn how_far_ahead_depends_on_the_assignment() {
 }
 
 #[test]
+fn periods_that_are_over_are_one_warning() {
+    let of = |year_months: &[&str]| -> Vec<Sentence> {
+        let blocks: Vec<Block> = year_months
+            .iter()
+            .map(|year_month| block("EC", year_month, "22628000", "22634399"))
+            .collect();
+        let warnings = judge(&notice(&blocks), &[]).warnings;
+        warnings.into_iter().map(|warning| warning.detail).collect()
+    };
+    assert_eq!(
+        of(&["10702", "10612", "10706"]),
+        [Sentence::new(
+            "106/11 - 106/12, 107/01 - 107/02 are over; the current period is 107/03 - 107/04",
+            "已經過期：106/11 - 106/12、107/01 - 107/02；現在是 107/03 - 107/04"
+        )]
+    );
+    let eight = [
+        "10602", "10604", "10606", "10608", "10610", "10612", "10702", "10512",
+    ];
+    let [detail] = &of(&eight)[..] else {
+        panic!("expected one warning");
+    };
+    assert!(
+        detail.en.contains("106/09 - 106/10, and 2 more are over"),
+        "{detail:?}"
+    );
+    assert!(
+        detail.zh.contains("106/09 - 106/10、另外 2 期；現在"),
+        "{detail:?}"
+    );
+}
+
+#[test]
 fn defects_stand_in_the_order_of_their_codes() {
     let reading = Reading {
         recipients: vec![],
-        defects: vec![Defect::new(BookletsDisagree, "x")],
+        defects: vec![Defect::new(BookletsDisagree, Sentence::new("x", "某"))],
         ..notice(&[block("EC", "10912", "22628000", "22634399")])
     };
     let judgement = judge(&reading, &[]);
@@ -396,12 +428,18 @@ fn defects_stand_in_the_order_of_their_codes() {
 fn a_thousand_defects_of_a_kind_are_counted_and_not_told() {
     let mut reading = notice(&[]);
     reading.defects = (0..1000)
-        .map(|n| Defect::new(FieldMissing, format!("block {n}")))
-        .chain([Defect::new(FieldMalformed, "one")])
+        .map(|n| {
+            let detail = Sentence::new(format!("block {n}"), format!("第 {n} 段"));
+            Defect::new(FieldMissing, detail)
+        })
+        .chain([Defect::new(FieldMalformed, Sentence::new("one", "一"))])
         .collect();
     let defects = judge(&reading, &[]).defects;
     assert_eq!(defects.len(), 20 + 1 + 1);
-    assert_eq!(defects[0].detail, "block 0");
-    assert_eq!(defects[20].detail, "and 980 more of this kind");
+    assert_eq!(defects[0].detail.en, "block 0");
+    assert_eq!(
+        defects[20].detail,
+        Sentence::new("and 980 more of this kind", "另有 980 項同類問題")
+    );
     assert_eq!(defects[21].code, FieldMalformed);
 }

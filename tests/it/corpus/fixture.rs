@@ -11,7 +11,7 @@ use std::{
 
 use invoice_trackd::notice::{
     Address, Allocation, Assignment, Authenticity, Ban, Block, Companies, Company, Defect,
-    InvoiceNo, InvoiceType, Label, Range, Recorded, Rules,
+    InvoiceNo, InvoiceType, Label, Range, Recorded, Rules, Sentence,
 };
 use jiff::civil::{Date, date};
 use serde::{Deserialize, Deserializer};
@@ -202,7 +202,9 @@ impl ExpectedDefect {
             } => detail_contains.as_slice(),
         };
         found.code.as_str() == self.code()
-            && in_detail.iter().all(|part| found.detail.contains(part))
+            && in_detail
+                .iter()
+                .all(|part| found.detail.en.contains(part) && found.detail.zh.contains(part))
     }
 }
 
@@ -289,7 +291,9 @@ impl Given {
             GivenAuthenticity::Proven { signed } => Authenticity::Proven {
                 signed: signed.clone(),
             },
-            GivenAuthenticity::Unproven(why) => Authenticity::Unproven(why.clone()),
+            GivenAuthenticity::Unproven(why) => {
+                Authenticity::Unproven(Sentence::new(why, "沒有證明"))
+            }
             GivenAuthenticity::Unknown(why) => Authenticity::Unknown(why.clone()),
         }
     }

@@ -65,7 +65,8 @@ async fn other_programs_find_the_columns_they_were_promised() {
         selector: Some("s1".to_owned()),
         key: Some("v=DKIM1; p=…".to_owned()),
     };
-    mail.judgement.warnings = vec![Warning::new(WarningCode::CountsDiffer, "128, was 100")];
+    let detail = Sentence::new("128, was 100", "128，原為 100");
+    mail.judgement.warnings = vec![Warning::new(WarningCode::CountsDiffer, detail)];
     record(&ledger, &mail).await;
 
     let mut sql = scratch.sql().await;
@@ -109,11 +110,11 @@ async fn other_programs_find_the_columns_they_were_promised() {
         row(evidence, &mut sql).await,
         "pass|NULL|dkim|einvoice.nat.gov.tw|s1|v=DKIM1; p=…|from:subject"
     );
-    let finding = "SELECT concat_ws('|', message_id, severity, position, code, detail)
-         FROM finding";
+    let finding = "SELECT concat_ws('|', message_id, severity, position, code, detail,
+             detail_zh) FROM finding";
     assert_eq!(
         row(finding, &mut sql).await,
-        "1|warning|0|counts_differ|128, was 100"
+        "1|warning|0|counts_differ|128, was 100|128，原為 100"
     );
 }
 
@@ -242,7 +243,7 @@ async fn no_more_bytes_are_kept_than_are_needed() {
     let scratch = Scratch::new();
     let ledger = scratch.open().await;
     let long = vec![b'x'; 100_000];
-    let unproven = || Authenticity::Unproven("no signature".to_owned());
+    let unproven = || Authenticity::Unproven(Sentence::new("no signature", "沒有簽章"));
     let cases = [
         (
             Disposition::Imported,
