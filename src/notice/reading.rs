@@ -142,7 +142,7 @@ fn read_message(raw: &[u8], rules: &Rules, forwards: usize) -> Reading {
     let [from_plain, from_html] =
         [&plain, &html].map(|text| Draft::split(&layout::fields(text, &spellings)));
 
-    let undecodable = |flaw: String| Defect::new(DefectCode::UndecodableText, flaw);
+    let undecodable = |flaw: Sentence| Defect::new(DefectCode::UndecodableText, flaw);
     let reads_like = [&from_plain, &from_html]
         .into_iter()
         .flatten()
@@ -154,8 +154,10 @@ fn read_message(raw: &[u8], rules: &Rules, forwards: usize) -> Reading {
             .map(|(attached, sound)| {
                 let mut inner = read_message(attached, rules, forwards - 1);
                 if !sound {
-                    let flaw = "the base64 of the attached message is broken or cut off";
-                    inner.defects.push(undecodable(flaw.to_owned()));
+                    inner.defects.push(undecodable(Sentence::new(
+                        "the base64 of the attached message is broken or cut off",
+                        "附件裡那封信的 base64 編碼損壞或不完整",
+                    )));
                     inner.defects.sort_by_key(|defect| defect.code);
                 }
                 inner

@@ -8,7 +8,7 @@ CREATE TABLE _sqlx_migrations (
     execution_time BIGINT NOT NULL
 );
 INSERT INTO _sqlx_migrations (version, description, installed_on, success, checksum, execution_time)
-    VALUES (1, 'ledger', '2026-11-22 19:45:56', 1, X'46F1A5176462F94518D369AE06878DF5F30D24645558CCB9886BAE6DC418627CC3A8F39482B736A0FDC13E439F3126C0', 5804502);
+    VALUES (1, 'ledger', '2026-11-22 19:49:45', 1, X'A5E43BF24304820D38DC853BC8C78267F99D61E72ADDEF907D87D9307A849E0BAB6B1F905F2562D1DE0C13D8BE6D4BC1', 5564028);
 CREATE TABLE ledger (
     -- Always 1, so that there is never a second row.
     one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -183,15 +183,17 @@ INSERT INTO scan (mailbox, uidvalidity, since)
 CREATE TABLE mailbox (
     -- The configured name.
     name TEXT NOT NULL PRIMARY KEY,
+    -- Where it is, in words: what is accounted for under the name is only true there.
+    place TEXT,
     -- Its last tagged OK, or the last complete look at a Maildir; null while there was none.
     last_ok_at TEXT CHECK (last_ok_at GLOB '????-??-??T??:??:??.???Z'),
     -- Why it does not answer, in the words of the error; null while it does.
     trouble TEXT
 ) STRICT, WITHOUT ROWID;
-INSERT INTO mailbox (name, last_ok_at, trouble)
-    VALUES ('einvoice', '2026-01-20T04:00:00.250Z', NULL);
-INSERT INTO mailbox (name, last_ok_at, trouble)
-    VALUES ('local', NULL, 'connect: refused');
+INSERT INTO mailbox (name, place, last_ok_at, trouble)
+    VALUES ('einvoice', NULL, '2026-01-20T04:00:00.250Z', NULL);
+INSERT INTO mailbox (name, place, last_ok_at, trouble)
+    VALUES ('local', NULL, NULL, 'connect: refused');
 CREATE TABLE outbox (
     -- The handle by which people name the mail.
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -271,7 +273,7 @@ CREATE INDEX evidence_message ON evidence (message_id);
 CREATE UNIQUE INDEX allocation_in_force
     ON allocation (ban, invoice_type, year_month, invoice_track, invoice_begin_no, invoice_end_no)
     WHERE withdrawn_at IS NULL;
-CREATE INDEX allocation_neighbours ON allocation (invoice_track, substr(year_month, 1, 3))
+CREATE INDEX allocation_neighbours ON allocation (invoice_track, year_month, invoice_begin_no)
     WHERE withdrawn_at IS NULL;
 CREATE INDEX allocation_message ON allocation (message_id);
 CREATE TRIGGER allocation_is_kept BEFORE DELETE ON allocation
