@@ -73,6 +73,8 @@ pub struct Reason {
 pub struct PendingAlert {
     /// `alert.id`
     pub id: i64,
+    /// What it is about, from its content alone: the same in a ledger restored from a backup.
+    pub key: String,
     /// When it was raised.
     pub raised_at: Timestamp,
     /// Why.
@@ -124,16 +126,17 @@ impl Transaction {
     /// # Errors
     /// SQLite's.
     pub async fn pending_alerts(&mut self) -> Result<Vec<PendingAlert>, LedgerError> {
-        let rows: Vec<(i64, String, String)> = sqlx::query_as(
-            "SELECT id, raised_at, cause FROM alert WHERE outbox_id IS NULL ORDER BY id",
+        let rows: Vec<(i64, String, String, String)> = sqlx::query_as(
+            "SELECT id, key, raised_at, cause FROM alert WHERE outbox_id IS NULL ORDER BY id",
         )
         .fetch_all(&mut *self.inner)
         .await
         .map_err(LedgerError::during("read alerts"))?;
         rows.into_iter()
-            .map(|(id, raised_at, cause)| {
+            .map(|(id, key, raised_at, cause)| {
                 Ok(PendingAlert {
                     id,
+                    key,
                     raised_at: parsed("alert.raised_at", &raised_at)?,
                     cause: serde_json::from_str(&cause)
                         .map_err(|error| LedgerError::BadRow(format!("alert.cause: {error}")))?,

@@ -198,7 +198,8 @@ impl Ledger {
         if is_open(connection, lease).await? {
             write_down(connection, lease, settled, now).await?;
             if let Some(cause) = undelivered(lease, settled) {
-                let key = format!("delivery-failed:{}:{}", lease.id, lease.attempts);
+                let (letter, attempts) = (&lease.letter.message_id, lease.attempts);
+                let key = format!("delivery-failed:{letter}:{attempts}");
                 alerts::raise(connection, &key, &cause, now).await?;
             }
         }
@@ -319,7 +320,7 @@ async fn take(
         "UPDATE outbox
          SET state = 'sending', attempts = attempts + 1, next_attempt_at = ?2
          WHERE id = (SELECT id FROM outbox WHERE next_attempt_at <= ?1 OR next_attempt_at > ?3
-             ORDER BY next_attempt_at, id LIMIT 1)
+             ORDER BY kind = 'alert' DESC, next_attempt_at, id LIMIT 1)
          RETURNING id, kind, rfc_message_id, subject, eml, attempts, posted_at",
     )
     .bind(moment(now))

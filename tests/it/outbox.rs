@@ -365,6 +365,38 @@ async fn the_first_alert_goes_at_once_and_those_that_follow_go_together() {
 }
 
 #[tokio::test]
+async fn an_alert_goes_before_letters_that_have_waited_longer() {
+    let server = ScriptedSmtp::start(&[]).await;
+    let (dispatcher, _home) = dispatcher(to_scripted(&server)).await;
+    for name in ["one", "two", "three"] {
+        post(
+            &dispatcher.ledger,
+            &confirmation(name, &["ops@example.com"]),
+        )
+        .await;
+    }
+    raise(&dispatcher.ledger, 1, after(60)).await;
+    let pass_made = dispatcher.run_once(after(60)).await.unwrap();
+    assert_eq!(did(&pass_made), pass(4, 0, 0));
+    assert!(server.messages()[0].contains(".alert@example.com>"));
+}
+
+#[tokio::test]
+async fn the_same_alert_bears_the_same_id_in_every_ledger() {
+    let mut ids = Vec::new();
+    for when in [0, 5000] {
+        let server = ScriptedSmtp::start(&[]).await;
+        let (dispatcher, _home) = dispatcher(to_scripted(&server)).await;
+        raise(&dispatcher.ledger, 1, after(when)).await;
+        dispatcher.run_once(after(when)).await.unwrap();
+        let message = server.messages().pop().unwrap();
+        let id = message.lines().find(|line| line.starts_with("Message-ID:"));
+        ids.push(id.unwrap().to_owned());
+    }
+    assert_eq!(ids[0], ids[1]);
+}
+
+#[tokio::test]
 async fn a_clock_set_back_does_not_hold_alerts() {
     let server = ScriptedSmtp::start(&[]).await;
     let (dispatcher, _home) = dispatcher(to_scripted(&server)).await;

@@ -34,24 +34,12 @@ pub(super) fn compose(alerts: &[PendingAlert], style: &Style, now: Timestamp) ->
     };
     let draft = Draft {
         kind: Kind::Alert,
-        about: alerts.iter().map(identity).collect(),
+        about: alerts.iter().map(|alert| alert.key.clone()).collect(),
         subject,
         text,
         attachment: None,
     };
     draft.address(&style.from, &style.alert_to, now)
-}
-
-/// What makes an alert this alert and no other.
-fn identity(alert: &PendingAlert) -> String {
-    match &alert.cause {
-        Cause::Quarantined {
-            message_id, sha256, ..
-        } => format!("quarantined {message_id} {sha256} {}", alert.raised_at),
-        Cause::DeliveryFailed { outbox_id, .. } => {
-            format!("delivery_failed {outbox_id} {}", alert.raised_at)
-        }
-    }
 }
 
 fn subject(cause: &Cause, language: Language) -> String {

@@ -83,6 +83,7 @@ fn reason(code: &str, detail: &str, detail_zh: &str) -> Reason {
 fn quarantined(id: i64, subject: &str, defects: &[Reason]) -> PendingAlert {
     PendingAlert {
         id,
+        key: format!("quarantined:{id}"),
         raised_at: the_twentieth(),
         cause: Cause::Quarantined {
             message_id: id,
@@ -98,6 +99,7 @@ fn quarantined(id: i64, subject: &str, defects: &[Reason]) -> PendingAlert {
 fn undelivered(id: i64) -> PendingAlert {
     PendingAlert {
         id,
+        key: format!("delivery-failed:{id}"),
         raised_at: the_twentieth(),
         cause: Cause::DeliveryFailed {
             outbox_id: 7,
@@ -300,10 +302,13 @@ fn a_digest_of_sixty() {
 
 #[test]
 fn hostile_words() {
-    let PendingAlert { id, raised_at, .. } = quarantined(18, "", &[]);
+    let PendingAlert {
+        id, key, raised_at, ..
+    } = quarantined(18, "", &[]);
     let long = "配".repeat(5000);
     let hostile = PendingAlert {
         id,
+        key,
         raised_at,
         cause: Cause::Quarantined {
             message_id: 18,

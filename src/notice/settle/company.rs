@@ -32,7 +32,13 @@ pub(super) fn of(
                 ));
                 Ok(None)
             }
-            Err(BanError::NotEightDigits(_)) => by_name(addressee, given),
+            Err(BanError::NotEightDigits(_)) => {
+                match (by_name(addressee, given), ban_in(addressee)) {
+                    // Words around a number do not make it another company's.
+                    (Ok(None), Some(ban)) => by_ban(ban, given).map(Some),
+                    (named, _) => named,
+                }
+            }
         };
         match named {
             Ok(Some(company)) => return (Some(company), defects),
@@ -68,6 +74,14 @@ fn by_ban(ban: Ban, given: &Circumstances<'_>) -> Result<(Ban, CompanySource), D
             ),
         ))
     }
+}
+
+/// The one valid number in a text such as `統一編號:53567686`.
+fn ban_in(addressee: &str) -> Option<Ban> {
+    let runs = addressee.split(|c: char| !c.is_ascii_digit());
+    let mut bans = runs.filter_map(|run| run.parse().ok());
+    let first = bans.next()?;
+    bans.all(|ban| ban == first).then_some(first)
 }
 
 fn is_accepted(ban: Ban, given: &Circumstances<'_>) -> bool {

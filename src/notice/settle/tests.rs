@@ -190,7 +190,7 @@ fn the_parentheses_come_first() {
         addressee: Some(addressee.to_owned()),
         ..notice(&[specimen()])
     };
-    let company = |addressee| judge(&named(addressee), &[]).company;
+    let company = |addressee: &str| judge(&named(addressee), &[]).company;
     assert_eq!(company(THEIRS), Some((ban(THEIRS), CompanySource::Body)));
     assert_eq!(
         company("他們公司"),
@@ -202,6 +202,16 @@ fn the_parentheses_come_first() {
     );
     assert_eq!(
         company("雲端公司"),
+        Some((ban(OURS), CompanySource::Recipient))
+    );
+
+    // A number among words still says whose it is; two numbers say nothing.
+    assert_eq!(
+        company(&format!("統一編號:{THEIRS} 他們")),
+        Some((ban(THEIRS), CompanySource::Body))
+    );
+    assert_eq!(
+        company(&format!("{THEIRS} {OURS}")),
         Some((ban(OURS), CompanySource::Recipient))
     );
 
