@@ -180,7 +180,8 @@ async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
             json,
             paths,
         } => {
-            log_to_stderr("warn");
+            // The report says what became of each message.
+            log_to_stderr("warn,invoice_trackd::intake=off");
             ingest::ingest(&load()?, &paths, no_mail, json).await
         }
         Command::Allocations {
@@ -190,7 +191,8 @@ async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
         } => allocations::allocations(&load()?, ban, year_month, json).await,
         Command::Status { json } => status::status(&load()?, json).await,
         Command::Demo => {
-            log_to_stderr("warn");
+            // The demo tells its own story.
+            log_to_stderr("off");
             demo::demo().await
         }
     }
