@@ -6,45 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A room and the rooms it may use. `daemon` and `cli` stand on top and are not limited here,
-/// but for what [`NOBODY_USES`] says.
-const MAY_USE: &[(&str, &[&str])] = &[
-    ("notice", &[]),
-    ("clock", &[]),
-    ("backoff", &[]),
-    ("tls", &[]),
-    ("http", &["clock"]),
-    ("schedule", &["notice"]),
-    ("authenticity", &["notice"]),
-    ("mailbox", &["clock", "backoff", "tls"]),
-    ("ledger", &["notice", "mailbox", "authenticity"]),
-    ("delivery", &["ledger", "notice", "clock", "backoff", "tls"]),
-    (
-        "intake",
-        &[
-            "notice",
-            "authenticity",
-            "ledger",
-            "delivery",
-            "mailbox",
-            "clock",
-        ],
-    ),
-    (
-        "config",
-        &[
-            "notice",
-            "authenticity",
-            "mailbox",
-            "delivery",
-            "schedule",
-            "http",
-            "tls",
-        ],
-    ),
-];
+/// Rooms that stand on top and may use any other, but for what [`NOBODY_USES`] says.
+const ON_TOP: &[&str] = &["daemon", "cli"];
 
-/// Rooms on top: used by nobody below them.
+/// Used by nobody below them.
 const NOBODY_USES: &[(&str, &[&str])] = &[("daemon", &["cli"]), ("cli", &["main"])];
 
 /// Crates that stay in one place.
@@ -152,10 +117,40 @@ fn used(code: &str) -> BTreeSet<String> {
     rooms
 }
 
+/// The table of ARCHITECTURE.md: each room that is not on top, and the rooms it may use.
+fn table() -> BTreeMap<String, BTreeSet<String>> {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md"));
+    let text = text.unwrap();
+    let (_, behind) = text.split_once("## Who may use whom").unwrap();
+    let (section, _) = behind.split_once("\n## ").unwrap();
+    let words = |cell: &str| -> BTreeSet<String> {
+        let words = cell.split(|c: char| !c.is_alphanumeric() && c != '_');
+        words
+            .filter(|word| !word.is_empty())
+            .map(str::to_owned)
+            .collect()
+    };
+    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    let rows: Vec<(BTreeSet<String>, BTreeSet<String>)> = rows
+        .map(|row| {
+            let cells: Vec<&str> = row.split('|').collect();
+            (words(cells[1]), words(cells[2]))
+        })
+        .collect();
+    let rooms: BTreeSet<String> = rows.iter().flat_map(|(rooms, _)| rooms.clone()).collect();
+    rows.into_iter()
+        .flat_map(|(here, may)| {
+            let may: BTreeSet<String> = may.intersection(&rooms).cloned().collect();
+            here.into_iter().map(move |room| (room, may.clone()))
+        })
+        .filter(|(room, _)| !ON_TOP.contains(&room.as_str()))
+        .collect()
+}
+
 #[test]
 fn every_room_uses_only_the_rooms_it_may() {
-    let allowed: BTreeMap<_, _> = MAY_USE.iter().copied().collect();
-    let all: BTreeSet<&str> = allowed.keys().copied().chain(["daemon", "cli"]).collect();
+    let table = table();
+    let is_room = |name: &str| table.contains_key(name) || ON_TOP.contains(&name);
     let mut trespasses = Vec::new();
     for (file, code) in sources() {
         let here = room(&file);
@@ -163,25 +158,18 @@ fn every_room_uses_only_the_rooms_it_may() {
             continue;
         }
         assert!(
-            all.contains(here),
+            is_room(here),
             "src/{file}.rs stands in no room that the table knows"
         );
-        for there in used(&code)
-            .iter()
-            .map(String::as_str)
-            .filter(|there| *there != here)
-        {
+        for there in used(&code).iter().filter(|there| *there != here) {
             assert!(
-                all.contains(there),
+                is_room(there),
                 "src/{file}.rs uses crate::{there}, which is no room"
             );
-            let may = match allowed.get(here) {
-                Some(rooms) => rooms.contains(&there),
-                None => true,
-            };
+            let may = table.get(here).is_none_or(|rooms| rooms.contains(there));
             let on_top = NOBODY_USES
                 .iter()
-                .any(|(top, but)| *top == there && !but.contains(&here));
+                .any(|(top, but)| top == there && !but.contains(&here));
             if !may || on_top {
                 trespasses.push(format!("src/{file}.rs uses {there}"));
             }
