@@ -3,19 +3,24 @@
 //! Left out on purpose: timeouts, which belong to whoever knows what is being waited for.
 //!
 //! Guarantees: certificates are verified; where STARTTLS is asked for, nothing but STARTTLS
-//! itself is ever said in plaintext; a reader gets no more bytes than were allowed to come.
+//! itself is ever said in plaintext; a reader gets no more bytes than were allowed to come; an
+//! address that swallows everything does not hide a host's other addresses.
 
 use std::{
     fmt, io,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
+
+use futures_util::{StreamExt, stream::FuturesUnordered};
 
 use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    time::sleep,
 };
 use tokio_rustls::TlsConnector;
 
@@ -44,7 +49,8 @@ impl Wire {
 
     /// A TCP connection, nothing said on it yet.
     pub(super) async fn tcp(host: &str, port: u16) -> io::Result<Self> {
-        let tcp = TcpStream::connect((host, port)).await?;
+        let addresses = tokio::net::lookup_host((host, port)).await?;
+        let tcp = first_of(addresses.map(TcpStream::connect)).await?;
         tcp.set_nodelay(true)?;
         Ok(Self::new(Box::new(tcp)))
     }
@@ -67,6 +73,36 @@ impl Wire {
     /// How many bytes have come so far.
     pub(super) fn taken(&self) -> u64 {
         self.taken
+    }
+}
+
+/// RFC 8305 §5: an attempt that has not succeeded within this time is joined by the next one.
+const HEAD_START: Duration = Duration::from_millis(250);
+
+/// The first of the attempts to succeed, begun in their order; the last error when none does.
+async fn first_of<T, F>(attempts: impl IntoIterator<Item = F>) -> io::Result<T>
+where
+    F: Future<Output = io::Result<T>>,
+{
+    let mut waiting = attempts.into_iter();
+    let mut begun = FuturesUnordered::new();
+    let mut failed = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+    loop {
+        let all_begun = match waiting.next() {
+            Some(attempt) => {
+                begun.push(attempt);
+                false
+            }
+            None if begun.is_empty() => return Err(failed),
+            None => true,
+        };
+        tokio::select! {
+            Some(done) = begun.next() => match done {
+                Ok(first) => return Ok(first),
+                Err(error) => failed = error,
+            },
+            () = sleep(HEAD_START), if !all_begun => {}
+        }
     }
 }
 
@@ -110,5 +146,44 @@ impl AsyncWrite for Wire {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    fn refused() -> io::Result<u8> {
+        Err(io::ErrorKind::ConnectionRefused.into())
+    }
+
+    #[tokio::test]
+    async fn an_address_that_swallows_everything_does_not_hide_the_next() {
+        let attempts = [
+            pending().boxed(),
+            ready(refused()).boxed(),
+            ready(Ok(3)).boxed(),
+        ];
+        let first = tokio::time::timeout(Duration::from_secs(15), first_of(attempts)).await;
+        assert_eq!(first.unwrap().unwrap(), 3);
+    }
+
+    #[tokio::test]
+    async fn an_attempt_that_succeeds_is_not_raced() {
+        let attempts = [ready(Ok(1)).boxed(), async { panic!("begun") }.boxed()];
+        assert_eq!(first_of::<u8, _>(attempts).await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn where_none_succeeds_the_last_error_is_said() {
+        let error = first_of([ready(refused()), ready(refused())]).await;
+        assert_eq!(error.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+        let none: [std::future::Ready<io::Result<u8>>; 0] = [];
+        let error = first_of(none).await.unwrap_err();
+        assert_eq!(error.to_string(), "the host has no address");
     }
 }
