@@ -121,6 +121,9 @@ pub struct Bounds {
     pub connect: Duration,
     /// One command, between two pieces of its answer; longer than a busy server's SEARCH pause.
     pub command: Duration,
+    /// One command's whole answer, however steadily it drips; longer than a batch of 4 MiB takes
+    /// on a line of 8 KiB/s, shorter than the 15 minutes after which a mailbox counts as dead.
+    pub answer: Duration,
     /// IDLE is renewed after this; shorter than the 10 minutes after which some servers hang up.
     pub idle: Duration,
     /// How long the server may take to answer DONE.
@@ -134,6 +137,7 @@ impl Default for Bounds {
         Self {
             connect: Duration::from_secs(30),
             command: Duration::from_secs(60),
+            answer: Duration::from_secs(600),
             idle: Duration::from_secs(300),
             done: Duration::from_secs(15),
             poll: Duration::from_secs(60),

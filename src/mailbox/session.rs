@@ -387,26 +387,35 @@ impl Session {
         mut untagged: impl FnMut(&Response<'_>) + Send,
     ) -> Result<(), MailboxError> {
         let mut line = self.take(operation)?;
-        line.send(operation, command, most).await?;
+        let within = line.most_patience;
         let news = &mut self.news;
-        loop {
-            let heard = line
-                .hear(operation, line.patience, |response| {
-                    news.note(response);
-                    untagged(response);
-                })
-                .await?;
-            match heard {
-                Heard::Data => (),
-                Heard::Continue => {
-                    return Err(MailboxError::Protocol {
-                        operation: operation.to_owned(),
-                        found: "expected an answer, found a request to go on".to_owned(),
-                    });
+        let answered = async {
+            line.send(operation, command, most).await?;
+            loop {
+                let heard = line
+                    .hear(operation, line.patience, |response| {
+                        news.note(response);
+                        untagged(response);
+                    })
+                    .await?;
+                match heard {
+                    Heard::Data => (),
+                    Heard::Continue => {
+                        return Err(MailboxError::Protocol {
+                            operation: operation.to_owned(),
+                            found: "expected an answer, found a request to go on".to_owned(),
+                        });
+                    }
+                    Heard::Done => return Ok(line),
                 }
-                Heard::Done => break,
             }
-        }
+        };
+        let line = timeout(within, answered)
+            .await
+            .map_err(|_| MailboxError::Timeout {
+                operation: operation.to_owned(),
+                within,
+            })??;
         self.line = Some(line);
         Ok(())
     }

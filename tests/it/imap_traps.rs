@@ -29,6 +29,7 @@ const MIDDLE: Duration = Duration::from_secs(2);
 const PATIENT: Bounds = Bounds {
     connect: LONG,
     command: LONG,
+    answer: Duration::from_secs(60),
     idle: LONG,
     done: LONG,
     poll: SHORT,
@@ -235,6 +236,31 @@ async fn a_slow_answer_that_keeps_coming_is_waited_for() {
     let mut link = open(&server, bounds).await.unwrap();
     assert_eq!(link.survey(&Known::default()).await.unwrap(), 2);
     drop(link);
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_drips_for_ever_is_given_up() {
+    let server = ScriptedImap::start(|mut peer: Peer| async move {
+        peer.open("", 3).await;
+        let mut asked = peer.expect("UID SEARCH ALL").await;
+        while asked.is_quiet_for(SHORT).await {
+            asked.go_on("* OK Still here\r\n").await;
+        }
+    })
+    .await;
+    let bounds = Bounds {
+        answer: MIDDLE,
+        ..PATIENT
+    };
+    let mut link = open(&server, bounds).await.unwrap();
+    let error = timeout(LONG, link.survey(&Known::default())).await;
+    let error = error.expect("it is waited for").unwrap_err();
+    assert!(
+        matches!(error, MailboxError::Timeout { within: MIDDLE, .. }),
+        "{error:?}"
+    );
+    assert_dead(&mut link).await;
     server.finish().await;
 }
 

@@ -16,7 +16,7 @@ use tokio::{io::AsyncWriteExt, time::timeout};
 
 use super::wire::Wire;
 use crate::{
-    mailbox::{MailboxError, imap::ImapSettings},
+    mailbox::{Bounds, MailboxError, imap::ImapSettings},
     tls::{self, TlsMode},
 };
 
@@ -40,6 +40,8 @@ pub(super) struct Line {
     client: Client<Wire>,
     /// How long the server may be silent.
     pub(super) patience: Duration,
+    /// How long it may take to answer one command, silent or not.
+    pub(super) most_patience: Duration,
     commands: u64,
     tag: String,
 }
@@ -56,48 +58,46 @@ impl Line {
             source,
         };
         let wire = Wire::tcp(host, *port).await.map_err(failed)?;
-        let patience = settings.bounds.command;
+        let bounds = &settings.bounds;
         match settings.tls {
-            TlsMode::None => Self::greeted(wire, patience, operation).await,
+            TlsMode::None => Self::greeted(wire, bounds, operation).await,
             TlsMode::Implicit => {
                 let config = tls::client_config(settings.ca_file.as_deref())?;
                 let wire = wire.encrypt(host, config).await.map_err(failed)?;
-                Self::greeted(wire, patience, operation).await
+                Self::greeted(wire, bounds, operation).await
             }
             TlsMode::StartTls => {
                 let config = tls::client_config(settings.ca_file.as_deref())?;
-                let mut line = Self::greeted(wire, patience, operation).await?;
+                let mut line = Self::greeted(wire, bounds, operation).await?;
                 let operation = format!("start TLS with {host}:{port}");
                 line.send(&operation, "STARTTLS", SMALL).await?;
+                let patience = line.patience;
                 while line.hear(&operation, patience, |_| ()).await? != Heard::Done {}
                 // RFC 9051 §6.2.1: what was said before the handshake is forgotten. The decoder's
                 // buffer goes with the client, so nothing injected in plaintext is read later.
                 let wire = line.client.into_inner().encrypt(host, config).await;
                 let wire = wire.map_err(|source| MailboxError::Io { operation, source })?;
-                Ok(Self::new(wire, patience))
+                Ok(Self::new(wire, bounds))
             }
         }
     }
 
-    pub(super) fn new(wire: Wire, patience: Duration) -> Self {
+    pub(super) fn new(wire: Wire, bounds: &Bounds) -> Self {
         Self {
             client: Client::new(wire),
-            patience,
+            patience: bounds.command,
+            most_patience: bounds.answer,
             commands: 0,
             tag: String::new(),
         }
     }
 
     /// Waits for the greeting. PREAUTH is not one: it would step over STARTTLS and LOGIN.
-    async fn greeted(
-        wire: Wire,
-        patience: Duration,
-        operation: &str,
-    ) -> Result<Self, MailboxError> {
-        let mut line = Self::new(wire, patience);
+    async fn greeted(wire: Wire, bounds: &Bounds, operation: &str) -> Result<Self, MailboxError> {
+        let mut line = Self::new(wire, bounds);
         line.client.get_mut().allow(SMALL);
         let mut welcome = false;
-        line.hear(operation, patience, |response| {
+        line.hear(operation, bounds.command, |response| {
             welcome = matches!(
                 response,
                 Response::Data {

@@ -4,6 +4,7 @@
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
 
 use super::{wire::Wire, *};
+use crate::mailbox::Bounds;
 
 /// A session whose server answers the first command with `answer`, then closes.
 fn session(answer: &'static str) -> (Session, tokio::task::JoinHandle<String>) {
@@ -17,7 +18,7 @@ fn session(answer: &'static str) -> (Session, tokio::task::JoinHandle<String>) {
         peer.get_mut().write_all(answer.as_bytes()).await.unwrap();
         command
     });
-    let line = Line::new(Wire::new(Box::new(ours)), Duration::from_secs(10));
+    let line = Line::new(Wire::new(Box::new(ours)), &Bounds::default());
     (Session::new(line), served)
 }
 
