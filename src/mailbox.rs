@@ -72,7 +72,8 @@ impl Origin {
 pub enum Content {
     /// All of it, byte for byte.
     Whole(Vec<u8>),
-    /// Too large: its header only (at most 64 KiB of it).
+    /// Too large: its header only (at most 64 KiB of it; where what decides stands further down,
+    /// at most 1 MiB of it, or only the fields that decide).
     Oversized(Vec<u8>),
     /// The header said that it is nothing of ours.
     Unwanted,
@@ -151,12 +152,21 @@ const MAX_HEADER: usize = 64 << 10;
 /// How many bytes of messages a batch is filled up to; one message may go past it.
 const BATCH_BYTES: u64 = 4 << 20;
 
+/// How much of a header is looked at where its first [`MAX_HEADER`] bytes do not end it and show
+/// nothing of ours: a long chain of relays may have written above From and Subject.
+const MAX_LONG_HEADER: usize = 1 << 20;
+
 /// A message's header, up to and with the empty line, or 64 KiB of it.
 pub fn header_of(message: &[u8]) -> &[u8] {
+    header_within(message, MAX_HEADER)
+}
+
+/// A message's header, up to and with the empty line, or `most` bytes of it.
+fn header_within(message: &[u8], most: usize) -> &[u8] {
     let ends_at = |line: &[u8]| {
         message
             .windows(line.len())
-            .take(MAX_HEADER)
+            .take(most)
             .position(|window| window == line)
             .map(|at| at + line.len())
     };
@@ -165,7 +175,7 @@ pub fn header_of(message: &[u8]) -> &[u8] {
         .flatten()
         .min()
         .unwrap_or(message.len());
-    message.get(..end.min(MAX_HEADER)).unwrap_or(message)
+    message.get(..end.min(most)).unwrap_or(message)
 }
 
 /// A folder that can be watched.

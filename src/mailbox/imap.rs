@@ -143,7 +143,7 @@ impl ImapLink {
                 match gate(&head.header, body.len() as u64) {
                     Want::TooLarge => {
                         size = body.len() as u64;
-                        Content::Oversized(header_of(&body).to_vec())
+                        Content::Oversized(deciding(&body, &head, size, gate))
                     }
                     Want::Whole | Want::Nothing => Content::Whole(body),
                 }
@@ -151,7 +151,7 @@ impl ImapLink {
                 let Some(header) = oversized.remove(&uid) else {
                     continue;
                 };
-                Content::Oversized(header_of(&header).to_vec())
+                Content::Oversized(deciding(&header, &head, size, gate))
             } else {
                 Content::Unwanted
             };
@@ -185,6 +185,16 @@ impl ImapLink {
             return Ok(());
         }
         self.session.idle(self.bounds.idle, self.bounds.done).await
+    }
+}
+
+/// The header of a message that is too large. Where it was cut off before what the gate had seen,
+/// just that: without it nobody could tell any more that the message is wanted.
+fn deciding(message: &[u8], head: &Head, size: u64, gate: Gate<'_>) -> Vec<u8> {
+    let header = header_of(message);
+    match gate(header, size) {
+        Want::Nothing => head.header.clone(),
+        Want::Whole | Want::TooLarge => header.to_vec(),
     }
 }
 

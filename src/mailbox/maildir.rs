@@ -23,8 +23,8 @@ use tokio::{
 };
 
 use super::{
-    BATCH_BYTES, Content, Gate, Known, MAX_HEADER, MailboxError, Origin, RawMessage, Want,
-    header_of,
+    BATCH_BYTES, Content, Gate, Known, MAX_HEADER, MAX_LONG_HEADER, MailboxError, Origin,
+    RawMessage, Want, header_within,
 };
 use crate::clock::taipei_date;
 
@@ -119,7 +119,7 @@ impl MaildirLink {
             };
             match self.read(file, path, gate).await {
                 Ok(Some(message)) => {
-                    if let Content::Whole(body) = &message.content {
+                    if let Content::Whole(body) | Content::Oversized(body) = &message.content {
                         bytes += body.len() as u64;
                     }
                     batch.push(message);
@@ -184,9 +184,18 @@ impl MaildirLink {
         let mut bytes = Vec::new();
         let mut head = (&mut opened).take(MAX_HEADER as u64);
         head.read_to_end(&mut bytes).await.map_err(failed)?;
-        let content = match gate(header_of(&bytes), size) {
+        let mut most = MAX_HEADER;
+        let mut want = gate(header_within(&bytes, most), size);
+        // Where this is all of the header, or of the file, there is nothing more to be seen.
+        if want == Want::Nothing && header_within(&bytes, most).len() == most {
+            most = MAX_LONG_HEADER;
+            let mut more = (&mut opened).take((MAX_LONG_HEADER - MAX_HEADER) as u64);
+            more.read_to_end(&mut bytes).await.map_err(failed)?;
+            want = gate(header_within(&bytes, most), size);
+        }
+        let content = match want {
             Want::Nothing => Content::Unwanted,
-            Want::TooLarge => Content::Oversized(header_of(&bytes).to_vec()),
+            Want::TooLarge => Content::Oversized(header_within(&bytes, most).to_vec()),
             Want::Whole => {
                 let rest = size.saturating_sub(bytes.len() as u64);
                 let mut rest = (&mut opened).take(rest);

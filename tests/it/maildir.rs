@@ -182,6 +182,41 @@ async fn the_gate_sees_the_header_and_the_size_and_decides_what_is_read() {
 }
 
 #[tokio::test]
+async fn what_stands_below_a_long_chain_of_relays_is_seen() {
+    let directory = maildir();
+    let at = |name: &str| directory.path().join(name);
+    let below = |relays: usize| {
+        let mut header = "Received: by a relay\n".repeat(relays / 21).into_bytes();
+        header.extend(b"Subject: wanted\n\n");
+        header
+    };
+    let long = below(200_000);
+    fs::write(at("new/1"), [&long[..], b"Good day.\n"].concat()).unwrap();
+    fs::write(at("new/2"), [&long[..], &[b'x'; 2_000_000]].concat()).unwrap();
+    fs::write(at("new/3"), below(2_000_000)).unwrap();
+    // A header that is all there is not looked for in the body.
+    let body = b"From: a@example.com\n\nSubject: wanted\n\n".to_vec();
+    fs::write(at("new/4"), [&body[..], &[b'x'; 90_000]].concat()).unwrap();
+
+    let mut link = open(directory.path()).await;
+    link.survey(&Known::default()).await.unwrap();
+    let gate = |header: &[u8], size: u64| match String::from_utf8_lossy(header)
+        .contains("Subject: wanted")
+    {
+        false => Want::Nothing,
+        true if size > 1_000_000 => Want::TooLarge,
+        true => Want::Whole,
+    };
+    let batch = link.next_batch(&gate).await.unwrap().unwrap();
+    assert!(
+        matches!(&batch[0].content, Content::Whole(body) if body.len() as u64 == batch[0].size)
+    );
+    assert_eq!(batch[1].content, Content::Oversized(long));
+    assert_eq!(batch[2].content, Content::Unwanted);
+    assert_eq!(batch[3].content, Content::Unwanted);
+}
+
+#[tokio::test]
 async fn many_messages_come_in_batches_and_each_once() {
     let directory = maildir();
     for n in 0..250 {

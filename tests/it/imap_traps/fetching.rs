@@ -217,6 +217,40 @@ async fn a_large_message_is_asked_for_its_header_only() {
 }
 
 #[tokio::test]
+async fn what_made_a_large_message_wanted_is_kept_however_long_its_header() {
+    let server = ScriptedImap::start(|mut peer: Peer| async move {
+        peer.open("", 1).await;
+        peer.expect("UID SEARCH ALL")
+            .await
+            .ok("* SEARCH 4\r\n")
+            .await;
+        let heads = head(1, 4, 5_000_000, HEADER);
+        peer.expect("UID FETCH 4 (UID RFC822.SIZE")
+            .await
+            .ok(&heads)
+            .await;
+        let relays = "Received: by a relay\r\n".repeat(3000);
+        let cut = body(1, 4, &relays[..64 << 10]).replace("BODY[]", "BODY[HEADER]<0>");
+        peer.expect("UID FETCH 4 (UID BODY.PEEK[HEADER]<0.65536>)")
+            .await
+            .ok(&cut)
+            .await;
+        peer.must_leave().await;
+    })
+    .await;
+    let mut link = open(&server, PATIENT).await.unwrap();
+    link.survey(&Known::default()).await.unwrap();
+    let gate = |header: &[u8], _| match String::from_utf8_lossy(header).contains("Subject:") {
+        true => Want::TooLarge,
+        false => Want::Nothing,
+    };
+    let batch = link.next_batch(&gate).await.unwrap().unwrap();
+    assert_eq!(batch[0].content, Content::Oversized(HEADER.into()));
+    drop(link);
+    server.finish().await;
+}
+
+#[tokio::test]
 async fn a_batch_is_cut_where_it_grows_too_heavy_and_the_rest_comes_in_the_next() {
     let server = ScriptedImap::start(|mut peer: Peer| async move {
         peer.open("", 3).await;
