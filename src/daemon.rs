@@ -135,10 +135,10 @@ async fn start(
             clock: clock.clone(),
             wake: Arc::clone(&wake),
             vitals: vitals.clone(),
+            stopped: stopped.clone(),
         };
-        let stopped = stopped.clone();
         tasks.spawn(async move {
-            watch.run(stopped).await;
+            watch.run().await;
             Ok("a mailbox's task")
         });
     }

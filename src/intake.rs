@@ -22,13 +22,13 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     authenticity::{self, Evidence, Require},
-    clock::taipei_date,
+    clock::{taipei_date, taipei_minute},
     delivery::{Style, compose},
     ledger::{Cause, Entry, FoundIn, Ledger, LedgerError, Reason, Transaction},
-    mailbox::{Content, Origin, RawMessage, Want},
+    mailbox::{Content, Origin, RawMessage, Suspicion, Want},
     notice::{
         self, Allocation, Ban, Circumstances, Defect, Disposition, Judgement, Reading, Recorded,
-        Rules,
+        Rules, Sentence,
     },
 };
 
@@ -78,12 +78,34 @@ pub fn examine(message: &RawMessage, rules: &Rules, require: Require) -> Examine
             guarded(|| notice::oversized(header, message.size, rules)),
         ),
         Content::Unwanted => (&[][..], Ok(Reading::default())),
+        Content::Unfetchable(suspicion) => {
+            let detail = failures(suspicion);
+            (&[][..], Ok(notice::unfetchable(detail)))
+        }
     };
     Examined {
         sha256: sha256(bytes),
         reading: reading.unwrap_or_else(|what| notice::panicked(&what)),
         evidence: authenticity::verify(require),
     }
+}
+
+/// How often a message could not be fetched.
+fn failures(suspicion: &Suspicion) -> Sentence {
+    let Suspicion {
+        uid,
+        failures,
+        words,
+        ..
+    } = suspicion;
+    let [first, last] = [suspicion.first_failed_at, suspicion.last_failed_at].map(taipei_minute);
+    Sentence::new(
+        format!(
+            "expected the message with UID {uid}, found {failures} failures to fetch it from \
+             {first} to {last} (UTC+8), the last one: {words}"
+        ),
+        format!("UID {uid} 這封信從 {first} 到 {last} 有 {failures} 次取不到，最後一次：`{words}`"),
+    )
 }
 
 /// Judges what was examined, with the ranges that the ledger holds beside it.
@@ -174,7 +196,10 @@ impl Intake {
                 recorded,
             })
         };
-        if reading.is_notice
+        // Of what did not come, nothing can be the same.
+        let has_bytes = !matches!(message.content, Content::Unfetchable(_));
+        if has_bytes
+            && reading.is_notice
             && let Some(earlier) = transaction.judged_before(message, sha256).await?
         {
             let disposition = transaction
@@ -276,6 +301,8 @@ async fn tell(
             // Of what is too large only the header was fetched, and two may share theirs.
             let key = match message.content {
                 Content::Oversized(_) => format!("quarantined:{sha256}:{}", message.size),
+                // There are no bytes to tell it by, and its row is its own.
+                Content::Unfetchable(_) => format!("unfetchable:{id}"),
                 Content::Whole(_) | Content::Unwanted => format!("quarantined:{sha256}"),
             };
             transaction.alert(&key, &cause, now).await

@@ -33,6 +33,7 @@ mod mailboxes;
 mod messages;
 mod open;
 mod outbox;
+mod suspects;
 mod uid_runs;
 
 #[cfg(test)]

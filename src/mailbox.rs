@@ -1,9 +1,10 @@
 //! Where mail is collected: one [`Source`] per watched folder, one [`Link`] while it is open.
 //!
 //! A link is pulled, never pushes: [`Link::survey`] compares the server's full set of messages
-//! with what the ledger knows, [`Link::next_batch`] hands over what is missing, [`Link::wait`]
-//! returns when there may be something new. Whoever pulls decides what a mail means; this room
-//! does not know what a notice is.
+//! with what the ledger knows, [`Link::next_batch`] hands over what is missing,
+//! [`Link::next_suspect`] what has made trouble before, [`Link::wait`] returns when there may be
+//! something new. Whoever pulls decides what a mail means; this room does not know what a notice
+//! is.
 //!
 //! Guarantees: every wait is bounded; an error ends the link, and what is open is never reused
 //! after one; nothing is marked, moved or deleted (EXAMINE, `BODY.PEEK`).
@@ -15,11 +16,13 @@ use jiff::Timestamp;
 mod imap;
 mod maildir;
 mod session;
+mod suspicion;
 mod sync;
 
 pub use self::{
     imap::{Imap, ImapSettings},
     maildir::Maildir,
+    suspicion::Suspicion,
     sync::UidSet,
 };
 
@@ -77,6 +80,8 @@ pub enum Content {
     Oversized(Vec<u8>),
     /// The header said that it is nothing of ours.
     Unwanted,
+    /// The server failed to hand it over too often.
+    Unfetchable(Suspicion),
 }
 
 /// One message as it was found.
@@ -113,6 +118,21 @@ pub struct Known {
     pub uids: UidSet,
     /// Unique names of Maildir files.
     pub files: HashSet<String>,
+    /// UIDs that have made trouble and are due to be asked for again, in this order.
+    pub suspects: Vec<u32>,
+    /// UIDs that have made trouble and are left alone for now.
+    pub resting: UidSet,
+}
+
+/// Messages that were asked for and did not come.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Trouble {
+    /// The messages.
+    pub uids: UidSet,
+    /// Whether each of them is at fault by itself; if not, one of them is, or nobody knows what.
+    pub named: bool,
+    /// Whether the whole of another message came over the same connection, since the last survey.
+    pub another_came: bool,
 }
 
 /// How long anything may take. No wait in this room is unbounded.
@@ -303,7 +323,8 @@ impl Link {
         }
     }
 
-    /// Fetches the next few of what the last survey found missing; `None` when that is done.
+    /// Fetches the next few of what the last survey found missing, suspects not among them; `None`
+    /// when that is done. Afterwards [`Link::trouble`] says what did not come.
     ///
     /// # Errors
     /// Any [`MailboxError`]; the link is then at its end.
@@ -314,6 +335,38 @@ impl Link {
         match self {
             Self::Imap(link) => link.next_batch(gate).await,
             Self::Maildir(link) => link.next_batch(gate).await,
+        }
+    }
+
+    /// Fetches the next suspect, by itself, once another message has been fetched; `None` when none
+    /// is left. Afterwards [`Link::trouble`] says whether it came.
+    ///
+    /// # Errors
+    /// Any [`MailboxError`]; the link is then at its end.
+    pub async fn next_suspect(
+        &mut self,
+        gate: Gate<'_>,
+    ) -> Result<Option<Vec<RawMessage>>, MailboxError> {
+        match self {
+            Self::Imap(link) => link.next_suspect(gate).await,
+            // A file that cannot be read holds up no other to begin with.
+            Self::Maildir(_) => Ok(None),
+        }
+    }
+
+    /// What the last fetch asked for and did not get; after an error, what was in hand.
+    pub fn trouble(&self) -> Trouble {
+        match self {
+            Self::Imap(link) => link.trouble(),
+            Self::Maildir(_) => Trouble::default(),
+        }
+    }
+
+    /// Suspects, due or resting, that the last survey did not find: they have left the folder.
+    pub fn gone(&self) -> UidSet {
+        match self {
+            Self::Imap(link) => link.gone(),
+            Self::Maildir(_) => UidSet::default(),
         }
     }
 

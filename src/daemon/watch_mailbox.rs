@@ -2,6 +2,9 @@
 //!
 //! What is missing is asked of the ledger each time, so that nothing needs to be remembered here:
 //! a crash anywhere means that it is fetched again, and fetched again is harmless.
+//!
+//! Guarantees: one message that cannot be fetched holds up no other; the word to stop cuts off the
+//! waiting for a mailbox, never what is being written down.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -18,7 +21,7 @@ use crate::{
     http::Vitals,
     intake::Intake,
     ledger::{LedgerError, LinkState},
-    mailbox::{Link, MailboxError, Source},
+    mailbox::{Content, Link, MailboxError, Origin, RawMessage, Source, Trouble},
     notice::Ban,
 };
 
@@ -50,6 +53,15 @@ pub struct Watch {
     pub wake: Arc<Notify>,
     /// Where signs of life are written down.
     pub vitals: watch::Sender<Vitals>,
+    /// Brings the word to stop.
+    pub stopped: watch::Receiver<bool>,
+}
+
+/// What is fetched: suspects come last, for they may end the session.
+#[derive(Debug, Clone, Copy)]
+enum Turn {
+    Missing,
+    Suspects,
 }
 
 /// Why a session ended.
@@ -61,25 +73,27 @@ pub enum WatchError {
     /// Our side: nothing of the mailbox was acknowledged or marked.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// The word to stop: what was in hand has been written down.
+    #[error("told to stop")]
+    Stopped,
 }
 
 impl Watch {
     /// Runs until told to stop; trouble is waited out and tried again.
-    pub async fn run(&self, mut stopped: watch::Receiver<bool>) {
+    pub async fn run(&self) {
         let mut failures = 0;
         loop {
             let began = Instant::now();
-            let error = tokio::select! {
-                // What is in hand is a transaction at most, and one that is dropped never happened.
-                _ = stopped.wait_for(|stop| *stop) => return,
-                error = self.session() => error,
-            };
+            let error = self.session().await;
+            if matches!(error, WatchError::Stopped) {
+                return;
+            }
             failures = failures_now(failures, began.elapsed());
             let pause = self.pause_after(&error, failures);
             self.report(&error, pause).await;
-            tokio::select! {
-                _ = stopped.wait_for(|stop| *stop) => return,
-                () = tokio::time::sleep(pause) => {}
+            let slept = self.unless_stopped(tokio::time::sleep(pause)).await;
+            if slept.is_err() {
+                return;
             }
         }
     }
@@ -97,53 +111,153 @@ impl Watch {
         info!(mailbox.name = self.source.name(), "mailbox opened");
         loop {
             self.catch_up(&mut link).await?;
-            link.wait().await?;
+            self.unless_stopped(link.wait()).await??;
+        }
+    }
+
+    /// Waits for a mailbox, or for the word to stop. Never for the ledger: a transaction that was
+    /// begun is finished.
+    async fn unless_stopped<T>(&self, waiting: impl Future<Output = T>) -> Result<T, WatchError> {
+        let mut stopped = self.stopped.clone();
+        tokio::select! {
+            biased;
+            // A sender that is gone means stop as well.
+            _ = stopped.wait_for(|stop| *stop) => Err(WatchError::Stopped),
+            done = waiting => Ok(done),
         }
     }
 
     /// Opens the mailbox; on the first sight of a folder, leaves out what is too old.
     ///
     /// # Errors
-    /// The mailbox's or the ledger's.
+    /// The mailbox's or the ledger's, or the word to stop.
     pub async fn open(&self) -> Result<Link, WatchError> {
-        let mut link = self.source.open().await?;
+        let mut link = self.unless_stopped(self.source.open()).await??;
         if let Some(uidvalidity) = link.uidvalidity() {
             let (ledger, name) = (&self.intake.ledger, self.source.name());
             let since = self.since();
             if !ledger.is_scanned(name, uidvalidity, since).await? {
-                let older = link.older_than(since).await?;
+                let older = self.unless_stopped(link.older_than(since)).await??;
                 ledger.begin_scan(name, uidvalidity, since, &older).await?;
             }
         }
         Ok(link)
     }
 
-    /// One step: takes in everything that the ledger does not know yet, and says that the mailbox
-    /// lives. Returns how many messages were new.
+    /// One step: takes in everything that the ledger does not know yet, says that the mailbox
+    /// lives, and then asks for what has made trouble before. Returns how many messages were new.
     ///
     /// # Errors
-    /// The mailbox's or the ledger's; the link must then be dropped.
+    /// The mailbox's or the ledger's, or the word to stop; the link must then be dropped.
     pub async fn catch_up(&self, link: &mut Link) -> Result<usize, WatchError> {
-        let (ledger, name) = (&self.intake.ledger, self.source.name());
-        let known = ledger.known(name, link.uidvalidity()).await?;
-        link.survey(&known).await?;
+        self.survey(link).await?;
         let mut taken = 0;
-        while let Some(batch) = link
-            .next_batch(&|header, size| self.intake.gate(header, size))
-            .await?
-        {
-            self.intake
-                .take(&batch, self.company, self.clock.now())
-                .await?;
-            taken += batch.len();
-            self.wake.notify_one();
+        while let Some(new) = self.take_in(link, Turn::Missing).await? {
+            taken += new;
         }
-        let now = self.clock.now();
+        let (name, now) = (self.source.name(), self.clock.now());
+        let ledger = &self.intake.ledger;
         ledger.saw_mailbox(name, &LinkState::Up, now).await?;
         self.vitals.send_modify(|vitals| {
             vitals.mailboxes.insert(name.to_owned(), Some(now));
         });
+        while let Some(new) = self.take_in(link, Turn::Suspects).await? {
+            taken += new;
+        }
         Ok(taken)
+    }
+
+    /// Compares the folder with the ledger, and forgets what has left it.
+    async fn survey(&self, link: &mut Link) -> Result<(), WatchError> {
+        let (ledger, name) = (&self.intake.ledger, self.source.name());
+        let mut known = ledger.known(name, link.uidvalidity()).await?;
+        if let Some(uidvalidity) = link.uidvalidity() {
+            let now = self.clock.now();
+            (known.suspects, known.resting) = ledger.suspects(name, uidvalidity, now).await?;
+        }
+        self.unless_stopped(link.survey(&known)).await??;
+        let gone = link.gone();
+        if let (Some(uidvalidity), false) = (link.uidvalidity(), gone.is_empty()) {
+            let mut transaction = ledger.begin().await?;
+            transaction.acquit(name, uidvalidity, &gone).await?;
+            transaction.commit().await?;
+        }
+        Ok(())
+    }
+
+    /// Fetches once, records what came, and suspects what did not. Returns how many messages came,
+    /// `None` when there are no more to come.
+    async fn take_in(&self, link: &mut Link, turn: Turn) -> Result<Option<usize>, WatchError> {
+        let gate = |header: &[u8], size| self.intake.gate(header, size);
+        let fetched = match turn {
+            Turn::Missing => self.unless_stopped(link.next_batch(&gate)).await?,
+            Turn::Suspects => self.unless_stopped(link.next_suspect(&gate)).await?,
+        };
+        if let Ok(Some(batch)) = &fetched {
+            let now = self.clock.now();
+            self.intake.take(batch, self.company, now).await?;
+            self.wake.notify_one();
+        }
+        let words = match &fetched {
+            Ok(_) => "the server answered OK and did not hand it over".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        if let Some(uidvalidity) = link.uidvalidity() {
+            self.suspect(uidvalidity, &link.trouble(), &words).await?;
+        }
+        Ok(fetched?.map(|batch| batch.len()))
+    }
+
+    /// Writes down what did not come. Where that names one message and has happened too often, a
+    /// person is told.
+    async fn suspect(
+        &self,
+        uidvalidity: u32,
+        trouble: &Trouble,
+        words: &str,
+    ) -> Result<(), LedgerError> {
+        if trouble.uids.is_empty() {
+            return Ok(());
+        }
+        let (name, now) = (self.source.name(), self.clock.now());
+        let mut unfetchable = Vec::new();
+        let mut transaction = self.intake.ledger.begin().await?;
+        if trouble.named {
+            let runs = trouble.uids.runs().iter();
+            for uid in runs.flat_map(|&(first, last)| first..=last) {
+                let suspicion = transaction
+                    .failed_alone(name, uidvalidity, uid, trouble.another_came, words, now)
+                    .await?;
+                warn!(
+                    mailbox.name = name,
+                    message.uid = uid,
+                    message.failures = suspicion.failures,
+                    "message could not be fetched: {words}"
+                );
+                if suspicion.is_unfetchable() && !suspicion.quarantined {
+                    unfetchable.push(RawMessage {
+                        origin: Origin::Imap {
+                            mailbox: name.to_owned(),
+                            uidvalidity,
+                            uid,
+                        },
+                        internal_date: None,
+                        size: 0,
+                        content: Content::Unfetchable(suspicion),
+                    });
+                }
+            }
+        } else {
+            transaction
+                .suspect(name, uidvalidity, &trouble.uids, now)
+                .await?;
+        }
+        transaction.commit().await?;
+        if !unfetchable.is_empty() {
+            self.intake.take(&unfetchable, self.company, now).await?;
+            self.wake.notify_one();
+        }
+        Ok(())
     }
 
     fn since(&self) -> Date {
@@ -154,7 +268,7 @@ impl Watch {
     fn pause_after(&self, error: &WatchError, failures: u32) -> Duration {
         let series = match error {
             WatchError::Mailbox(MailboxError::Login { .. }) => LOGIN_REFUSED,
-            WatchError::Mailbox(_) | WatchError::Ledger(_) => RECONNECT,
+            WatchError::Mailbox(_) | WatchError::Ledger(_) | WatchError::Stopped => RECONNECT,
         };
         series.after(failures, backoff::random())
     }
@@ -167,7 +281,7 @@ impl Watch {
                 retry.seconds = seconds,
                 "mailbox not watched: {error}"
             ),
-            WatchError::Mailbox(_) => warn!(
+            WatchError::Mailbox(_) | WatchError::Stopped => warn!(
                 mailbox.name = name,
                 retry.seconds = seconds,
                 "mailbox not watched: {error}"

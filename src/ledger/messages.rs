@@ -1,7 +1,7 @@
 //! Messages and what was found in them.
 //!
 //! The message row is the cursor: what has one, or stands in a run of UIDs, is never fetched
-//! again. Guarantee: bytes are kept no longer and no further than they are needed; of what nothing
+//! again, except for one that stands in for what could not be fetched. Guarantee: bytes are kept no longer and no further than they are needed; of what nothing
 //! proved genuine the first 64 KiB, of what is nothing of ours none.
 
 use std::collections::BTreeMap;
@@ -12,6 +12,7 @@ use sqlx::sqlite::SqliteConnection;
 use super::{
     Ledger, LedgerError, Transaction, allocations,
     columns::{expected, moment, parsed},
+    suspects,
     uid_runs::{self, Reason},
 };
 use crate::{
@@ -86,7 +87,7 @@ pub(super) async fn judged_before(
     // Otherwise size is what the server said, which another server may say differently.
     let size = match message.content {
         Content::Oversized(_) => Some(bytes(message.size)),
-        Content::Whole(_) | Content::Unwanted => None,
+        Content::Whole(_) | Content::Unwanted | Content::Unfetchable(_) => None,
     };
     let row: Option<(i64, String)> = sqlx::query_as(
         "SELECT id, disposition FROM message
@@ -131,14 +132,25 @@ impl Transaction {
 
     /// Records a message with its evidence, its findings and, when it is imported, its fresh
     /// allocations; returns `message.id`. A UID or file that is recorded already is left as it is
-    /// and `None` returned; so is an operator's file that is recorded with the same bytes.
+    /// and `None` returned; so is an operator's file that is recorded with the same bytes. Only a
+    /// row that stands in for a message that could not be fetched is this message's own, and takes
+    /// what has become of it.
     ///
     /// # Errors
     /// SQLite's.
     pub async fn record(&mut self, entry: &Entry<'_>) -> Result<Option<i64>, LedgerError> {
-        let Some(id) = insert_message(&mut self.inner, entry).await? else {
+        let origin = &entry.message.origin;
+        let is_unfetchable = matches!(entry.message.content, Content::Unfetchable(_));
+        let stood_in = match is_unfetchable {
+            true => None,
+            false => suspects::came(&mut self.inner, origin).await?,
+        };
+        let Some(id) = insert_message(&mut self.inner, entry, stood_in).await? else {
             return Ok(None);
         };
+        if is_unfetchable {
+            suspects::stand_in(&mut self.inner, origin, id).await?;
+        }
         insert_evidence(&mut self.inner, id, entry.evidence, entry.now).await?;
         let Judgement {
             defects, warnings, ..
@@ -176,6 +188,7 @@ impl Transaction {
             Disposition::Imported => Disposition::Duplicate,
             other => other,
         };
+        let stood_in = suspects::came(&mut self.inner, &message.origin).await?;
         let place = Place::of(&message.origin);
         sqlx::query(
             "INSERT INTO message (mailbox, uidvalidity, uid, file, internal_date, size, sha256,
@@ -183,6 +196,12 @@ impl Transaction {
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,
                  (SELECT from_address FROM message WHERE id = ?10),
                  (SELECT subject FROM message WHERE id = ?10))
+             ON CONFLICT (mailbox, uidvalidity, uid) DO UPDATE SET
+                 internal_date = excluded.internal_date, size = excluded.size,
+                 sha256 = excluded.sha256, disposition = excluded.disposition,
+                 copy_of = excluded.copy_of, from_address = excluded.from_address,
+                 subject = excluded.subject
+             WHERE id = ?11
              ON CONFLICT DO NOTHING",
         )
         .bind(place.mailbox)
@@ -195,6 +214,7 @@ impl Transaction {
         .bind(disposition.as_str())
         .bind(moment(now))
         .bind(earlier.id)
+        .bind(stood_in)
         .execute(&mut *self.inner)
         .await
         .map_err(LedgerError::during("record a copy"))?;
@@ -211,12 +231,13 @@ impl Transaction {
         uidvalidity: u32,
         uids: &UidSet,
     ) -> Result<(), LedgerError> {
+        let have_rows = suspects::unrelated(&mut self.inner, mailbox, uidvalidity, uids).await?;
         uid_runs::add(
             &mut self.inner,
             mailbox,
             uidvalidity,
             Reason::Unrelated,
-            uids,
+            &uids.difference(&have_rows),
         )
         .await
     }
@@ -366,7 +387,7 @@ fn kept<'a>(entry: &Entry<'a>) -> Option<&'a [u8]> {
     let fetched: &[u8] = match &entry.message.content {
         Content::Whole(raw) if entry.judgement.disposition != Disposition::Unrelated => raw,
         Content::Oversized(header) => header,
-        Content::Whole(_) | Content::Unwanted => return None,
+        Content::Whole(_) | Content::Unwanted | Content::Unfetchable(_) => return None,
     };
     match entry.evidence.verdict {
         Authenticity::Unproven(_) => Some(fetched.get(..UNPROVEN_BYTES).unwrap_or(fetched)),
@@ -379,6 +400,7 @@ fn kept<'a>(entry: &Entry<'a>) -> Option<&'a [u8]> {
 async fn insert_message(
     connection: &mut SqliteConnection,
     entry: &Entry<'_>,
+    stood_in: Option<i64>,
 ) -> Result<Option<i64>, LedgerError> {
     let Entry {
         message,
@@ -392,6 +414,13 @@ async fn insert_message(
         "INSERT INTO message (mailbox, uidvalidity, uid, file, internal_date, size, sha256,
              disposition, received_at, from_address, subject, company_ban, company_source, raw)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT (mailbox, uidvalidity, uid) DO UPDATE SET
+             internal_date = excluded.internal_date, size = excluded.size,
+             sha256 = excluded.sha256, disposition = excluded.disposition,
+             from_address = excluded.from_address, subject = excluded.subject,
+             company_ban = excluded.company_ban, company_source = excluded.company_source,
+             raw = excluded.raw
+         WHERE id = ?
          ON CONFLICT DO NOTHING
          RETURNING id",
     )
@@ -409,6 +438,7 @@ async fn insert_message(
     .bind(company.map(|(ban, _)| ban.to_string()))
     .bind(company.map(|(_, source)| source.as_str()))
     .bind(kept(entry))
+    .bind(stood_in)
     .fetch_optional(connection)
     .await
     .map_err(LedgerError::during("record a message"))

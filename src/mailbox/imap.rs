@@ -3,19 +3,24 @@
 //! Comparing, batching and waiting; how the server is spoken to is `session`'s. Left out on
 //! purpose: reconnecting, which belongs to whoever holds the [`Imap`].
 //!
-//! Guarantee: a UID leaves the list of missing ones only in the batch that accounts for it.
+//! Guarantees: a UID leaves the list of missing ones only in the batch that accounts for it, or as
+//! [`Trouble`]; a suspect is asked for alone, and after another message came over the same
+//! connection wherever the folder holds one, so that a failure is the suspect's own.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    path::PathBuf,
+};
 
 use jiff::civil::Date;
 use secrecy::SecretString;
 
 use super::{
     BATCH_BYTES, Bounds, Content, Gate, Known, MAX_HEADER, MailboxError, Origin, RawMessage,
-    UidSet, Want, header_of,
+    Trouble, UidSet, Want, header_of,
     session::{Head, Part, Session},
 };
-use crate::tls::TlsMode;
+use crate::{backoff, tls::TlsMode};
 
 /// RFC 2683 §3.2.1.5: a command line stays below 1000 bytes. A UID and its comma take up to 11,
 /// the question itself some 110.
@@ -62,6 +67,16 @@ pub struct ImapLink {
     can_idle: bool,
     uidvalidity: u32,
     missing: UidSet,
+    /// Due, in this order.
+    suspects: VecDeque<u32>,
+    /// What is in the folder and no suspect.
+    others: UidSet,
+    gone: UidSet,
+    /// What has been asked for and has not come.
+    lacking: UidSet,
+    /// Whether each of `lacking` is at fault by itself.
+    named: bool,
+    another_came: bool,
 }
 
 impl Imap {
@@ -85,6 +100,12 @@ impl Imap {
             can_idle,
             uidvalidity,
             missing: UidSet::default(),
+            suspects: VecDeque::new(),
+            others: UidSet::default(),
+            gone: UidSet::default(),
+            lacking: UidSet::default(),
+            named: false,
+            another_came: false,
         })
     }
 }
@@ -99,8 +120,30 @@ impl ImapLink {
     }
 
     pub(super) async fn survey(&mut self, known: &Known) -> Result<usize, MailboxError> {
-        self.missing = self.session.all().await?.difference(&known.uids);
-        Ok(self.missing.len())
+        self.another_came = false;
+        let all = self.session.all().await?;
+        let suspects = UidSet::from_runs(
+            (known.suspects.iter().map(|&uid| (uid, uid)))
+                .chain(known.resting.runs().iter().copied()),
+        );
+        self.gone = suspects.difference(&all);
+        self.others = all.difference(&suspects);
+        self.missing = self.others.difference(&known.uids);
+        let due = known.suspects.iter().copied();
+        self.suspects = due.filter(|&uid| all.contains(uid)).collect();
+        Ok(self.missing.len() + self.suspects.len())
+    }
+
+    pub(super) fn gone(&self) -> UidSet {
+        self.gone.clone()
+    }
+
+    pub(super) fn trouble(&self) -> Trouble {
+        Trouble {
+            uids: self.lacking.clone(),
+            named: self.named || self.lacking.len() == 1,
+            another_came: self.another_came,
+        }
     }
 
     pub(super) async fn next_batch(
@@ -109,15 +152,61 @@ impl ImapLink {
     ) -> Result<Option<Vec<RawMessage>>, MailboxError> {
         let asked = self.missing.first(HEADERS_AT_ONCE);
         if asked.is_empty() {
+            self.lacking = asked;
             return Ok(None);
         }
-        // What is gone by now is in neither: it was expunged, or the next survey finds it again.
+        let (batch, accounted) = self.fetch(asked, gate).await?;
+        self.missing = self.missing.difference(&accounted);
+        Ok(Some(batch))
+    }
+
+    pub(super) async fn next_suspect(
+        &mut self,
+        gate: Gate<'_>,
+    ) -> Result<Option<Vec<RawMessage>>, MailboxError> {
+        self.lacking = UidSet::default();
+        if self.suspects.is_empty() {
+            return Ok(None);
+        }
+        if !self.another_came {
+            self.fetch_another().await?;
+        }
+        let Some(uid) = self.suspects.pop_front() else {
+            return Ok(None);
+        };
+        let (batch, _) = self.fetch(UidSet::from_iter([uid]), gate).await?;
+        Ok(Some(batch))
+    }
+
+    /// Fetches some message that nobody suspects and throws it away: when the server hands over
+    /// that one, it is not the server that fails. Which one is left to chance, for it may be one
+    /// that nobody has ever asked for and that is no better than the suspects.
+    async fn fetch_another(&mut self) -> Result<(), MailboxError> {
+        let at = (backoff::random() * self.others.len() as f64) as usize;
+        let another: UidSet = self.others.nth(at).into_iter().collect();
+        self.session.heads(&another).await?;
+        let beginning = self.session.bodies(&another, Part::Beginning, 0).await?;
+        self.another_came = beginning.values().any(|body| !body.is_empty());
+        Ok(())
+    }
+
+    /// Fetches those of `asked` that go into one batch; returns which of them it accounts for.
+    async fn fetch(
+        &mut self,
+        asked: UidSet,
+        gate: Gate<'_>,
+    ) -> Result<(Vec<RawMessage>, UidSet), MailboxError> {
+        self.named = false;
+        self.lacking = asked.clone();
         let heads = self.session.heads(&asked).await?;
         let plan = Plan::new(&heads, gate);
+        self.lacking = plan.whole.clone();
         let mut whole = self
             .session
             .bodies(&plan.whole, Part::Whole, plan.bytes)
             .await?;
+        self.another_came |= whole.values().any(|body| !body.is_empty());
+        self.lacking = plan.oversized.clone();
         let header_bytes = plan.oversized.len() as u64 * MAX_HEADER as u64;
         let mut oversized = self
             .session
@@ -125,17 +214,18 @@ impl ImapLink {
             .await?;
 
         let accounted = match plan.next {
-            Some(next) => UidSet::from_runs([(0, next.saturating_sub(1))]),
+            Some(next) => asked.difference(&UidSet::from_runs([(next, u32::MAX)])),
             None => asked,
         };
         let mut batch = Vec::new();
+        let mut came = Vec::new();
         for (uid, head) in heads {
             if !accounted.contains(uid) {
                 break;
             }
             let mut size = head.size;
             let content = if plan.whole.contains(uid) {
-                // What has a header is not empty: the server could not read it, and is asked again.
+                // What has a header is not empty: the server could not read it.
                 let Some(body) = whole.remove(&uid).filter(|body| !body.is_empty()) else {
                     continue;
                 };
@@ -155,6 +245,7 @@ impl ImapLink {
             } else {
                 Content::Unwanted
             };
+            came.push(uid);
             batch.push(RawMessage {
                 origin: Origin::Imap {
                     mailbox: self.mailbox.clone(),
@@ -166,8 +257,10 @@ impl ImapLink {
                 content,
             });
         }
-        self.missing = self.missing.difference(&accounted);
-        Ok(Some(batch))
+        // Expunged by now, or the server has it and cannot give it: the next survey will tell.
+        self.lacking = accounted.difference(&came.into_iter().collect());
+        self.named = true;
+        Ok((batch, accounted))
     }
 
     /// A message that came after the survey's listing is told of by the server at the latest when

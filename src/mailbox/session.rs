@@ -59,6 +59,8 @@ pub(super) enum Part {
     Whole,
     /// At most [`MAX_HEADER`] bytes of its header.
     Header,
+    /// At most [`MAX_HEADER`] bytes from its beginning.
+    Beginning,
 }
 
 impl Session {
@@ -250,6 +252,7 @@ impl Session {
         let items = match part {
             Part::Whole => "(UID BODY.PEEK[])".to_owned(),
             Part::Header => format!("(UID BODY.PEEK[HEADER]<0.{MAX_HEADER}>)"),
+            Part::Beginning => format!("(UID BODY.PEEK[]<0.{MAX_HEADER}>)"),
         };
         // Twice: Exchange estimates RFC822.SIZE unless told otherwise (EnableExactRFC822Size).
         let most = SMALL + size.saturating_mul(2);
@@ -258,9 +261,12 @@ impl Session {
             let came = match attribute {
                 AttributeValue::BodySection {
                     section: None,
-                    index: None,
+                    index,
                     data: Some(data),
-                } => Some((Part::Whole, data)),
+                } => match index {
+                    None => Some((Part::Whole, data)),
+                    Some(_) => Some((Part::Beginning, data)),
+                },
                 AttributeValue::BodySection {
                     section: Some(SectionPath::Full(MessageSection::Header)),
                     data: Some(data),

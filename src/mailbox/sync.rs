@@ -87,6 +87,18 @@ impl UidSet {
             .is_some_and(|&(_, end)| uid <= end)
     }
 
+    /// The UID with `smaller` ones below it.
+    pub(super) fn nth(&self, smaller: usize) -> Option<u32> {
+        let mut smaller = u32::try_from(smaller).ok()?;
+        for &(begin, end) in &self.runs {
+            if smaller <= end - begin {
+                return Some(begin + smaller);
+            }
+            smaller -= end - begin + 1;
+        }
+        None
+    }
+
     /// The `count` smallest UIDs, or all where there are fewer.
     pub(super) fn first(&self, count: u32) -> Self {
         let mut left = count;
@@ -199,6 +211,14 @@ mod tests {
             let (a, b) = (set(&a), set(&b));
             let expected: UidSet = uids(&a).difference(&uids(&b)).copied().collect();
             prop_assert_eq!(a.difference(&b), expected);
+        }
+
+        #[test]
+        fn every_uid_is_found_by_its_place(list in some_uids()) {
+            let set = set(&list);
+            let found: Vec<u32> = (0..set.len()).filter_map(|n| set.nth(n)).collect();
+            prop_assert_eq!(found, uids(&set).into_iter().collect::<Vec<_>>());
+            prop_assert_eq!(set.nth(set.len()), None);
         }
 
         #[test]

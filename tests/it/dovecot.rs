@@ -103,6 +103,28 @@ async fn a_mailbox_is_read_over_tls_byte_for_byte_and_its_flags_stay() {
 }
 
 #[tokio::test]
+async fn a_suspect_comes_alone_and_after_the_whole_of_another_message() {
+    let dovecot = Dovecot::start();
+    for subject in ["one", "two"] {
+        dovecot.deliver("ann", "INBOX", &mail(subject));
+    }
+    let mut link = open(settings(&dovecot, "ann")).await.unwrap();
+    let known = Known {
+        suspects: vec![2],
+        ..known([1])
+    };
+    assert_eq!(link.survey(&known).await.unwrap(), 1);
+    // The header says all, so that nothing but the other message is fetched whole.
+    let gate = |_: &[u8], _| Want::Nothing;
+    assert_eq!(link.next_batch(&gate).await.unwrap(), None);
+    let batch = link.next_suspect(&gate).await.unwrap().unwrap();
+    assert_eq!(batch.iter().map(uid).collect::<Vec<_>>(), [2]);
+    let trouble = link.trouble();
+    assert!(trouble.uids.is_empty() && trouble.another_came);
+    assert_eq!(link.next_suspect(&gate).await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn a_server_whose_certificate_another_ca_signed_is_refused() {
     let dovecot = Dovecot::start();
     let mut wrong = settings(&dovecot, "ann");

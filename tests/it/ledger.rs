@@ -310,6 +310,10 @@ async fn tell_the_story(ledger: &Ledger) {
         .alert("quarantined:2", &cause, noon())
         .await
         .unwrap();
+    transaction
+        .failed_alone("einvoice", 7, 21, true, "the server answered NO", noon())
+        .await
+        .unwrap();
     transaction.commit().await.unwrap();
 
     ledger
@@ -375,6 +379,10 @@ async fn assert_the_story(ledger: &Ledger) {
 
     let known = ledger.known("einvoice", Some(7)).await.unwrap();
     assert_eq!(known.uids, uids(&[(1, 20)]));
+    // Ledgers from before there were suspects have none.
+    let (due, resting) = ledger.suspects("einvoice", 7, noon()).await.unwrap();
+    assert_eq!(due, [0_u32; 0]);
+    assert!(["", "21"].contains(&&*resting.to_string()), "{resting}");
     let known: Known = ledger.known("local", None).await.unwrap();
     assert!(known.files.contains("1768881600.M1P2.host"));
     let since = "2026-01-01".parse().unwrap();

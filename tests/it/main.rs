@@ -27,5 +27,6 @@ mod intake;
 mod ledger;
 mod maildir;
 mod outbox;
+mod poison;
 mod properties;
 mod smtp;

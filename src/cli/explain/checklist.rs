@@ -347,7 +347,7 @@ pub(super) fn unrelated(
 ) -> &'static str {
     let head = match &message.content {
         Content::Whole(bytes) | Content::Oversized(bytes) => bytes.as_slice(),
-        Content::Unwanted => &[],
+        Content::Unwanted | Content::Unfetchable(_) => &[],
     };
     if reading.from.is_some() && reading.from == rules.own_address {
         "it is our own mail, or somebody's who writes as [mail] from"

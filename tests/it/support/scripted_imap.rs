@@ -16,7 +16,7 @@ use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
 /// Longer than any bound a test gives the client, so that a hanging script is a failed test.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A server for one connection.
+/// A server for one connection, or for one after another.
 pub struct ScriptedImap {
     pub address: SocketAddr,
     script: JoinHandle<()>,
@@ -53,6 +53,26 @@ impl ScriptedImap {
                 stream: BufReader::new(Box::new(socket)),
             })
             .await;
+        });
+        Self { address, script }
+    }
+
+    /// Listens, and runs `script` on every connection, one after another, until it is dropped.
+    pub async fn start_for_all<F>(script: impl Fn(Peer) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let script = tokio::spawn(async move {
+            loop {
+                let (socket, _) = listener.accept().await.unwrap();
+                socket.set_nodelay(true).unwrap();
+                script(Peer {
+                    stream: BufReader::new(Box::new(socket)),
+                })
+                .await;
+            }
         });
         Self { address, script }
     }

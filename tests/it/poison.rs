@@ -1,0 +1,585 @@
+//! One mailbox as the daemon watches it, step by step, against a server that cannot hand over
+//! every message: the others go on, and the one is told of in the end. No test waits for a clock.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use invoice_trackd::{
+    authenticity::Require,
+    clock::Clock,
+    daemon::{Watch, WatchError},
+    delivery::{Language, Style},
+    http::Vitals,
+    intake::Intake,
+    ledger::{AllocationFilter, Cause, Ledger, LinkState, PendingAlert},
+    mailbox::{Bounds, Imap, ImapSettings, Source},
+    notice::{Assignment, Companies, Company, Rules},
+    tls::TlsMode,
+};
+use jiff::{SignedDuration, Timestamp, ToSpan};
+use tempfile::TempDir;
+use tokio::sync::{Notify, watch};
+
+use crate::support::{
+    daemon::Notice,
+    scripted_imap::{Peer, ScriptedImap, body, head},
+};
+
+/// What the server does with a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    /// Hands it over.
+    None,
+    /// Answers NO to every question about it, or only to the one for its body.
+    No,
+    NoBody,
+    /// Closes the connection instead.
+    HangUp,
+    HangUpBody,
+    /// Says what cannot be decoded.
+    Garbage,
+    /// Says OK, and that it has nothing.
+    Nil,
+    NilBody,
+    /// Says OK and nothing else.
+    Silence,
+}
+
+impl Fault {
+    const ALL: [Self; 8] = [
+        Self::No,
+        Self::NoBody,
+        Self::HangUp,
+        Self::HangUpBody,
+        Self::Garbage,
+        Self::Nil,
+        Self::NilBody,
+        Self::Silence,
+    ];
+
+    fn applies(self, asked_for_body: bool) -> bool {
+        match self {
+            Self::None => false,
+            Self::NoBody | Self::HangUpBody | Self::NilBody => asked_for_body,
+            _ => true,
+        }
+    }
+}
+
+/// A folder: UIDs, messages, and what the server does with each.
+type Folder = Arc<Mutex<BTreeMap<u32, (String, Fault)>>>;
+
+/// Serves one connection.
+async fn serve(folder: Folder, asked: Arc<Mutex<Vec<String>>>, mut peer: Peer) {
+    peer.say("* OK ready\r\n").await;
+    while let Some(line) = peer.line().await {
+        let (tag, command) = line.split_once(' ').unwrap();
+        let now = folder.lock().unwrap().clone();
+        let mut answer = String::new();
+        let mut verdict = "OK done";
+        if command == "CAPABILITY" {
+            answer.push_str("* CAPABILITY IMAP4rev1\r\n");
+        } else if command.starts_with("EXAMINE") {
+            answer = format!("* {} EXISTS\r\n* OK [UIDVALIDITY 7] ok\r\n", now.len());
+        } else if command.starts_with("UID SEARCH BEFORE") {
+            answer.push_str("* SEARCH\r\n");
+        } else if command.starts_with("UID SEARCH") {
+            let uids: String = now.keys().map(|uid| format!(" {uid}")).collect();
+            answer = format!("* SEARCH{uids}\r\n");
+        } else if let Some(fetch) = command.strip_prefix("UID FETCH ") {
+            asked.lock().unwrap().push(fetch.to_owned());
+            let (set, items) = fetch.split_once(' ').unwrap();
+            let for_body = items.contains("BODY.PEEK[]");
+            for (uid, (message, fault)) in &now {
+                if !in_set(set, *uid) {
+                    continue;
+                }
+                let part = if for_body {
+                    let whole = body(*uid, *uid, message);
+                    match items.contains("BODY.PEEK[]<0.65536>") {
+                        true => whole.replace("BODY[]", "BODY[]<0>"),
+                        false => whole,
+                    }
+                } else {
+                    let end = message.find("\r\n\r\n").unwrap() + 4;
+                    head(*uid, *uid, message.len(), &message[..end])
+                };
+                if !fault.applies(for_body) {
+                    answer.push_str(&part);
+                    continue;
+                }
+                match fault {
+                    Fault::HangUp | Fault::HangUpBody => return,
+                    Fault::No | Fault::NoBody => verdict = "NO cannot read it",
+                    Fault::Garbage => answer.push_str("* SEARCH one two\r\n"),
+                    Fault::Nil | Fault::NilBody => {
+                        let at = part.rfind(" {").unwrap();
+                        answer.push_str(&format!("{} NIL)\r\n", &part[..at]));
+                    }
+                    Fault::Silence | Fault::None => (),
+                }
+            }
+        }
+        peer.say(&format!("{answer}{tag} {verdict}\r\n")).await;
+    }
+}
+
+fn in_set(set: &str, uid: u32) -> bool {
+    set.split(',').any(|run| {
+        let (first, last) = run.split_once(':').unwrap_or((run, run));
+        (first.parse().unwrap()..=last.parse().unwrap()).contains(&uid)
+    })
+}
+
+struct Post {
+    folder: Folder,
+    asked: Arc<Mutex<Vec<String>>>,
+    watch: Watch,
+    clock: Clock,
+    stop: watch::Sender<bool>,
+    _home: TempDir,
+    _server: ScriptedImap,
+}
+
+fn noon() -> Timestamp {
+    "2026-01-20T04:00:00Z".parse().unwrap()
+}
+
+impl Post {
+    async fn new(messages: &[(u32, String, Fault)]) -> Self {
+        let folder: Folder = Arc::default();
+        let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+        let server = {
+            let (folder, asked) = (Arc::clone(&folder), Arc::clone(&asked));
+            ScriptedImap::start_for_all(move |peer| {
+                serve(Arc::clone(&folder), Arc::clone(&asked), peer)
+            })
+            .await
+        };
+        let home = tempfile::tempdir().unwrap();
+        let clock = Clock::manual(noon());
+        let (stop, stopped) = watch::channel(false);
+        let company = Company {
+            ban: "53567686".parse().unwrap(),
+            name: "雲端行動科技股份有限公司".to_owned(),
+            assignment: Assignment::Period,
+            recipients: Vec::new(),
+        };
+        let long = Duration::from_secs(15);
+        let watch = Watch {
+            source: Source::Imap(Imap::new(ImapSettings {
+                name: "einvoice".to_owned(),
+                host: server.address.ip().to_string(),
+                port: server.address.port(),
+                tls: TlsMode::None,
+                ca_file: None,
+                username: "user".to_owned(),
+                password: "secret".into(),
+                folder: "INBOX".to_owned(),
+                bounds: Bounds {
+                    connect: long,
+                    command: long,
+                    ..Bounds::default()
+                },
+            })),
+            company: Some(company.ban),
+            since: None,
+            intake: Intake {
+                ledger: Ledger::open(&PathBuf::from(home.path()).join("ledger.db"), noon())
+                    .await
+                    .unwrap(),
+                rules: Rules {
+                    companies: Companies::new(vec![company]).unwrap(),
+                    ..Rules::default()
+                },
+                require: Require::None,
+                style: Some(Style {
+                    language: Language::En,
+                    from: "invoice-trackd <einvoice@example.com>".parse().unwrap(),
+                    confirm_to: vec!["ops@example.com".parse().unwrap()],
+                    alert_to: vec!["oncall@example.com".parse().unwrap()],
+                }),
+            },
+            clock: clock.clone(),
+            wake: Arc::new(Notify::new()),
+            vitals: watch::channel(Vitals {
+                ledger: None,
+                mailboxes: BTreeMap::new(),
+            })
+            .0,
+            stopped,
+        };
+        let post = Self {
+            folder,
+            asked,
+            watch,
+            clock,
+            stop,
+            _home: home,
+            _server: server,
+        };
+        for (uid, message, fault) in messages {
+            post.put(*uid, message.clone(), *fault);
+        }
+        post
+    }
+
+    fn put(&self, uid: u32, message: String, fault: Fault) {
+        self.folder.lock().unwrap().insert(uid, (message, fault));
+    }
+
+    fn mend(&self, uid: u32) {
+        self.folder.lock().unwrap().get_mut(&uid).unwrap().1 = Fault::None;
+    }
+
+    fn ledger(&self) -> &Ledger {
+        &self.watch.intake.ledger
+    }
+
+    /// One connection, up to the moment at which the daemon would wait for news.
+    async fn pass(&self) -> Result<usize, WatchError> {
+        let mut link = self.watch.open().await?;
+        self.watch.catch_up(&mut link).await
+    }
+
+    /// Connections until one of them comes to its end, at one moment.
+    async fn settle(&self) -> usize {
+        for passes in 1..20 {
+            match self.pass().await {
+                Ok(_) => return passes,
+                Err(error) => eprintln!("{error}"),
+            }
+        }
+        panic!("the same moment ends session after session");
+    }
+
+    async fn after(&self, time: SignedDuration) -> usize {
+        self.clock.set(self.clock.now() + time);
+        self.settle().await
+    }
+
+    async fn known(&self) -> String {
+        let known = self.ledger().known("einvoice", Some(7)).await.unwrap();
+        known.uids.to_string()
+    }
+
+    async fn count(&self, disposition: &str) -> u64 {
+        self.ledger().counts().await.unwrap()[disposition]
+    }
+
+    async fn tracks(&self) -> Vec<String> {
+        let rows = self.ledger().allocations(AllocationFilter::default()).await;
+        let rows = rows.unwrap().into_iter();
+        rows.map(|row| row.allocation.block.track.to_string())
+            .collect()
+    }
+
+    async fn alerts(&self) -> Vec<PendingAlert> {
+        let mut transaction = self.ledger().begin().await.unwrap();
+        transaction.pending_alerts().await.unwrap()
+    }
+
+    /// How often `uid` alone has been asked for since the last call.
+    fn asked_alone(&self, uid: u32) -> usize {
+        let asked = std::mem::take(&mut *self.asked.lock().unwrap());
+        let alone = format!("{uid} (UID RFC822.SIZE");
+        asked.iter().filter(|set| set.starts_with(&alone)).count()
+    }
+
+    /// Tries every five minutes until it is quarantined; returns how many minutes that took.
+    async fn until_quarantined(&self) -> usize {
+        for n in 1..40 {
+            self.after(SignedDuration::from_mins(5)).await;
+            if self.count("quarantined").await > 0 {
+                return 5 * n;
+            }
+        }
+        panic!("never quarantined");
+    }
+}
+
+fn notice(track: &str) -> String {
+    let message_id = format!("{track}@einvoice.nat.gov.tw");
+    let notice = Notice {
+        track,
+        message_id: &message_id,
+        ..Notice::default()
+    };
+    String::from_utf8(notice.eml()).unwrap()
+}
+
+fn lunch() -> String {
+    "From: a@example.com\r\nSubject: lunch\r\n\r\nat noon?\r\n".to_owned()
+}
+
+#[tokio::test]
+async fn one_message_that_does_not_come_holds_up_no_other() {
+    for fault in Fault::ALL {
+        let post = Post::new(&[
+            (1, notice("EA"), Fault::None),
+            (2, notice("EB"), fault),
+            (3, notice("EC"), Fault::None),
+            (4, lunch(), Fault::None),
+        ])
+        .await;
+        let passes = post.settle().await;
+        assert!(passes <= 3, "{fault:?}: {passes} connections");
+        assert_eq!(post.tracks().await, ["EA", "EC"], "{fault:?}");
+        assert_eq!(post.known().await, "1,3:4", "{fault:?}");
+        // It rests, and what comes meanwhile is taken in over an undisturbed connection.
+        post.asked_alone(2);
+        post.put(5, notice("ED"), Fault::None);
+        assert_eq!(post.pass().await.unwrap(), 1, "{fault:?}");
+        assert_eq!(post.asked_alone(2), 0, "{fault:?}");
+        assert_eq!(
+            post.ledger().mailboxes().await.unwrap()[0].state,
+            LinkState::Up
+        );
+        // Mended, it is a message like any other.
+        post.mend(2);
+        assert_eq!(post.after(SignedDuration::from_mins(1)).await, 1);
+        assert_eq!(post.known().await, "1:5", "{fault:?}");
+        assert_eq!(post.count("quarantined").await, 0, "{fault:?}");
+        assert_eq!(post.alerts().await, []);
+    }
+}
+
+#[tokio::test]
+async fn what_is_new_comes_before_any_suspect() {
+    let post = Post::new(&[
+        (1, notice("EA"), Fault::None),
+        (2, notice("EB"), Fault::HangUp),
+    ])
+    .await;
+    post.pass().await.unwrap_err();
+    assert_eq!(post.known().await, "");
+    post.put(3, notice("EC"), Fault::None);
+    post.put(4, notice("ED"), Fault::None);
+    // The first suspect is asked for after both, and the second ends the connection.
+    post.pass().await.unwrap_err();
+    let asked = post.asked.lock().unwrap().clone();
+    let sets: Vec<&str> = asked
+        .iter()
+        .map(|set| set.split(' ').next().unwrap())
+        .collect();
+    assert_eq!(sets, ["1:2", "3:4", "3:4", "1", "1", "2"]);
+    assert_eq!(post.known().await, "1,3:4");
+}
+
+#[tokio::test]
+async fn a_message_that_never_comes_is_told_of_once_and_settles_by_itself() {
+    for fault in Fault::ALL {
+        let post = Post::new(&[
+            (1, notice("EA"), Fault::None),
+            (2, notice("EB"), fault),
+            (3, lunch(), Fault::None),
+        ])
+        .await;
+        post.settle().await;
+        let minutes = post.until_quarantined().await;
+        assert!((60..=120).contains(&minutes), "{fault:?}: {minutes}");
+        assert_eq!(post.known().await, "1:3");
+        let [row] = &post.ledger().quarantine().await.unwrap()[..] else {
+            panic!("{fault:?}: expected one message in quarantine");
+        };
+        let [(code, detail)] = &row.defects[..] else {
+            panic!("{fault:?}: {row:?}");
+        };
+        assert_eq!(code, "unfetchable");
+        assert!(detail.contains("UID 2, found "), "{detail}");
+        let alerts = post.alerts().await;
+        assert_eq!(alerts.len(), 1, "{fault:?}");
+        let Cause::Quarantined { message_id, .. } = alerts[0].cause else {
+            panic!("{:?}", alerts[0]);
+        };
+        assert_eq!(message_id, row.id);
+
+        // Daily after that, and nobody is told again.
+        post.after(SignedDuration::from_hours(1)).await;
+        post.asked_alone(2);
+        for _ in 0..3 {
+            post.after(SignedDuration::from_hours(23)).await;
+            assert_eq!(post.asked_alone(2), 0, "{fault:?}");
+            post.after(SignedDuration::from_hours(1)).await;
+            assert_eq!(post.asked_alone(2), 1, "{fault:?}");
+        }
+        assert_eq!(post.alerts().await.len(), 1, "{fault:?}");
+
+        post.mend(2);
+        assert_eq!(post.tracks().await, ["EA"]);
+        post.after(SignedDuration::from_hours(24)).await;
+        let rows = post.ledger().allocations(AllocationFilter::default()).await;
+        let rows = rows.unwrap();
+        assert_eq!(rows[1].allocation.block.track.to_string(), "EB");
+        assert_eq!(rows[1].message_id, row.id, "{fault:?}");
+        assert_eq!(post.count("quarantined").await, 0);
+        assert_eq!(post.known().await, "1:3");
+        // Two confirmations; the alert is another mail.
+        assert_eq!(post.ledger().outbox_counts().await.unwrap()["pending"], 2);
+        post.asked_alone(2);
+        post.after(SignedDuration::from_hours(48)).await;
+        assert_eq!(post.asked_alone(2), 0, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_settles_late_is_judged_like_any_other() {
+    for (late, disposition) in [
+        (lunch(), "unrelated"),
+        // Judged before, byte for byte.
+        (notice("EA"), "duplicate"),
+        (
+            notice("EB").replace("einvoice@einvoice.nat.gov.tw\r", "x@example.com\r"),
+            "quarantined",
+        ),
+        // On topic, and no notice.
+        (
+            "From: x@example.com\r\nSubject: 字軌?\r\n\r\nhello\r\n"
+                .replace("字軌", "=?UTF-8?B?5a2X6LuM?="),
+            "unrelated",
+        ),
+    ] {
+        let post = Post::new(&[
+            (1, notice("EA"), Fault::None),
+            (2, late, Fault::No),
+            (3, notice("EC"), Fault::None),
+        ])
+        .await;
+        post.settle().await;
+        post.until_quarantined().await;
+        post.mend(2);
+        post.after(SignedDuration::from_hours(24)).await;
+        let counts = post.ledger().counts().await.unwrap();
+        let counted: u64 = counts.values().sum();
+        assert_eq!((counts["imported"], counted), (2, 3), "{disposition}");
+        assert_eq!(counts[disposition], 1, "{counts:?}");
+        assert_eq!(post.known().await, "1:3");
+        let codes: Vec<String> = post
+            .ledger()
+            .quarantine()
+            .await
+            .unwrap()
+            .into_iter()
+            .flat_map(|row| row.defects)
+            .map(|(code, _)| code)
+            .collect();
+        let expected: &[&str] = match disposition {
+            "quarantined" => &["sender_not_allowed"],
+            _ => &[],
+        };
+        assert_eq!(codes, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_hands_over_nothing_makes_nothing_unfetchable() {
+    for fault in [
+        Fault::No,
+        Fault::NoBody,
+        Fault::HangUp,
+        Fault::Nil,
+        Fault::Silence,
+    ] {
+        let post = Post::new(&[(1, notice("EA"), Fault::None), (2, lunch(), Fault::None)]).await;
+        post.settle().await;
+        for uid in 1..=2 {
+            let message = post.folder.lock().unwrap()[&uid].0.clone();
+            post.put(uid, message, fault);
+        }
+        post.put(3, notice("EB"), fault);
+        post.put(4, notice("EC"), fault);
+        for _ in 0..60 {
+            post.clock.set(post.clock.now() + 1.hour());
+            for _ in 0..3 {
+                post.pass().await.ok();
+            }
+        }
+        assert_eq!(post.count("quarantined").await, 0, "{fault:?}");
+        assert_eq!(post.alerts().await, []);
+        for uid in 1..=4 {
+            post.mend(uid);
+        }
+        post.after(SignedDuration::from_hours(1)).await;
+        assert_eq!(post.known().await, "1:4", "{fault:?}");
+        assert_eq!(post.tracks().await, ["EA", "EB", "EC"], "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_alone_in_its_folder_is_not_condemned_without_a_second_one() {
+    let post = Post::new(&[(1, notice("EA"), Fault::No)]).await;
+    for _ in 0..40 {
+        post.after(SignedDuration::from_mins(30)).await;
+    }
+    assert_eq!(post.count("quarantined").await, 0);
+    post.put(2, lunch(), Fault::None);
+    post.after(SignedDuration::from_hours(1)).await;
+    assert_eq!(post.count("quarantined").await, 0);
+    for _ in 0..5 {
+        post.after(SignedDuration::from_hours(1)).await;
+    }
+    assert_eq!(post.count("quarantined").await, 1);
+}
+
+#[tokio::test]
+async fn a_suspect_that_leaves_the_folder_is_forgotten() {
+    let post = Post::new(&[(1, notice("EA"), Fault::None), (2, notice("EB"), Fault::No)]).await;
+    post.settle().await;
+    let suspects = async || {
+        let now = post.clock.now();
+        let (due, resting) = post.ledger().suspects("einvoice", 7, now).await.unwrap();
+        (due, resting.to_string())
+    };
+    assert_eq!(suspects().await, (vec![], "2".to_owned()));
+    // A clock that is set back lets nothing rest for longer than it would have.
+    post.clock.set(noon() - 24.hours());
+    assert_eq!(suspects().await, (vec![2], String::new()));
+    post.folder.lock().unwrap().remove(&2);
+    post.settle().await;
+    assert_eq!(suspects().await, (vec![], String::new()));
+    assert_eq!(post.known().await, "1");
+}
+
+#[tokio::test]
+async fn the_word_to_stop_does_not_drop_what_is_being_written_down() {
+    // How long the daemon takes to get to its transaction nobody can tell from outside: where the
+    // word came too early, and nothing was in hand, it is said again later.
+    for patience in [50, 200, 800, 3200] {
+        let post = Post::new(&[(1, notice("EA"), Fault::None)]).await;
+        let mut link = post.watch.open().await.unwrap();
+        let ledger = post.ledger().clone();
+        let before = ledger.begin().await.unwrap();
+        let stop = async {
+            tokio::time::sleep(Duration::from_millis(patience)).await;
+            post.stop.send(true).unwrap();
+            // The one in front goes on, and only then can what was in hand be finished.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            drop(before);
+        };
+        let (ended, ()) = tokio::join!(post.watch.catch_up(&mut link), stop);
+        assert!(matches!(ended, Err(WatchError::Stopped)), "{ended:?}");
+        if post.tracks().await == ["EA"] {
+            return;
+        }
+    }
+    panic!("what was in hand was never written down");
+}
+
+#[tokio::test]
+async fn the_word_to_stop_ends_every_wait() {
+    let post = Post::new(&[(1, notice("EA"), Fault::None)]).await;
+    let stop = async {
+        // Polling, IDLE being missing, lasts a minute.
+        while post.tracks().await.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        post.stop.send(true).unwrap();
+    };
+    let running = tokio::time::timeout(Duration::from_secs(15), post.watch.run());
+    let (ended, ()) = tokio::join!(running, stop);
+    ended.expect("the wait went on");
+}
