@@ -20,7 +20,10 @@ mod platform_csv;
 mod smtp;
 mod stranger;
 
-pub use self::dispatch::{Dispatcher, Pass};
+pub use self::{
+    dispatch::{Dispatcher, Pass},
+    stranger::one_line,
+};
 
 /// The language of mails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     clock::{Clock, taipei_date, taipei_minute},
     config::Config,
+    delivery::one_line,
     http::MAILBOX_SILENCE,
     ledger::{
         AllocationFilter, Counts, Ledger, LinkState, MailboxRow, OutboxCounts, OutboxState,
@@ -20,6 +21,9 @@ use crate::{
     notice::{Company, Period},
     schedule::{self, Due},
 };
+
+/// So much of a stranger's words is shown, characters.
+const WORDS: usize = 200;
 
 /// Everything that is shown, gathered once.
 struct Overview<'a> {
@@ -165,7 +169,7 @@ fn page(overview: &Overview<'_>, now: Timestamp) -> Result<String, std::fmt::Err
         .map(|row| {
             let state = match &row.state {
                 LinkState::Up => "up".to_owned(),
-                LinkState::Down(error) => format!("DOWN  {error}"),
+                LinkState::Down(error) => format!("DOWN  {}", one_line(error, WORDS)),
             };
             let heard = row.last_ok_at.map_or("never".to_owned(), |at| ago(now, at));
             vec![format!("  {}", row.name), heard, state]
@@ -176,7 +180,7 @@ fn page(overview: &Overview<'_>, now: Timestamp) -> Result<String, std::fmt::Err
     writeln!(text, "\nMessages 郵件     {}", tally(&overview.messages))?;
     writeln!(text, "Outbox 寄件匣     {}", tally(&overview.outbox))?;
     if let Some((_, answer)) = &overview.put_off {
-        writeln!(text, "  put off  {answer}")?;
+        writeln!(text, "  put off  {}", one_line(answer, WORDS))?;
     }
 
     writeln!(text, "\nQuarantine 隔離   {}", overview.quarantine.len())?;
@@ -192,7 +196,7 @@ fn page(overview: &Overview<'_>, now: Timestamp) -> Result<String, std::fmt::Err
                 taipei_minute(row.received_at),
                 codes.join(", "),
                 row.from.as_deref().unwrap_or("(not one)").to_owned(),
-                row.subject.clone(),
+                one_line(&row.subject, WORDS),
             ]
         })
         .collect();
@@ -279,5 +283,33 @@ fn ago(now: Timestamp, then: Timestamp) -> String {
         seconds @ ..3600 => format!("{}min ago", seconds / 60),
         seconds @ ..172_800 => format!("{}h ago", seconds / 3600),
         seconds => format!("{}d ago", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_s_words_cannot_write_on_the_terminal() {
+        let overview = Overview {
+            mailboxes: vec![MailboxRow {
+                name: "one".to_owned(),
+                last_ok_at: None,
+                state: LinkState::Down("NO \u{1b}[2Jall is well\nup".to_owned()),
+            }],
+            messages: Counts::new(),
+            outbox: OutboxCounts::new(),
+            put_off: Some((1, "451 \u{202e}later\r".to_owned())),
+            quarantine: Vec::new(),
+            due: Vec::new(),
+        };
+        let page = page(&overview, Timestamp::UNIX_EPOCH).unwrap();
+        assert!(
+            page.contains("DOWN  NO <U+001B>[2Jall is well up"),
+            "{page}"
+        );
+        assert!(page.contains("put off  451 <U+202E>later"), "{page}");
+        assert!(!page.contains(['\u{1b}', '\r', '\u{202e}']), "{page}");
     }
 }

@@ -1,4 +1,4 @@
-//! Words that strangers wrote, made fit to stand in our letters and logs.
+//! Words that strangers wrote, made fit to stand in our letters and logs, and on a terminal.
 //!
 //! Guarantee: what comes out is one line of visible text of bounded length. It cannot begin a
 //! header field, cannot reverse the text around it and cannot hide in it. Left out on purpose:
@@ -6,7 +6,7 @@
 
 /// `text` on one line of at most `most` characters: white space becomes single blanks, what
 /// cannot be seen is shown as `<U+202E>`, and what is cut off as `…`.
-pub(super) fn one_line(text: &str, most: usize) -> String {
+pub fn one_line(text: &str, most: usize) -> String {
     let mut line = String::new();
     let mut length = 0;
     for word in text.split_whitespace() {

@@ -7,6 +7,7 @@ use std::fmt::{self, Write as _};
 
 use super::super::table::{pad, table};
 use crate::{
+    delivery::one_line,
     intake::Examined,
     ledger::Earlier,
     mailbox::{Content, RawMessage},
@@ -49,7 +50,7 @@ pub(super) fn checklist(
         .as_ref()
         .map_or("(not exactly one address)", |from| from.as_str());
     writeln!(text, "  from     {from}")?;
-    writeln!(text, "  subject  {}", reading.subject)?;
+    writeln!(text, "  subject  {}", one_line(&reading.subject, 200))?;
     writeln!(text, "  sha256   {sha256}")?;
     if judgement.disposition == Disposition::Unrelated {
         writeln!(text, "  why      {unrelated}")?;
