@@ -29,3 +29,4 @@ mod maildir;
 mod outbox;
 mod properties;
 mod smtp;
+mod watching;
