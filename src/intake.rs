@@ -393,3 +393,17 @@ fn log(outcome: &Outcome) {
         _ => line!(info),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_caught_and_its_words_are_kept() {
+        assert_eq!(guarded(|| 1), Ok(1));
+        let words = guarded::<()>(|| panic!("at once"));
+        assert_eq!(words, Err("at once".to_owned()));
+        let formatted = guarded::<()>(|| panic!("at {}", 7));
+        assert_eq!(formatted, Err("at 7".to_owned()));
+    }
+}

@@ -309,7 +309,10 @@ fn failures_now(before: u32, lived: Duration) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
+    use crate::{authenticity::Require, ledger::Ledger, mailbox::Maildir, notice::Rules};
 
     #[test]
     fn only_a_session_that_lasted_ends_a_row_of_failures() {
@@ -318,5 +321,51 @@ mod tests {
         assert_eq!(failures_now(7, RECONNECT.most - second), 8);
         assert_eq!(failures_now(7, RECONNECT.most), 1);
         assert_eq!(failures_now(u32::MAX, second), u32::MAX);
+    }
+
+    #[tokio::test]
+    async fn a_refused_login_waits_long_and_everything_else_comes_back_soon() {
+        let home = tempfile::tempdir().unwrap();
+        let clock = Clock::manual(Timestamp::UNIX_EPOCH);
+        let ledger = Ledger::open(&home.path().join("ledger.db"), clock.now())
+            .await
+            .unwrap();
+        let watch = Watch {
+            source: Source::Maildir(Maildir::new(
+                "m".to_owned(),
+                home.path().to_owned(),
+                Duration::from_secs(1),
+                None,
+            )),
+            company: None,
+            since: None,
+            intake: Intake {
+                ledger,
+                rules: Rules::default(),
+                require: Require::None,
+                style: None,
+            },
+            clock,
+            wake: Arc::new(Notify::new()),
+            vitals: watch::Sender::new(Vitals {
+                ledger: None,
+                mailboxes: [].into(),
+            }),
+        };
+        let login = WatchError::Mailbox(MailboxError::Login {
+            username: "u".to_owned(),
+            answer: "NO".to_owned(),
+        });
+        let closed = WatchError::Mailbox(MailboxError::Closed {
+            operation: "wait".to_owned(),
+        });
+        let locked = WatchError::Ledger(LedgerError::BadRow(String::new()));
+        for (error, first, most) in [(&login, 60, 3600), (&closed, 2, 80), (&locked, 2, 80)] {
+            for (failures, full) in [(1, first), (2, 2 * first), (1000, most)] {
+                let pause = watch.pause_after(error, failures);
+                let full = Duration::from_secs(full);
+                assert!(full / 2 <= pause && pause <= full, "{error}: {pause:?}");
+            }
+        }
     }
 }

@@ -143,7 +143,7 @@ impl Dispatcher {
         // server that is down is asked once in a while and not once a letter.
         let jitter = backoff::random();
         let mut pass = Pass::default();
-        let mut closed: Option<Unreachable> = None;
+        let mut closed: Option<(Unreachable, Timestamp)> = None;
 
         let retry_at = later(now, self.patience.attempt);
         let window = loop {
@@ -157,15 +157,19 @@ impl Dispatcher {
                 break window;
             };
             let attempt = match &closed {
-                Some(unreachable) => Err(unreachable.clone()),
+                Some((unreachable, _)) => Err(unreachable.clone()),
                 None => self.attempt(&lease).await,
+            };
+            // Put off from the same moment, or the next pass would find only the first due.
+            let now = match &closed {
+                Some((_, at)) => *at,
+                None => later(now, began.elapsed()),
             };
             let attempt = attempt.unwrap_or_else(|unreachable| {
                 let attempt = nobody(&lease, &unreachable);
-                closed = Some(unreachable);
+                closed = Some((unreachable, now));
                 attempt
             });
-            let now = later(now, began.elapsed());
             let settled = self.settle(&lease, attempt, now, jitter);
             self.ledger.settle(&lease, &settled, now).await?;
             log(&lease, &settled);

@@ -250,6 +250,22 @@ fn explain_knows_the_ledger_and_the_mailboxes() {
         (0, &serde_json::json!("duplicate"))
     );
 
+    // Nor does a ledger that is there change, whatever the message would have become.
+    let known = house.json(&["status", "--json"]);
+    let next = Notice {
+        track: "ED",
+        ..Notice::default()
+    };
+    let forged = Notice {
+        from: "a@b.example",
+        ..Notice::default()
+    };
+    for (mail, expected) in [(next.eml(), 0), (forged.eml(), 65)] {
+        let output = house.command_with_input(&["explain", "-"], &mail);
+        assert_eq!(output.status.code(), Some(expected));
+    }
+    assert_eq!(house.json(&["status", "--json"]), known);
+
     let output = house.command(&["explain", "--mailbox", "nosuch", file]);
     assert_eq!(output.status.code(), Some(2));
     let sentence = String::from_utf8(output.stderr).unwrap();
@@ -336,6 +352,55 @@ fn files_are_judged_as_if_they_were_in_the_only_mailbox() {
     assert_eq!(object["warnings"][1]["code"], "company_assumed");
     let (_, report) = house.json(&["ingest", "--no-mail", "--json", file]);
     assert_eq!(report[0]["disposition"], "imported");
+
+    // With a second mailbox it must be said which.
+    let config = fs::read_to_string(house.path("config.toml")).unwrap();
+    let second = "[[mailbox]]\nname = \"second\"\nkind = \"maildir\"\npath = \"/x\"\n";
+    house.write(
+        "config.toml",
+        config.replace("[mail]\n", &format!("{second}[mail]\n")),
+    );
+    for (name, expected) in [("einvoice", "mailbox"), ("second", "")] {
+        let (_, object) = house.json(&["explain", "--json", "--mailbox", name, file]);
+        let source = object["company"]["source"].as_str().unwrap_or_default();
+        assert_eq!(source, expected, "{name}");
+    }
+}
+
+#[test]
+fn beside_a_running_daemon_ingest_leaves_the_sending_to_it() {
+    let house = house();
+    let file = house.write("notice.eml", Notice::default().eml());
+    let daemon = Ledger::lock(&house.path("ledger.db")).unwrap();
+    let output = house.command(&["ingest", file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(sent(&house).is_empty(), "two would send the same letter");
+    let (_, status) = house.json(&["status", "--json"]);
+    assert_eq!(status["outbox"]["pending"], 1);
+    drop(daemon);
+    // Nor does --no-mail send what somebody else has left.
+    let file = file.to_str().unwrap();
+    house.command(&["ingest", "--no-mail", file]);
+    assert!(sent(&house).is_empty());
+    house.command(&["ingest", file]);
+    assert_eq!(sent(&house).len(), 1);
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let house = house();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = std::process::Command::new(PROGRAM)
+        .arg("--config")
+        .arg(house.path("config.toml"))
+        .args(["allocations", "--json"])
+        .stdout(writer)
+        .stderr(std::process::Stdio::piped())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
 }
 
 #[test]
@@ -517,6 +582,12 @@ fn wrong_usage_ends_with_2_and_a_wrong_configuration_with_78() {
     }
     fs::remove_file(house.path("config.toml")).unwrap();
     assert_eq!(house.command(&["check"]).status.code(), Some(78));
+    // Nothing to watch: starting it again would not help.
+    let house = House::new(COMPANY);
+    let output = house.command(&["run"]);
+    assert_eq!(output.status.code(), Some(78));
+    let sentence = String::from_utf8(output.stderr).unwrap();
+    assert!(sentence.contains("at least one [[mailbox]]"), "{sentence}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeSet,
+    io::Write as _,
     time::{Duration, Instant},
 };
 
@@ -117,10 +118,13 @@ async fn a_notice_in_the_inbox_becomes_a_record_and_a_mail() {
             exim.delivered().len() == 1
         })
         .await;
-    println!(
+    // Past the harness, which shows what a test prints only when it fails.
+    writeln!(
+        std::io::stderr(),
         "from delivery to the committed row {recorded:?}, to the delivered confirmation {:?}",
         delivered.elapsed()
-    );
+    )
+    .unwrap();
     let row = &house.allocations().await[0];
     assert_eq!(row.allocation.ban.as_str(), "53567686");
     assert_eq!(row.allocation.block.range.to_string(), "22628000-22634399");
@@ -388,6 +392,11 @@ async fn no_secret_reaches_a_log_at_any_level() {
         !log.contains("22628000"),
         "the notice's text stands in the log"
     );
+    assert!(log.contains("mail sent to"), "{log}");
+    assert!(
+        !log.contains("ops@example.com"),
+        "a whole address stands in the log"
+    );
 }
 
 #[test]
@@ -443,11 +452,14 @@ fn a_health_address_that_is_taken_is_tried_again_by_systemd() {
         "[http]\nlisten = \"{address}\"\n[[mailbox]]\nname = \"m\"\nkind = \"maildir\"\npath = \"@ROOT@/mailbox\"\n"
     ));
     crate::support::daemon::maildir(&house.path("mailbox"));
-    let output = house.command(&["run"]);
+    let path = house.path("notify");
+    let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    let mut daemon = house.run(&[("NOTIFY_SOCKET", path.to_str().unwrap())]);
     // 78 would keep systemd from starting it again.
-    assert_eq!(output.status.code(), Some(1));
-    let words = String::from_utf8(output.stderr).unwrap();
-    assert!(words.contains(&address.to_string()), "{words}");
+    assert_eq!(daemon.ended(Duration::from_secs(30)), Some(1));
+    assert!(house.log().contains(&address.to_string()));
+    socket.set_nonblocking(true).unwrap();
+    assert!(socket.recv(&mut [0; 64]).is_err(), "it was never ready");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -532,4 +544,47 @@ async fn a_mailbox_that_becomes_another_under_the_same_name_is_not_taken_for_kno
             house.allocations().await.len() == 2
         })
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_set_for_a_mailbox_and_for_alerts_holds_while_the_daemon_runs() {
+    let dovecot = Dovecot::start();
+    let house = House::new(&format!(
+        "{}{}since = \"2009-12-01\"\n{}",
+        COMPANY.replace("\"einvoice@example.com\"", ""),
+        imap_mailbox("einvoice", "user1", &dovecot),
+        r#"
+[mail]
+from = "invoice-trackd <einvoice@example.com>"
+alert_to = ["oncall@example.com"]
+alert_window = "0s"
+transport = "directory"
+directory = "@ROOT@/sent"
+"#
+    ));
+    std::fs::create_dir(house.path("sent")).unwrap();
+    // Older than any year in which a ledger is created, and it does not say whose it is.
+    let text = String::from_utf8(Notice::default().eml()).unwrap();
+    let nobodys = text.replace("貴公司(53567686)", "貴公司()");
+    dovecot.deliver_dated("user1", "04-Mar-2010 12:00:00 +0800", nobodys.as_bytes());
+    let _daemon = house.run(SECRETS);
+    house
+        .until("it is recorded for the mailbox's company", || async {
+            house.allocations().await.len() == 1
+        })
+        .await;
+    // No window: each alert goes at once.
+    for (sent, track) in [(1, "ED"), (2, "EF")] {
+        let forged = Notice {
+            from: "einvoice@nat-gov.example",
+            track,
+            ..Notice::default()
+        };
+        dovecot.deliver("user1", "INBOX", &forged.eml());
+        house
+            .until("its alert is sent", || async {
+                std::fs::read_dir(house.path("sent")).unwrap().count() == sent
+            })
+            .await;
+    }
 }

@@ -1,9 +1,12 @@
-//! Who may use whom: the table of ARCHITECTURE.md, held against the source itself.
+//! Who may use whom: the table of ARCHITECTURE.md, held against the source itself; and what stands
+//! around the source: the unit, the README, `tests/run`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 /// Rooms that stand on top and may use any other, but for what [`NOBODY_USES`] says.
@@ -219,4 +222,59 @@ fn the_reader_of_imports_reads_every_form() {
     let code = "use crate::{a::B, c, d::{e::F, g}};\nlet x = crate::h::i();\nuse crate::j::K;";
     let found: Vec<String> = used(code).into_iter().collect();
     assert_eq!(found, ["a", "c", "d", "h", "j"]);
+}
+
+/// Runs `tests/run` with a `cargo` that does nothing but say `words` when it is to test, and end
+/// with `status`; the script's exit status and last line.
+fn tests_run(words: &str, status: i32) -> (Option<i32>, String) {
+    let tools = tempfile::tempdir().unwrap();
+    let cargo = tools.path().join("cargo");
+    let script = format!(
+        "#!/bin/sh\n[ \"$1\" = test ] || exit 0\nprintf '%s\\n' '{words}'\nexit {status}\n"
+    );
+    fs::write(&cargo, script).unwrap();
+    fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = std::env::var("PATH").unwrap();
+    let output = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join(".ci/run"))
+        .env("PATH", format!("{}:{path}", tools.path().display()))
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let last = text.lines().last().unwrap_or_default().to_owned();
+    (output.status.code(), last)
+}
+
+#[test]
+fn a_test_that_fails_fails_the_run_and_the_counts_come_last() {
+    let good = "test result: ok. 7 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out";
+    let bad = "test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out";
+    assert_eq!(
+        tests_run(good, 0),
+        (Some(0), "7 passed, 0 failed, 1 skipped".to_owned())
+    );
+    assert_eq!(
+        tests_run(&format!("{good}\n{bad}"), 101),
+        (Some(1), "9 passed, 1 failed, 1 skipped".to_owned())
+    );
+}
+
+#[test]
+fn the_unit_waits_for_readiness_and_the_readme_names_the_two_commands() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let unit = fs::read_to_string(root.join("systemd/invoice-trackd.service")).unwrap();
+    for line in [
+        "Type=notify",
+        "ExecStart=/usr/bin/invoice-trackd run",
+        "RestartPreventExitStatus=78",
+        "DynamicUser=yes",
+    ] {
+        assert!(unit.lines().any(|found| found == line), "no {line}");
+    }
+    for readme in ["README.md", "README.zh-TW.md"] {
+        let text = fs::read_to_string(root.join(readme)).unwrap();
+        for command in ["cargo run --release -- demo", "tests/run"] {
+            let given = text.lines().any(|line| line.starts_with(command));
+            assert!(given, "{readme} does not say `{command}`");
+        }
+    }
 }

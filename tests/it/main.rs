@@ -30,3 +30,4 @@ mod outbox;
 mod poison;
 mod properties;
 mod smtp;
+mod watching;

@@ -200,6 +200,9 @@ async fn a_server_that_is_down_is_asked_once_a_pass() {
         .filter(|line| line.starts_with("EHLO"))
         .count();
     assert_eq!(greetings, 1);
+    // What failed together is tried again together: the server is not asked once a letter.
+    let again = dispatcher.run_once(down.next.unwrap()).await.unwrap();
+    assert_eq!(did(&again), pass(0, 3, 0));
 }
 
 #[tokio::test]
@@ -336,6 +339,21 @@ async fn a_recipient_refused_for_good_is_not_asked_again_and_people_are_told() {
         (asked("gone"), asked("ops"), asked("slow"), asked("oncall")),
         (1, 1, 2, 1)
     );
+    let alert = server.messages().pop().unwrap();
+    assert!(alert.contains(".alert@example.com>"), "{alert}");
+}
+
+#[tokio::test]
+async fn people_are_told_of_a_refused_recipient_when_all_others_have_it_at_once() {
+    let script: Script = &[("RCPT TO:<gone@", Does::Says("550 5.1.1 no such user"))];
+    let server = ScriptedSmtp::start(script).await;
+    let (dispatcher, _home) = dispatcher(to_scripted(&server)).await;
+    let recipients = ["gone@example.com", "ops@example.com"];
+    post(&dispatcher.ledger, &confirmation("one", &recipients)).await;
+    let first = dispatcher.run_once(start()).await.unwrap();
+    assert_eq!(did(&first), pass(1, 0, 0));
+    let told = dispatcher.run_once(first.next.unwrap()).await.unwrap();
+    assert_eq!(did(&told), pass(1, 0, 0));
     let alert = server.messages().pop().unwrap();
     assert!(alert.contains(".alert@example.com>"), "{alert}");
 }
@@ -480,6 +498,14 @@ async fn the_loop_takes_up_what_a_dead_process_left_and_what_it_is_woken_for() {
         }
     });
     appears(mail.path(), "left.confirmation.eml").await;
+    // Until the pass is over, so that the wake-up and not that pass brings the next one: it asks
+    // the ledger twice more, and we stand in the same queue.
+    while ledger.outbox_counts().await.unwrap()["sent"] == 0 {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..50 {
+        ledger.begin().await.unwrap();
+    }
     post(&ledger, &confirmation("woken", &["ops@example.com"])).await;
     wake.notify_one();
     appears(mail.path(), "woken.confirmation.eml").await;

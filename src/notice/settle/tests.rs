@@ -265,6 +265,21 @@ fn the_mailbox_s_company_is_assumed_only_when_nothing_speaks_against_it() {
         ..to("x@example.com")
     };
     assert_eq!(codes(&judge_by(&other, &unlisted, &[])), [UnknownCompany]);
+
+    // To somebody else, under a signature that leaves To open: nobody's, and not ours either.
+    let circumstances = Circumstances {
+        rules: &unlisted,
+        mailbox_company: Some(ban(OURS)),
+        authenticity: &Authenticity::Proven {
+            signed: Some(vec!["from".to_owned(), "subject".to_owned()]),
+        },
+        neighbours: &[],
+        today: TODAY,
+    };
+    let replayed = settle(&to("theirs@example.com"), &circumstances);
+    assert_eq!(codes(&replayed), [UnknownCompany]);
+    let ours = settle(&to("x@example.com"), &circumstances);
+    assert_eq!(ours.company, Some((ban(OURS), CompanySource::Mailbox)));
 }
 
 #[test]
@@ -354,6 +369,23 @@ fn a_known_range_is_not_held_against_itself() {
     let judgement = judge(&notice(&[counted]), &neighbours);
     assert_eq!(judgement.disposition, Disposition::Duplicate);
     assert_eq!(warnings(&judgement), [WarningCode::CountsDiffer]);
+    let asked_for = Block {
+        requested_booklets: Some(128),
+        added_booklets: Some(0),
+        ..specimen()
+    };
+    let only_requested = Block {
+        requested_booklets: Some(1),
+        ..specimen()
+    };
+    for counted in [asked_for, only_requested] {
+        let judgement = judge(&notice(&[counted]), &neighbours);
+        assert_eq!(warnings(&judgement), [WarningCode::CountsDiffer]);
+    }
+    // Twice in one mail with other counts, it is still one range.
+    let twice = judge(&notice(&[specimen(), asked_for]), &[]);
+    assert_eq!(twice.disposition, Disposition::Imported);
+    assert_eq!(twice.fresh().count(), 1);
     let from_csv = Block {
         requested_booklets: None,
         added_booklets: None,
@@ -432,6 +464,11 @@ fn defects_stand_in_the_order_of_their_codes() {
         [BookletsDisagree, UnknownCompany, PeriodTooFar]
     );
     assert_eq!(judgement.disposition, Disposition::Quarantined);
+
+    // Two ranges of one period that is too far away: one thing to know.
+    let second = block("EC", "10912", "22634400", "22640799");
+    let twice = notice(&[block("EC", "10912", "22628000", "22634399"), second]);
+    assert_eq!(codes(&judge(&twice, &[])), [PeriodTooFar]);
 }
 
 #[test]
