@@ -89,7 +89,7 @@ impl Watch {
                 return;
             }
             failures = failures_now(failures, began.elapsed());
-            let pause = self.pause_after(&error, failures);
+            let pause = pause_after(&error, failures);
             self.report(&error, pause).await;
             let slept = self.unless_stopped(tokio::time::sleep(pause)).await;
             if slept.is_err() {
@@ -265,14 +265,6 @@ impl Watch {
             .unwrap_or_else(|| taipei_date(self.intake.ledger.created_at()).first_of_year())
     }
 
-    fn pause_after(&self, error: &WatchError, failures: u32) -> Duration {
-        let series = match error {
-            WatchError::Mailbox(MailboxError::Login { .. }) => LOGIN_REFUSED,
-            WatchError::Mailbox(_) | WatchError::Ledger(_) | WatchError::Stopped => RECONNECT,
-        };
-        series.after(failures, backoff::random())
-    }
-
     async fn report(&self, error: &WatchError, pause: Duration) {
         let (name, seconds) = (self.source.name(), pause.as_secs());
         match error {
@@ -297,6 +289,14 @@ impl Watch {
     }
 }
 
+fn pause_after(error: &WatchError, failures: u32) -> Duration {
+    let series = match error {
+        WatchError::Mailbox(MailboxError::Login { .. }) => LOGIN_REFUSED,
+        WatchError::Mailbox(_) | WatchError::Ledger(_) | WatchError::Stopped => RECONNECT,
+    };
+    series.after(failures, backoff::random())
+}
+
 /// Failures in a row, with one more after a session that lived so long. The row ends with a session
 /// that outlived the longest pause: a server that lets us in, answers everything and then hangs up
 /// must not be logged in to every two seconds for ever.
@@ -309,10 +309,7 @@ fn failures_now(before: u32, lived: Duration) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-
     use super::*;
-    use crate::{authenticity::Require, ledger::Ledger, mailbox::Maildir, notice::Rules};
 
     #[test]
     fn only_a_session_that_lasted_ends_a_row_of_failures() {
@@ -323,35 +320,8 @@ mod tests {
         assert_eq!(failures_now(u32::MAX, second), u32::MAX);
     }
 
-    #[tokio::test]
-    async fn a_refused_login_waits_long_and_everything_else_comes_back_soon() {
-        let home = tempfile::tempdir().unwrap();
-        let clock = Clock::manual(Timestamp::UNIX_EPOCH);
-        let ledger = Ledger::open(&home.path().join("ledger.db"), clock.now())
-            .await
-            .unwrap();
-        let watch = Watch {
-            source: Source::Maildir(Maildir::new(
-                "m".to_owned(),
-                home.path().to_owned(),
-                Duration::from_secs(1),
-                None,
-            )),
-            company: None,
-            since: None,
-            intake: Intake {
-                ledger,
-                rules: Rules::default(),
-                require: Require::None,
-                style: None,
-            },
-            clock,
-            wake: Arc::new(Notify::new()),
-            vitals: watch::Sender::new(Vitals {
-                ledger: None,
-                mailboxes: [].into(),
-            }),
-        };
+    #[test]
+    fn a_refused_login_waits_long_and_everything_else_comes_back_soon() {
         let login = WatchError::Mailbox(MailboxError::Login {
             username: "u".to_owned(),
             answer: "NO".to_owned(),
@@ -362,7 +332,7 @@ mod tests {
         let locked = WatchError::Ledger(LedgerError::BadRow(String::new()));
         for (error, first, most) in [(&login, 60, 3600), (&closed, 2, 80), (&locked, 2, 80)] {
             for (failures, full) in [(1, first), (2, 2 * first), (1000, most)] {
-                let pause = watch.pause_after(error, failures);
+                let pause = pause_after(error, failures);
                 let full = Duration::from_secs(full);
                 assert!(full / 2 <= pause && pause <= full, "{error}: {pause:?}");
             }

@@ -147,9 +147,9 @@ impl Dispatcher {
 
         let retry_at = later(now, self.patience.attempt);
         let window = loop {
-            // Again before each letter: what is raised during a long pass, some of it by this very
-            // one, does not wait for its end.
-            let window = self.gather(later(now, began.elapsed())).await?;
+            // Again before each letter, as of the pass's beginning: what is raised during a long
+            // pass, some of it by this very one, is due in it.
+            let window = self.gather(now).await?;
             if stopping() {
                 break window;
             }

@@ -29,7 +29,12 @@ fn now() -> Timestamp {
     "2026-07-20T04:00:00Z".parse().unwrap()
 }
 
-fn watching(dovecot: &Dovecot, ledger: &Ledger, since: Option<Date>) -> Watch {
+fn watching(
+    dovecot: &Dovecot,
+    ledger: &Ledger,
+    since: Option<Date>,
+    stopped: &watch::Receiver<bool>,
+) -> Watch {
     let settings = ImapSettings {
         name: "einvoice".to_owned(),
         host: "localhost".to_owned(),
@@ -57,6 +62,7 @@ fn watching(dovecot: &Dovecot, ledger: &Ledger, since: Option<Date>) -> Watch {
             ledger: None,
             mailboxes: [].into(),
         }),
+        stopped: stopped.clone(),
     }
 }
 
@@ -79,6 +85,7 @@ async fn the_first_scan_looks_back_to_january_unless_since_says_otherwise() {
     let ledger = Ledger::open(&home.path().join("ledger.db"), now())
         .await
         .unwrap();
+    let (_stop, stopped) = watch::channel(false);
     // The ledger's first year; the same again; earlier, which opens what was left out; and later,
     // which forgets nothing.
     for (since, new) in [
@@ -88,7 +95,7 @@ async fn the_first_scan_looks_back_to_january_unless_since_says_otherwise() {
         (Some(date(2025, 6, 1)), 1),
         (Some(date(2026, 2, 1)), 0),
     ] {
-        let watch = watching(&dovecot, &ledger, since);
+        let watch = watching(&dovecot, &ledger, since, &stopped);
         let mut link = watch.open().await.unwrap();
         assert_eq!(watch.catch_up(&mut link).await.unwrap(), new, "{since:?}");
         assert_eq!(watch.catch_up(&mut link).await.unwrap(), 0, "{since:?}");

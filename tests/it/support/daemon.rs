@@ -5,6 +5,8 @@ use std::{
     io::Write as _,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    sync::mpsc,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -63,7 +65,15 @@ impl House {
             .unwrap();
         // A command that needs no input may be gone before it is given any.
         child.stdin.take().unwrap().write_all(input).ok();
-        child.wait_with_output().unwrap()
+        // A command that should end and does not, fails; it must not hang the run.
+        let process = child.id();
+        let (ended, end) = mpsc::channel();
+        thread::spawn(move || ended.send(child.wait_with_output()));
+        let Ok(output) = end.recv_timeout(Duration::from_secs(60)) else {
+            signal(process, "KILL");
+            panic!("{arguments:?} did not end within 60 s");
+        };
+        output.unwrap()
     }
 
     /// A command's stdout as JSON, with its exit status.
@@ -187,7 +197,7 @@ impl Running {
                 Instant::now() < deadline,
                 "the daemon did not end within {within:?}"
             );
-            std::thread::sleep(Duration::from_millis(10));
+            thread::sleep(Duration::from_millis(10));
         }
     }
 
