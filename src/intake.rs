@@ -298,12 +298,19 @@ async fn tell(
                     })
                     .collect(),
             };
-            // Of what is too large only the header was fetched, and two may share theirs.
-            let key = match message.content {
-                Content::Oversized(_) => format!("quarantined:{sha256}:{}", message.size),
-                // There are no bytes to tell it by, and its row is its own.
-                Content::Unfetchable(_) => format!("unfetchable:{id}"),
-                Content::Whole(_) | Content::Unwanted => format!("quarantined:{sha256}"),
+            let key = match (&message.content, &message.origin) {
+                // Of what is too large only the header was fetched, and two may share theirs.
+                (Content::Oversized(_), _) => format!("quarantined:{sha256}:{}", message.size),
+                // There are no bytes to tell it by, only its place.
+                (
+                    Content::Unfetchable(_),
+                    Origin::Imap {
+                        mailbox,
+                        uidvalidity,
+                        uid,
+                    },
+                ) => format!("unfetchable:{mailbox}:{uidvalidity}:{uid}"),
+                _ => format!("quarantined:{sha256}"),
             };
             transaction.alert(&key, &cause, now).await
         }

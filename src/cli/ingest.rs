@@ -56,20 +56,23 @@ pub(super) async fn ingest(
     }
     outcomes.extend(intake.take(&batch, company, Clock::System.now()).await?);
 
-    if as_json {
-        print_json(&Value::Array(outcomes.iter().map(object).collect()))?;
+    // A reader of the report that has seen enough keeps no mail from going out.
+    let printed = if as_json {
+        print_json(&Value::Array(outcomes.iter().map(object).collect()))
     } else if unreadable.len() < all.len() {
-        print(&report(&outcomes)?)?;
-    }
+        print(&report(&outcomes)?)
+    } else {
+        Ok(())
+    };
     if !no_mail {
         send(config, &ledger).await?;
     }
     ledger.close().await;
-    if unreadable.is_empty() {
-        Ok(Exit::Done)
-    } else {
-        bail!("{}", unreadable.join("\n"))
+    if !unreadable.is_empty() {
+        bail!("{}", unreadable.join("\n"));
     }
+    printed?;
+    Ok(Exit::Done)
 }
 
 /// Sends what is due, unless a daemon runs on this ledger: then that is its business.

@@ -1,8 +1,9 @@
 //! Messages and what was found in them.
 //!
 //! The message row is the cursor: what has one, or stands in a run of UIDs, is never fetched
-//! again, except for one that stands in for what could not be fetched. Guarantee: bytes are kept no longer and no further than they are needed; of what nothing
-//! proved genuine the first 64 KiB, of what is nothing of ours none.
+//! again, except for one that stands in for what could not be fetched. Guarantee: no more bytes are
+//! kept than are needed; of what nothing proved genuine the first 64 KiB, of what is nothing of
+//! ours none.
 
 use std::collections::BTreeMap;
 
@@ -23,14 +24,6 @@ use crate::{
 
 /// How much is kept of a message that nothing proved genuine, bytes.
 const UNPROVEN_BYTES: usize = 64 * 1024;
-
-const DISPOSITIONS: [Disposition; 5] = [
-    Disposition::Imported,
-    Disposition::Duplicate,
-    Disposition::Quarantined,
-    Disposition::Unrelated,
-    Disposition::Waiting,
-];
 
 /// Everything that is recorded of one message, in one go.
 #[derive(Debug, Clone, Copy)]
@@ -102,7 +95,7 @@ pub(super) async fn judged_before(
     .map_err(LedgerError::during("look for the same bytes"))?;
     row.map(|(id, word)| {
         let disposition = expected(
-            DISPOSITIONS
+            Disposition::ALL
                 .into_iter()
                 .find(|known| known.as_str() == word),
             "message.disposition",
@@ -298,7 +291,7 @@ impl Ledger {
         .fetch_all(&self.pool)
         .await
         .map_err(LedgerError::during("count messages"))?;
-        let mut counts: Counts = DISPOSITIONS
+        let mut counts: Counts = Disposition::ALL
             .map(|disposition| (disposition.as_str().to_owned(), 0))
             .into();
         for (disposition, count) in rows {

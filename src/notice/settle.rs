@@ -33,6 +33,15 @@ pub enum Disposition {
 }
 
 impl Disposition {
+    /// Every disposition there is.
+    pub const ALL: [Self; 5] = [
+        Self::Imported,
+        Self::Duplicate,
+        Self::Quarantined,
+        Self::Unrelated,
+        Self::Waiting,
+    ];
+
     /// The stable word.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -387,20 +387,27 @@ fn beside_a_running_daemon_ingest_leaves_the_sending_to_it() {
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_is_no_failure() {
+fn a_reader_that_has_seen_enough_is_no_failure_and_keeps_no_mail_back() {
     let house = house();
-    let (reader, writer) = std::io::pipe().unwrap();
-    drop(reader);
-    let output = std::process::Command::new(PROGRAM)
-        .arg("--config")
-        .arg(house.path("config.toml"))
-        .args(["allocations", "--json"])
-        .stdout(writer)
-        .stderr(std::process::Stdio::piped())
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(0));
-    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    let file = house.write("notice.eml", Notice::default().eml());
+    for arguments in [
+        ["allocations", "--json"],
+        ["ingest", file.to_str().unwrap()],
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = std::process::Command::new(PROGRAM)
+            .arg("--config")
+            .arg(house.path("config.toml"))
+            .args(arguments)
+            .stdout(writer)
+            .stderr(std::process::Stdio::piped())
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}");
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    }
+    assert_eq!(sent(&house).len(), 1);
 }
 
 #[test]

@@ -393,6 +393,13 @@ async fn a_message_that_never_comes_is_told_of_once_and_settles_by_itself() {
         assert!(detail.contains("UID 2, found "), "{detail}");
         let alerts = post.alerts().await;
         assert_eq!(alerts.len(), 1, "{fault:?}");
+        // Known by its place: the same in a ledger restored from a backup.
+        assert!(
+            alerts[0].key.starts_with("unfetchable:einvoice:"),
+            "{}",
+            alerts[0].key
+        );
+        assert!(alerts[0].key.ends_with(":2"), "{}", alerts[0].key);
         let Cause::Quarantined { message_id, .. } = alerts[0].cause else {
             panic!("{:?}", alerts[0]);
         };
