@@ -17,7 +17,7 @@ use crate::{
     config::{Config, ConfigError, DEFAULT_PATH},
     daemon::DaemonError,
     ledger::LedgerError,
-    notice::{Ban, Period},
+    notice::{Ban, DefectCode, Period},
 };
 
 mod allocations;
@@ -27,6 +27,9 @@ mod explain;
 mod files;
 mod ingest;
 mod json;
+mod outbox;
+mod person;
+mod quarantine;
 mod run;
 mod status;
 mod table;
@@ -48,8 +51,12 @@ struct Arguments {
 enum Command {
     /// Run the daemon: watch the mailboxes, record, send mail
     Run,
-    /// Validate the configuration; reads no secret and no network
-    Check,
+    /// Validate the configuration; without --online it reads no secret and no network
+    Check {
+        /// Log in to every mailbox, open its folder and talk to the mail server
+        #[arg(long)]
+        online: bool,
+    },
     /// Judge one message exactly as `run` would, write nothing, and say why, rule by rule
     Explain {
         /// The mailbox in which the message is taken to have been found; defaults to the only one
@@ -74,8 +81,11 @@ enum Command {
         #[arg(value_name = "PATH", required = true)]
         paths: Vec<PathBuf>,
     },
-    /// Show what is recorded
+    /// Show what is recorded, or withdraw one of it
+    #[command(args_conflicts_with_subcommands = true)]
     Allocations {
+        #[command(subcommand)]
+        action: Option<AllocationsAction>,
         /// Only this company's (統一編號)
         #[arg(long, value_name = "BAN")]
         ban: Option<Ban>,
@@ -86,6 +96,16 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Decide about mails that wait for a person
+    Quarantine {
+        #[command(subcommand)]
+        action: QuarantineAction,
+    },
+    /// Mails that must go out: list, retry, drop
+    Outbox {
+        #[command(subcommand)]
+        action: OutboxAction,
+    },
     /// Show mailboxes, messages, mails to be sent, what waits for a person and what is due
     Status {
         /// One JSON object
@@ -94,6 +114,98 @@ enum Command {
     },
     /// Try it: a scratch directory, three mails, the real daemon; needs no configuration
     Demo,
+}
+
+#[derive(Debug, Subcommand)]
+enum AllocationsAction {
+    /// Take a wrong or cancelled record out of use; people are told
+    Withdraw {
+        /// `id` in the list
+        id: i64,
+        /// Why, for those who ask later
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum QuarantineAction {
+    /// What waits, oldest first
+    List {
+        /// A JSON array
+        #[arg(long)]
+        json: bool,
+    },
+    /// One mail: what is wrong with it, what proves it, what was decided
+    Show {
+        /// `id` in the list
+        id: i64,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+        /// The mail itself, as far as it is kept
+        #[arg(long, conflicts_with = "json")]
+        raw: bool,
+    },
+    /// Judge again, overrule what a person may overrule, and record
+    Release {
+        #[command(flatten)]
+        which: Which,
+        /// Whose numbers they are, where the mail does not say (統一編號)
+        #[arg(long, value_name = "BAN")]
+        ban: Option<Ban>,
+        /// Why, for those who ask later
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// Put aside: nothing of it is recorded, and its bytes go after 90 days
+    Dismiss {
+        #[command(flatten)]
+        which: Which,
+        /// Why, for those who ask later
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+}
+
+/// One mail, or all with a defect.
+#[derive(Debug, clap::Args)]
+struct Which {
+    /// `id` in the list
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    id: Option<i64>,
+    /// All that wait because of --code
+    #[arg(long, requires = "code")]
+    all: bool,
+    /// The defect, e.g. period_too_far
+    #[arg(long, requires = "all", value_name = "CODE")]
+    code: Option<DefectCode>,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum OutboxAction {
+    /// What waits or failed, and the latest that went out
+    List {
+        /// All that ever went out as well
+        #[arg(long)]
+        all: bool,
+        /// A JSON array, with all that ever went out
+        #[arg(long)]
+        json: bool,
+    },
+    /// Try again now, with new patience
+    Retry {
+        /// `id` in the list
+        id: i64,
+    },
+    /// Try no more
+    Drop {
+        /// `id` in the list
+        id: i64,
+    },
 }
 
 /// How a command ends. The numbers are those of sysexits(3) where it has one.
@@ -166,7 +278,7 @@ async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
             log_to_stderr("info");
             run::run(&load()?).await
         }
-        Command::Check => check::check(&load()?),
+        Command::Check { online } => check::check(&load()?, online).await,
         Command::Explain {
             mailbox,
             file,
@@ -185,10 +297,17 @@ async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
             ingest::ingest(&load()?, &paths, no_mail, json).await
         }
         Command::Allocations {
+            action: Some(AllocationsAction::Withdraw { id, reason }),
+            ..
+        } => allocations::withdraw(&load()?, id, &reason).await,
+        Command::Allocations {
+            action: None,
             ban,
             year_month,
             json,
         } => allocations::allocations(&load()?, ban, year_month, json).await,
+        Command::Quarantine { action } => quarantine::quarantine(&load()?, action).await,
+        Command::Outbox { action } => outbox::outbox(&load()?, action).await,
         Command::Status { json } => status::status(&load()?, json).await,
         Command::Demo => {
             // The demo tells its own story.

@@ -32,7 +32,7 @@ use crate::{
     authenticity::Require,
     delivery::{Patience, SmtpSettings, Style, Transport},
     http,
-    mailbox::{self, Bounds, ImapSettings},
+    mailbox::{self, AfterImport, Bounds, ImapSettings},
     notice::{Ban, Rules},
     schedule,
     tls::{self, TlsMode},
@@ -102,6 +102,8 @@ pub enum MailboxKind {
         server: Server,
         /// The folder.
         folder: String,
+        /// What is done on the server with mail whose ranges are recorded; `None`: nothing.
+        after_import: Option<AfterImport>,
     },
     /// A local Maildir.
     Maildir {
@@ -350,7 +352,7 @@ impl Mailbox {
     pub fn place(&self) -> String {
         match &self.kind {
             MailboxKind::Maildir { path } => format!("the Maildir {}", path.display()),
-            MailboxKind::Imap { server, folder } => {
+            MailboxKind::Imap { server, folder, .. } => {
                 let username = server.login.as_ref().map_or("", |(username, _)| username);
                 format!("{folder} of {username} on {}", server.host)
             }
@@ -369,7 +371,11 @@ impl Mailbox {
                 MAILDIR_POLL,
                 self.since,
             ))),
-            MailboxKind::Imap { server, folder } => {
+            MailboxKind::Imap {
+                server,
+                folder,
+                after_import,
+            } => {
                 let of_mailbox = || format!("mailbox {}", self.name);
                 let (username, password) = server
                     .login()
@@ -384,6 +390,7 @@ impl Mailbox {
                     username,
                     password,
                     folder: folder.clone(),
+                    after_import: after_import.clone(),
                     bounds: Bounds::default(),
                 })))
             }

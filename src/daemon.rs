@@ -19,6 +19,7 @@ use crate::{
     http::{self, Vitals},
     intake::Intake,
     ledger::{Ledger, LedgerError},
+    pulse::Pulse,
 };
 
 mod watch_mailbox;
@@ -27,6 +28,9 @@ pub use watch_mailbox::{Watch, WatchError};
 
 /// How often the ledger is asked whether it can still be written to.
 const LEDGER_PROOF: Duration = Duration::from_secs(60);
+/// What a task may need beyond the waits that it announces: a ledger that is busy lets a writer
+/// wait for up to 90 s.
+const GRACE: Duration = Duration::from_secs(120);
 /// How long what is in hand (a letter, an answer over HTTP) may take after the word to stop;
 /// systemd waits 10 s.
 const STOPPING: Duration = Duration::from_secs(8);
@@ -151,7 +155,8 @@ async fn start(
         };
         let (clock, stopped) = (clock.clone(), stopped.clone());
         tasks.spawn(async move {
-            dispatcher.run(&clock, &wake, stopped).await;
+            let (_orders, current) = watch::channel(Arc::new(dispatcher));
+            Dispatcher::run(current, &clock, &wake, &Pulse::new(GRACE), stopped).await;
             Ok("the dispatcher")
         });
     }

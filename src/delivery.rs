@@ -86,6 +86,26 @@ impl fmt::Display for Identity {
     }
 }
 
+/// How recorded notices are confirmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Confirm {
+    /// One mail for each.
+    #[default]
+    Each,
+    /// One mail for all of a window.
+    Digest,
+}
+
+impl Confirm {
+    /// The stable word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Each => "each",
+            Self::Digest => "digest",
+        }
+    }
+}
+
 /// Who is told what, in which language.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Style {
@@ -97,6 +117,8 @@ pub struct Style {
     pub confirm_to: Vec<Address>,
     /// Who gets alerts.
     pub alert_to: Vec<Address>,
+    /// Whether each recorded notice gets a mail of its own.
+    pub confirm: Confirm,
 }
 
 /// When to try again, when to give up, when to gather.
@@ -106,6 +128,10 @@ pub struct Patience {
     pub give_up_after: Duration,
     /// Alerts that follow the first within this are gathered into one letter.
     pub alert_window: Duration,
+    /// Confirmations that come within this are gathered into one letter, where digests are wanted.
+    pub confirm_window: Duration,
+    /// No more letters than this are attempted in any minute; 0 means no limit.
+    pub max_per_minute: u32,
     /// No attempt takes longer than this; longer than the 10 minutes a server may take over the
     /// final dot (RFC 5321 §4.5.3.2.6), so that a slow one does not make us send twice.
     pub attempt: Duration,
@@ -116,6 +142,8 @@ impl Default for Patience {
         Self {
             give_up_after: Duration::from_secs(3 * 24 * 3600),
             alert_window: Duration::from_secs(300),
+            confirm_window: Duration::from_secs(3600),
+            max_per_minute: 0,
             attempt: Duration::from_secs(660),
         }
     }

@@ -24,7 +24,7 @@ use crate::{
     authenticity::{self, Evidence, Require},
     clock::{taipei_date, taipei_minute},
     delivery::{Style, compose},
-    ledger::{Cause, Entry, FoundIn, Ledger, LedgerError, Reason, Transaction},
+    ledger::{Cause, Entry, FoundIn, Ledger, LedgerError, Quarantined, Reason, Transaction},
     mailbox::{Content, Origin, RawMessage, Suspicion, Want},
     notice::{
         self, Allocation, Ban, Circumstances, Defect, Disposition, Judgement, Reading, Recorded,
@@ -277,7 +277,7 @@ async fn tell(
             }
         }
         Disposition::Quarantined => {
-            let cause = Cause::Quarantined {
+            let cause = Cause::Quarantined(Quarantined {
                 message_id: id,
                 sha256: sha256.to_owned(),
                 found_in: match &message.origin {
@@ -297,7 +297,7 @@ async fn tell(
                         detail_zh: detail.zh.clone(),
                     })
                     .collect(),
-            };
+            });
             let key = match (&message.content, &message.origin) {
                 // Of what is too large only the header was fetched, and two may share theirs.
                 (Content::Oversized(_), _) => format!("quarantined:{sha256}:{}", message.size),
@@ -312,7 +312,7 @@ async fn tell(
                 ) => format!("unfetchable:{mailbox}:{uidvalidity}:{uid}"),
                 _ => format!("quarantined:{sha256}"),
             };
-            transaction.alert(&key, &cause, now).await
+            transaction.tell(&key, &cause, now).await
         }
         Disposition::Duplicate | Disposition::Unrelated | Disposition::Waiting => Ok(()),
     }

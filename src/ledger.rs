@@ -26,11 +26,11 @@ use crate::{
     notice::{Block, Recorded},
 };
 
-mod alerts;
 mod allocations;
 mod columns;
 mod mailboxes;
 mod messages;
+mod news;
 mod open;
 mod outbox;
 mod suspects;
@@ -40,10 +40,10 @@ mod uid_runs;
 mod tests;
 
 pub use self::{
-    alerts::{Cause, FoundIn, PendingAlert, Reason},
     allocations::{AllocationFilter, AllocationRow},
     mailboxes::{LinkState, MailboxRow},
     messages::{Counts, Earlier, Entry, QuarantineRow},
+    news::{AlertWindow, Cause, FoundIn, Import, News, Past, Pending, Quarantined, Reason},
     open::DaemonLock,
     outbox::{Kind, Lease, Letter, OutboxCounts, OutboxState, Settled},
 };

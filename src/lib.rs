@@ -56,5 +56,6 @@ pub mod intake;
 pub mod ledger;
 pub mod mailbox;
 pub mod notice;
+pub mod pulse;
 pub mod schedule;
 pub mod tls;

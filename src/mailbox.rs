@@ -97,6 +97,15 @@ pub struct RawMessage {
     pub content: Content,
 }
 
+/// What is done on the server with a message whose ranges are recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AfterImport {
+    /// It is moved to this folder.
+    MoveTo(String),
+    /// It is marked as seen.
+    MarkSeen,
+}
+
 /// What to do with a message whose header has been seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Want {

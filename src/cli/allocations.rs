@@ -37,6 +37,10 @@ pub(super) async fn allocations(
     Ok(Exit::Done)
 }
 
+pub(super) async fn withdraw(_config: &Config, _id: i64, _reason: &str) -> anyhow::Result<Exit> {
+    anyhow::bail!("not built yet")
+}
+
 fn render(rows: &[AllocationRow], today: Period) -> String {
     let lines: Vec<Vec<String>> = rows
         .iter()

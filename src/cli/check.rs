@@ -8,8 +8,11 @@ use crate::{
     notice::Address,
 };
 
-pub(super) fn check(config: &Config) -> anyhow::Result<Exit> {
+pub(super) async fn check(config: &Config, online: bool) -> anyhow::Result<Exit> {
     print(&summary(config)?)?;
+    if online {
+        anyhow::bail!("not built yet");
+    }
     Ok(Exit::Done)
 }
 
@@ -32,7 +35,7 @@ fn summary(config: &Config) -> Result<String, std::fmt::Error> {
     }
     for mailbox in &config.mailboxes {
         let place = match &mailbox.kind {
-            MailboxKind::Imap { server, folder } => {
+            MailboxKind::Imap { server, folder, .. } => {
                 format!(
                     "{folder} on {}:{} (TLS {})",
                     server.host, server.port, server.tls

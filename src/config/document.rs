@@ -362,7 +362,8 @@ impl<'a> Value<'a> {
             .collect()
     }
 
-    fn as_table(&self, schema: &'static Schema) -> Option<Table<'a>> {
+    /// The table that the value is; `None` for anything else.
+    pub(super) fn as_table(&self, schema: &'static Schema) -> Option<Table<'a>> {
         let entries = self.value.get_ref().as_table()?;
         Some(Table::new(
             schema,

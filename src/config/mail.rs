@@ -8,7 +8,7 @@ use super::{
     schema, server,
 };
 use crate::{
-    delivery::{Identity, Language, Patience, Style},
+    delivery::{Confirm, Identity, Language, Patience, Style},
     notice::Address,
 };
 
@@ -54,6 +54,7 @@ pub(super) fn telling(root: &Table<'_>) -> Option<Telling> {
                 from: nobody(),
                 confirm_to: Vec::new(),
                 alert_to: Vec::new(),
+                confirm: Confirm::default(),
             },
             patience: Patience::default(),
             outgoing: Outgoing::Nowhere,
@@ -73,6 +74,11 @@ pub(super) fn telling(root: &Table<'_>) -> Option<Telling> {
         .map_or_else(Vec::new, |value| {
             addresses(&value.some_items("a quarantined notice that nobody hears of is a lost one"))
         });
+    let confirm = table
+        .get("confirm")
+        .map_or(Some(Confirm::default()), |value| {
+            value.choice(&[Confirm::Each, Confirm::Digest], Confirm::as_str)
+        });
     let patience = patience(&table);
     let outgoing = outgoing(&table);
     Some(Telling {
@@ -81,6 +87,7 @@ pub(super) fn telling(root: &Table<'_>) -> Option<Telling> {
             from: from?,
             confirm_to,
             alert_to,
+            confirm: confirm?,
         },
         patience,
         outgoing: outgoing?,
@@ -114,6 +121,13 @@ fn patience(table: &Table<'_>) -> Patience {
             .unwrap_or(defaults.give_up_after),
         alert_window: length("alert_window", Duration::ZERO..=6 * HOUR)
             .unwrap_or(defaults.alert_window),
+        confirm_window: length("confirm_window", Duration::ZERO..=24 * HOUR)
+            .unwrap_or(defaults.confirm_window),
+        max_per_minute: table
+            .table(&schema::SMTP)
+            .get("max_per_minute")
+            .and_then(|value| value.whole(0..=10_000))
+            .unwrap_or(defaults.max_per_minute),
         attempt: defaults.attempt,
     }
 }

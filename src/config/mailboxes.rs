@@ -7,11 +7,21 @@ use super::{
     document::{Table, Value},
     schema, server,
 };
-use crate::notice::{Ban, Rules};
+use crate::{
+    mailbox::AfterImport,
+    notice::{Ban, Rules},
+};
 
 /// Which keys only one kind of mailbox has.
 const IMAP_ONLY: &[&str] = &[
-    "host", "port", "tls", "ca_file", "username", "password", "folder",
+    "host",
+    "port",
+    "tls",
+    "ca_file",
+    "username",
+    "password",
+    "folder",
+    "after_import",
 ];
 const MAILDIR_ONLY: &[&str] = &["path"];
 
@@ -83,9 +93,13 @@ fn kind(table: &Table<'_>, chosen: Kind) -> Option<MailboxKind> {
                 Some(value) => value.text(),
             };
             let server = server::IMAP.server(table);
+            let after_import = table
+                .get("after_import")
+                .and_then(|value| after_import(&value, folder));
             Some(MailboxKind::Imap {
                 server: server?,
                 folder: folder?.to_owned(),
+                after_import,
             })
         }
         Kind::Maildir => table
@@ -103,4 +117,20 @@ fn company(value: &Value<'_>, rules: &Rules) -> Option<Ban> {
         ));
     }
     Some(ban)
+}
+
+fn after_import(value: &Value<'_>, watched: Option<&str>) -> Option<AfterImport> {
+    let Some(table) = value.as_table(&schema::AFTER_IMPORT) else {
+        return value
+            .text_that("\"mark_seen\" or { move_to = \"FOLDER\" }", |text| {
+                text == "mark_seen"
+            })
+            .map(|_| AfterImport::MarkSeen);
+    };
+    let target = table.require("move_to", "the folder to move recorded notices to")?;
+    let folder = target.text()?;
+    if Some(folder) == watched {
+        target.refuse("is the watched folder itself; name another one");
+    }
+    Some(AfterImport::MoveTo(folder.to_owned()))
 }

@@ -79,10 +79,21 @@ pub(super) const MAILBOX: Schema = Schema {
     path: "mailbox",
     repeated: true,
     keys: &[
-        "name", "kind", "host", "port", "tls", "ca_file", "username", "password", "folder", "path",
-        "company", "since",
+        "name",
+        "kind",
+        "host",
+        "port",
+        "tls",
+        "ca_file",
+        "username",
+        "password",
+        "folder",
+        "path",
+        "company",
+        "since",
+        "after_import",
     ],
-    later: &["after_import", "results", "provider"],
+    later: &["results", "provider"],
 };
 
 pub(super) const MAIL: Schema = table(
@@ -95,16 +106,29 @@ pub(super) const MAIL: Schema = table(
         "directory",
         "give_up_after",
         "alert_window",
+        "confirm",
+        "confirm_window",
         "smtp",
     ],
-    &["confirm", "confirm_window", "max_per_minute"],
+    &[],
 );
 
 pub(super) const SMTP: Schema = table(
     "mail.smtp",
-    &["host", "port", "tls", "ca_file", "username", "password"],
-    &["max_per_minute"],
+    &[
+        "host",
+        "port",
+        "tls",
+        "ca_file",
+        "username",
+        "password",
+        "max_per_minute",
+    ],
+    &[],
 );
+
+/// `after_import = { … }`, which is written inline and so is no table of [`ALL`].
+pub(super) const AFTER_IMPORT: Schema = table("mailbox.after_import", &["move_to"], &[]);
 
 pub(super) const SCHEDULE: Schema = table("schedule", &["due_day", "reminder_day"], &[]);
 

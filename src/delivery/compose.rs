@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::Style;
 use crate::{
-    ledger::{Letter, PendingAlert},
+    ledger::{Cause, Letter, Pending},
     notice::{Allocation, Ban, Warning},
 };
 
@@ -49,6 +49,6 @@ pub fn confirmation(facts: &Imported<'_>, style: &Style, now: Timestamp) -> Opti
 }
 
 /// One letter for one alert or for many; `None` when there are no alerts or nobody is to be told.
-pub fn alert(alerts: &[PendingAlert], style: &Style, now: Timestamp) -> Option<Letter> {
+pub fn alert(alerts: &[Pending<Cause>], style: &Style, now: Timestamp) -> Option<Letter> {
     alert::compose(alerts, style, now)
 }

@@ -5,7 +5,7 @@
 //! Left out on purpose: more than one attempt at a time. An outbox is a handful of mails, and a
 //! server that is slow for one is slow for all.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::{
@@ -21,8 +21,9 @@ use super::{
 use crate::{
     backoff::{self, Backoff},
     clock::Clock,
-    ledger::{Kind, Lease, Ledger, LedgerError, Settled},
+    ledger::{Cause, Kind, Lease, Ledger, LedgerError, Settled},
     notice::Address,
+    pulse::Pulse,
 };
 
 /// Between two attempts at one letter.
@@ -74,19 +75,27 @@ pub struct Pass {
 
 impl Dispatcher {
     /// Makes pass after pass until `stopped` says so: when something is due, when woken, and every
-    /// 30 s in any case. Begins with the attempts that a dead process left open. Only the one
-    /// daemon on a ledger runs this.
+    /// 30 s in any case; each with the dispatcher that is `current` when it begins. Starts with the
+    /// attempts that a dead process left open. Only the one daemon on a ledger runs this.
     ///
     /// The attempt in hand is seen to its end first: a server that is just taking a letter would
     /// get it twice. Dropped in the middle of one, the letter is due again at the next start,
     /// under the same Message-ID.
-    pub async fn run(&self, clock: &Clock, wake: &Notify, mut stopped: watch::Receiver<bool>) {
+    pub async fn run(
+        mut current: watch::Receiver<Arc<Self>>,
+        clock: &Clock,
+        wake: &Notify,
+        pulse: &Pulse,
+        mut stopped: watch::Receiver<bool>,
+    ) {
         let mut reopened = false;
         let mut failures = 0;
         loop {
             let now = clock.now();
+            let this = Arc::clone(&current.borrow_and_update());
             let stopping = || *stopped.borrow();
-            let pause = match self.start_and_pass(&mut reopened, now, stopping).await {
+            let passing = this.start_and_pass(&mut reopened, now, pulse, stopping);
+            let pause = match passing.await {
                 Ok(pass) => {
                     failures = 0;
                     let next = pass.next.map(|next| next.duration_since(clock.now()));
@@ -103,6 +112,7 @@ impl Dispatcher {
                     pause
                 }
             };
+            pulse.within(pause);
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = wake.notified(), if failures == 0 => {}
@@ -116,13 +126,15 @@ impl Dispatcher {
         &self,
         reopened: &mut bool,
         now: Timestamp,
+        pulse: &Pulse,
         stopping: impl Fn() -> bool,
     ) -> Result<Pass, LedgerError> {
+        pulse.within(Duration::ZERO);
         if !*reopened {
             self.ledger.reopen_attempts(now).await?;
             *reopened = true;
         }
-        self.pass(now, stopping).await
+        self.pass(now, pulse, stopping).await
     }
 
     /// One pass: gathers alerts whose window is open, then attempts each letter that is due, once.
@@ -133,11 +145,16 @@ impl Dispatcher {
     /// # Errors
     /// The ledger's only: a server's refusal is a result, not an error.
     pub async fn run_once(&self, now: Timestamp) -> Result<Pass, LedgerError> {
-        self.pass(now, || false).await
+        self.pass(now, &Pulse::new(Duration::ZERO), || false).await
     }
 
     /// [`Dispatcher::run_once`], which begins no further attempt once `stopping` holds.
-    async fn pass(&self, now: Timestamp, stopping: impl Fn() -> bool) -> Result<Pass, LedgerError> {
+    async fn pass(
+        &self,
+        now: Timestamp,
+        pulse: &Pulse,
+        stopping: impl Fn() -> bool,
+    ) -> Result<Pass, LedgerError> {
         let began = Instant::now();
         // One draw for the pass: letters that failed together are tried again together, and a
         // server that is down is asked once in a while and not once a letter.
@@ -156,6 +173,7 @@ impl Dispatcher {
             let Some(lease) = self.ledger.lease(now, retry_at).await? else {
                 break window;
             };
+            pulse.within(self.patience.attempt);
             let attempt = match &closed {
                 Some((unreachable, _)) => Err(unreachable.clone()),
                 None => self.attempt(&lease).await,
@@ -189,11 +207,11 @@ impl Dispatcher {
     /// until it is over and go together.
     async fn gather(&self, now: Timestamp) -> Result<Option<Timestamp>, LedgerError> {
         let mut transaction = self.ledger.begin().await?;
-        let alerts = transaction.pending_alerts().await?;
+        let alerts = transaction.pending::<Cause>().await?;
         if alerts.is_empty() {
             return Ok(None);
         }
-        if let Some(last) = transaction.last_gathered_at().await? {
+        if let Some(last) = transaction.last_alerted_at().await? {
             let opens = later(last, self.patience.alert_window);
             // A clock that was set back must not hold alerts for as long as it was ahead.
             if last <= now && now < opens {
@@ -230,7 +248,7 @@ impl Dispatcher {
         }
         let has_time = is_alert
             || lease.attempts < ATTEMPTS
-            || now.duration_since(lease.posted_at) < signed(self.patience.give_up_after);
+            || now.duration_since(lease.patient_since) < signed(self.patience.give_up_after);
         if has_time && !deferred.is_empty() {
             return Settled::Deferred {
                 next: later(now, RETRY.after(lease.attempts, jitter)),

@@ -309,6 +309,12 @@ async fn migrate(pool: &SqlitePool, now: Timestamp) -> Result<(), LedgerError> {
     let failed = LedgerError::during("migrate the ledger");
     let refused = |error: MigrateError| failed(error.into());
     let mut connection = pool.acquire().await.map_err(failed)?;
+    // A table that is built anew is gone for a moment (<https://sqlite.org/lang_altertable.html>
+    // §7); the pragma does nothing inside a transaction.
+    sqlx::query("PRAGMA foreign_keys = OFF")
+        .execute(&mut *connection)
+        .await
+        .map_err(failed)?;
     let mut transaction = connection
         .begin_with("BEGIN IMMEDIATE")
         .await
@@ -334,7 +340,22 @@ async fn migrate(pool: &SqlitePool, now: Timestamp) -> Result<(), LedgerError> {
         .execute(&mut *transaction)
         .await
         .map_err(failed)?;
-    transaction.commit().await.map_err(failed)
+    let broken: Vec<(String, Option<i64>)> =
+        sqlx::query_as("SELECT \"table\", rowid FROM pragma_foreign_key_check")
+            .fetch_all(&mut *transaction)
+            .await
+            .map_err(failed)?;
+    if let Some((table, row)) = broken.first() {
+        return Err(LedgerError::BadRow(format!(
+            "row {row:?} of {table} refers to a row that does not exist"
+        )));
+    }
+    transaction.commit().await.map_err(failed)?;
+    sqlx::query("PRAGMA foreign_keys = ON")
+        .execute(&mut *connection)
+        .await
+        .map_err(failed)?;
+    Ok(())
 }
 
 async fn ledger(pool: SqlitePool) -> Result<Ledger, LedgerError> {

@@ -5,7 +5,7 @@
 //! transaction is open while one is being made. Left out on purpose: when to try again and when
 //! to give up.
 //!
-//! Guarantee: a letter once posted is `sent` or `failed` in the end, never gone; who did not get
+//! Guarantee: a letter once posted is sent, failed or dropped in the end, never gone; who did not get
 //! it is written down, and told unless the letter was itself an alert.
 
 use std::collections::BTreeMap;
@@ -14,8 +14,9 @@ use jiff::{SignedDuration, Timestamp};
 use sqlx::sqlite::SqliteConnection;
 
 use super::{
-    Cause, Ledger, LedgerError, Transaction, alerts,
+    Cause, Ledger, LedgerError, Transaction,
     columns::{expected, moment, parsed},
+    news,
 };
 use crate::notice::Address;
 
@@ -26,17 +27,31 @@ const FARTHEST: SignedDuration = SignedDuration::from_hours(1);
 /// What a letter is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A notice was recorded.
+    /// A notice was recorded, or several in a digest.
     Confirmation,
+    /// What a mailbox held before the ledger was created.
+    Summary,
+    /// A recorded range was taken out of use.
+    Withdrawal,
     /// A person must act.
     Alert,
 }
 
 impl Kind {
+    /// Every kind there is.
+    pub const ALL: [Self; 4] = [
+        Self::Confirmation,
+        Self::Summary,
+        Self::Withdrawal,
+        Self::Alert,
+    ];
+
     /// The stable word.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Confirmation => "confirmation",
+            Self::Summary => "summary",
+            Self::Withdrawal => "withdrawal",
             Self::Alert => "alert",
         }
     }
@@ -67,8 +82,8 @@ pub struct Lease {
     pub letter: Letter,
     /// Attempts including this one.
     pub attempts: u32,
-    /// When the letter was posted.
-    pub posted_at: Timestamp,
+    /// Since when patience is counted: when it was posted, or when a person asked for a retry.
+    pub patient_since: Timestamp,
 }
 
 /// Where a letter stands.
@@ -82,9 +97,20 @@ pub enum OutboxState {
     Sent,
     /// Given up or refused for good.
     Failed,
+    /// Called off by a person.
+    Dropped,
 }
 
 impl OutboxState {
+    /// Every state there is.
+    pub const ALL: [Self; 5] = [
+        Self::Pending,
+        Self::Sending,
+        Self::Sent,
+        Self::Failed,
+        Self::Dropped,
+    ];
+
     /// The stable word.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -92,11 +118,12 @@ impl OutboxState {
             Self::Sending => "sending",
             Self::Sent => "sent",
             Self::Failed => "failed",
+            Self::Dropped => "dropped",
         }
     }
 }
 
-/// How many letters stand where, all four states present.
+/// How many letters stand where, all states present.
 pub type OutboxCounts = BTreeMap<String, u64>;
 
 /// How an attempt ended, for the recipients of its [`Lease`].
@@ -200,7 +227,7 @@ impl Ledger {
             if let Some(cause) = undelivered(lease, settled) {
                 let (letter, attempts) = (&lease.letter.message_id, lease.attempts);
                 let key = format!("delivery-failed:{letter}:{attempts}");
-                alerts::raise(connection, &key, &cause, now).await?;
+                news::tell(connection, &key, &cause, now).await?;
             }
         }
         transaction.commit().await
@@ -231,14 +258,9 @@ impl Ledger {
                 .fetch_all(&self.pool)
                 .await
                 .map_err(LedgerError::during("count letters"))?;
-        let mut counts: OutboxCounts = [
-            OutboxState::Pending,
-            OutboxState::Sending,
-            OutboxState::Sent,
-            OutboxState::Failed,
-        ]
-        .map(|state| (state.as_str().to_owned(), 0))
-        .into();
+        let mut counts: OutboxCounts = OutboxState::ALL
+            .map(|state| (state.as_str().to_owned(), 0))
+            .into();
         counts.extend(rows);
         Ok(counts)
     }
@@ -278,8 +300,8 @@ pub(super) async fn post(
     }
     let id: i64 = sqlx::query_scalar(
         "INSERT INTO outbox (kind, rfc_message_id, about, subject, eml, state, posted_at,
-             next_attempt_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, 'pending', ?6, ?6)
+             patient_since, next_attempt_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, 'pending', ?6, ?6, ?6)
          RETURNING id",
     )
     .bind(letter.kind.as_str())
@@ -318,10 +340,10 @@ async fn take(
     let farthest = now.checked_add(FARTHEST).unwrap_or(Timestamp::MAX);
     let row: Option<Columns> = sqlx::query_as(
         "UPDATE outbox
-         SET state = 'sending', attempts = attempts + 1, next_attempt_at = ?2
+         SET state = 'sending', attempts = attempts + 1, attempted_at = ?1, next_attempt_at = ?2
          WHERE id = (SELECT id FROM outbox WHERE next_attempt_at <= ?1 OR next_attempt_at > ?3
              ORDER BY kind = 'alert' DESC, next_attempt_at, id LIMIT 1)
-         RETURNING id, kind, rfc_message_id, subject, eml, attempts, posted_at",
+         RETURNING id, kind, rfc_message_id, subject, eml, attempts, patient_since",
     )
     .bind(moment(now))
     .bind(moment(retry_at))
@@ -329,7 +351,7 @@ async fn take(
     .fetch_optional(&mut *connection)
     .await
     .map_err(failed)?;
-    let Some((id, kind, message_id, subject, eml, attempts, posted_at)) = row else {
+    let Some((id, kind, message_id, subject, eml, attempts, patient_since)) = row else {
         return Ok(None);
     };
     let recipients: Vec<String> = sqlx::query_scalar(
@@ -341,11 +363,9 @@ async fn take(
     .await
     .map_err(failed)?;
     let kind = expected(
-        [Kind::Confirmation, Kind::Alert]
-            .into_iter()
-            .find(|known| known.as_str() == kind),
+        Kind::ALL.into_iter().find(|known| known.as_str() == kind),
         "outbox.kind",
-        "confirmation or alert",
+        "the kind of a mail",
         &kind,
     )?;
     Ok(Some(Lease {
@@ -361,7 +381,7 @@ async fn take(
             eml,
         },
         attempts,
-        posted_at: parsed("outbox.posted_at", &posted_at)?,
+        patient_since: parsed("outbox.patient_since", &patient_since)?,
     }))
 }
 

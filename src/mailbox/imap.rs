@@ -16,8 +16,8 @@ use jiff::civil::Date;
 use secrecy::SecretString;
 
 use super::{
-    BATCH_BYTES, Bounds, Content, Gate, Known, MAX_HEADER, MailboxError, Origin, RawMessage,
-    Trouble, UidSet, Want, header_of,
+    AfterImport, BATCH_BYTES, Bounds, Content, Gate, Known, MAX_HEADER, MailboxError, Origin,
+    RawMessage, Trouble, UidSet, Want, header_of,
     session::{Head, Part, Session},
 };
 use crate::{backoff, tls::TlsMode};
@@ -48,6 +48,9 @@ pub struct ImapSettings {
     pub password: SecretString,
     /// The folder to watch, as the operator writes it (UTF-8).
     pub folder: String,
+    /// What is done with mail whose ranges are recorded; `None`: nothing, and the folder is opened
+    /// read-only.
+    pub after_import: Option<AfterImport>,
     /// How long anything may take.
     pub bounds: Bounds,
 }

@@ -138,7 +138,7 @@ fn every_setting_arrives_where_it_belongs() {
     assert_eq!(first.name, "einvoice");
     assert_eq!(first.company, Some(companies[0].ban));
     assert_eq!(first.since.unwrap().to_string(), "2026-01-01");
-    let MailboxKind::Imap { server, folder } = &first.kind else {
+    let MailboxKind::Imap { server, folder, .. } = &first.kind else {
         panic!("an IMAP folder")
     };
     assert_eq!(
@@ -241,7 +241,7 @@ fn a_port_follows_from_the_protection() {
             "#
         ))
         .unwrap();
-        let MailboxKind::Imap { server, folder } = &config.mailboxes[0].kind else {
+        let MailboxKind::Imap { server, folder, .. } = &config.mailboxes[0].kind else {
             panic!("an IMAP folder")
         };
         assert_eq!((server.port, folder.as_str()), (imap, "INBOX"));

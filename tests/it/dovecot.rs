@@ -27,6 +27,7 @@ fn settings(dovecot: &Dovecot, user: &str) -> ImapSettings {
         username: user.to_owned(),
         password: PASSWORD.into(),
         folder: "INBOX".to_owned(),
+        after_import: None,
         bounds: Bounds::default(),
     }
 }

@@ -45,6 +45,7 @@ fn settings(server: &ScriptedImap, bounds: Bounds) -> ImapSettings {
         username: "user".to_owned(),
         password: "secret".into(),
         folder: "INBOX".to_owned(),
+        after_import: None,
         bounds,
     }
 }

@@ -3,9 +3,9 @@
 
 use invoice_trackd::{
     authenticity::Require,
-    delivery::{Language, Style},
+    delivery::{Confirm, Language, Style},
     intake::Intake,
-    ledger::{AllocationFilter, Ledger},
+    ledger::{AllocationFilter, Cause, Ledger},
     mailbox::{Content, Origin, RawMessage, Want},
     notice::{Assignment, Companies, Company, Disposition, Rules},
 };
@@ -78,6 +78,7 @@ async fn intake() -> (Intake, TempDir) {
         from: "invoice-trackd <einvoice@example.com>".parse().unwrap(),
         confirm_to: vec!["ops@example.com".parse().unwrap()],
         alert_to: vec!["oncall@example.com".parse().unwrap()],
+        confirm: Confirm::default(),
     };
     let intake = Intake {
         ledger,
@@ -177,7 +178,7 @@ async fn an_alert_is_known_by_the_mail_and_not_by_its_row() {
             .await
             .unwrap();
         let mut transaction = intake.ledger.begin().await.unwrap();
-        let alerts = transaction.pending_alerts().await.unwrap();
+        let alerts = transaction.pending::<Cause>().await.unwrap();
         keys.extend(alerts.into_iter().map(|alert| alert.key));
     }
     assert_eq!(keys.len(), 2);
@@ -210,5 +211,5 @@ async fn two_large_mails_are_not_one_because_their_headers_are() {
     let waiting = intake.ledger.quarantine().await.unwrap();
     assert_eq!(waiting.len(), 2);
     let mut transaction = intake.ledger.begin().await.unwrap();
-    assert_eq!(transaction.pending_alerts().await.unwrap().len(), 2);
+    assert_eq!(transaction.pending::<Cause>().await.unwrap().len(), 2);
 }

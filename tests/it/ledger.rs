@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use invoice_trackd::{
     authenticity::Evidence,
     ledger::{
-        AllocationFilter, Cause, Entry, FoundIn, Kind, Ledger, Letter, LinkState, Reason, Settled,
-        Transaction,
+        AllocationFilter, Cause, Entry, FoundIn, Kind, Ledger, Letter, LinkState, Quarantined,
+        Reason, Settled, Transaction,
     },
     mailbox::{Content, Known, Origin, RawMessage, UidSet},
     notice::{
@@ -242,7 +242,7 @@ async fn post(ledger: &Ledger, letter: &Letter, now: Timestamp) {
 }
 
 fn quarantine_alert(message_id: i64) -> Cause {
-    Cause::Quarantined {
+    Cause::Quarantined(Quarantined {
         message_id,
         sha256: sha256("look-alike"),
         found_in: FoundIn::Mailbox("einvoice".to_owned()),
@@ -253,7 +253,7 @@ fn quarantine_alert(message_id: i64) -> Cause {
             detail: "end before begin".to_owned(),
             detail_zh: "迄號小於起號".to_owned(),
         }],
-    }
+    })
 }
 
 /// Writes something into every table, through the front door.
@@ -307,7 +307,7 @@ async fn tell_the_story(ledger: &Ledger) {
         .unwrap();
     let cause = quarantine_alert(2);
     transaction
-        .alert("quarantined:2", &cause, noon())
+        .tell("quarantined:2", &cause, noon())
         .await
         .unwrap();
     transaction
@@ -399,12 +399,12 @@ async fn assert_the_story(ledger: &Ledger) {
     assert_eq!(ledger.next_due().await.unwrap(), Some(due));
     let lease = ledger.lease(due, due).await.unwrap().unwrap();
     assert_eq!(lease.attempts, 2);
-    assert_eq!(lease.posted_at, noon());
+    assert_eq!(lease.patient_since, noon());
     let mut rest = letter(Kind::Confirmation, "confirmation");
     rest.recipients = vec![address("boss@example.com")];
     assert_eq!(lease.letter, rest);
     let mut transaction = ledger.begin().await.unwrap();
-    let [alert] = &transaction.pending_alerts().await.unwrap()[..] else {
+    let [alert] = &transaction.pending::<Cause>().await.unwrap()[..] else {
         panic!("expected one alert");
     };
     assert_eq!(alert.cause, quarantine_alert(2));

@@ -4,8 +4,11 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use invoice_trackd::{
     clock::Clock,
-    delivery::{Dispatcher, Language, Pass, Patience, SmtpSettings, Style, Transport, compose},
-    ledger::{Cause, FoundIn, Kind, Ledger, Letter, Reason},
+    delivery::{
+        Confirm, Dispatcher, Language, Pass, Patience, SmtpSettings, Style, Transport, compose,
+    },
+    ledger::{Cause, FoundIn, Kind, Ledger, Letter, Quarantined, Reason},
+    pulse::Pulse,
     tls::TlsMode,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -37,6 +40,7 @@ fn style() -> Style {
         from: "invoice-trackd <einvoice@example.com>".parse().unwrap(),
         confirm_to: vec!["ops@example.com".parse().unwrap()],
         alert_to: vec!["oncall@example.com".parse().unwrap()],
+        confirm: Confirm::default(),
     }
 }
 
@@ -95,7 +99,7 @@ async fn post(ledger: &Ledger, letter: &Letter) {
 }
 
 async fn raise(ledger: &Ledger, id: i64, now: Timestamp) {
-    let cause = Cause::Quarantined {
+    let cause = Cause::Quarantined(Quarantined {
         message_id: id,
         sha256: format!("{id:064x}"),
         found_in: FoundIn::Mailbox("einvoice".to_owned()),
@@ -106,10 +110,10 @@ async fn raise(ledger: &Ledger, id: i64, now: Timestamp) {
             detail: "overlap".to_owned(),
             detail_zh: "重疊".to_owned(),
         }],
-    };
+    });
     let mut transaction = ledger.begin().await.unwrap();
     transaction
-        .alert(&format!("quarantined:{id}"), &cause, now)
+        .tell(&format!("quarantined:{id}"), &cause, now)
         .await
         .unwrap();
     transaction.commit().await.unwrap();
@@ -490,7 +494,7 @@ async fn the_loop_takes_up_what_a_dead_process_left_and_what_it_is_woken_for() {
     let running = tokio::spawn({
         let wake = wake.clone();
         async move {
-            dispatcher.run(&clock, &wake, running_on).await;
+            run(dispatcher, &clock, &wake, running_on).await;
         }
     });
     appears(mail.path(), "left.confirmation.eml").await;
@@ -520,7 +524,7 @@ async fn told_to_stop_the_loop_sees_the_letter_in_hand_to_its_end_and_begins_no_
     let (stop, stopped) = watch::channel(false);
     let running = tokio::spawn(async move {
         let (clock, wake) = (Clock::manual(start()), Notify::new());
-        dispatcher.run(&clock, &wake, stopped).await;
+        run(dispatcher, &clock, &wake, stopped).await;
     });
     let handed_over = async {
         while server.messages().is_empty() {
@@ -542,7 +546,7 @@ async fn a_composed_alert_reaches_a_real_mailbox_readable() {
     let (dispatcher, _home) = dispatcher(to_exim(&exim)).await;
     raise(&dispatcher.ledger, 1, start()).await;
     let mut transaction = dispatcher.ledger.begin().await.unwrap();
-    let alerts = transaction.pending_alerts().await.unwrap();
+    let alerts = transaction.pending::<Cause>().await.unwrap();
     drop(transaction);
     let letter = compose::alert(&alerts, &dispatcher.style, start()).unwrap();
 
@@ -572,4 +576,10 @@ async fn a_composed_alert_reaches_a_real_mailbox_readable() {
             .unwrap()
             .starts_with("一封配號通知沒有匯入")
     );
+}
+
+/// [`Dispatcher::run`] with the same dispatcher to the end.
+async fn run(dispatcher: Dispatcher, clock: &Clock, wake: &Notify, stopped: watch::Receiver<bool>) {
+    let (_orders, current) = watch::channel(Arc::new(dispatcher));
+    Dispatcher::run(current, clock, wake, &Pulse::new(Duration::ZERO), stopped).await;
 }

@@ -12,10 +12,10 @@ use invoice_trackd::{
     authenticity::Require,
     clock::Clock,
     daemon::{Watch, WatchError},
-    delivery::{Language, Style},
+    delivery::{Confirm, Language, Style},
     http::Vitals,
     intake::Intake,
-    ledger::{AllocationFilter, Cause, Ledger, LinkState, PendingAlert},
+    ledger::{AllocationFilter, Cause, Ledger, LinkState, Pending, Quarantined},
     mailbox::{Bounds, Imap, ImapSettings, Source},
     notice::{Assignment, Companies, Company, Rules},
     tls::TlsMode,
@@ -180,6 +180,7 @@ impl Post {
                 username: "user".to_owned(),
                 password: "secret".into(),
                 folder: "INBOX".to_owned(),
+                after_import: None,
                 bounds: Bounds {
                     connect: long,
                     command: long,
@@ -202,6 +203,7 @@ impl Post {
                     from: "invoice-trackd <einvoice@example.com>".parse().unwrap(),
                     confirm_to: vec!["ops@example.com".parse().unwrap()],
                     alert_to: vec!["oncall@example.com".parse().unwrap()],
+                    confirm: Confirm::default(),
                 }),
             },
             clock: clock.clone(),
@@ -278,9 +280,9 @@ impl Post {
             .collect()
     }
 
-    async fn alerts(&self) -> Vec<PendingAlert> {
+    async fn alerts(&self) -> Vec<Pending<Cause>> {
         let mut transaction = self.ledger().begin().await.unwrap();
-        transaction.pending_alerts().await.unwrap()
+        transaction.pending::<Cause>().await.unwrap()
     }
 
     /// How often `uid` alone has been asked for since the last call.
@@ -400,7 +402,7 @@ async fn a_message_that_never_comes_is_told_of_once_and_settles_by_itself() {
             alerts[0].key
         );
         assert!(alerts[0].key.ends_with(":2"), "{}", alerts[0].key);
-        let Cause::Quarantined { message_id, .. } = alerts[0].cause else {
+        let Cause::Quarantined(Quarantined { message_id, .. }) = alerts[0].cause else {
             panic!("{:?}", alerts[0]);
         };
         assert_eq!(message_id, row.id);

@@ -44,6 +44,7 @@ fn watching(
         username: "ann".to_owned(),
         password: PASSWORD.into(),
         folder: "INBOX".to_owned(),
+        after_import: None,
         bounds: Bounds::default(),
     };
     Watch {

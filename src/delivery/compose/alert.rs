@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     clock::taipei_minute,
-    ledger::{Cause, FoundIn, Kind, Letter, PendingAlert, Reason},
+    ledger::{Cause, FoundIn, Kind, Letter, Pending, Quarantined, Reason},
     notice::DefectCode,
 };
 
@@ -25,7 +25,7 @@ const DEFECTS: usize = 12;
 /// Stands where a quarantined mail has its codes.
 const UNDELIVERED: &str = "delivery_failed";
 
-pub(super) fn compose(alerts: &[PendingAlert], style: &Style, now: Timestamp) -> Option<Letter> {
+pub(super) fn compose(alerts: &[Pending<Cause>], style: &Style, now: Timestamp) -> Option<Letter> {
     let language = style.language;
     let (subject, text) = match alerts {
         [] => return None,
@@ -44,9 +44,9 @@ pub(super) fn compose(alerts: &[PendingAlert], style: &Style, now: Timestamp) ->
 
 fn subject(cause: &Cause, language: Language) -> String {
     match cause {
-        Cause::Quarantined {
+        Cause::Quarantined(Quarantined {
             found_in, defects, ..
-        } => {
+        }) => {
             let what = what(defects, language);
             let place = place(found_in);
             let subject = if is_only_claimed(defects) {
@@ -69,19 +69,33 @@ fn subject(cause: &Cause, language: Language) -> String {
                 format!("Action needed: confirmation not delivered: {subject}"),
             )
         }
+        Cause::MailboxUnreachable { mailbox, .. } => {
+            let mailbox = one_line(mailbox, 60);
+            language.pick(
+                format!("需要處理：信箱沒有回應（{mailbox}）"),
+                format!("Action needed: mailbox does not answer ({mailbox})"),
+            )
+        }
+        Cause::MailboxBack { mailbox, .. } => {
+            let mailbox = one_line(mailbox, 60);
+            language.pick(
+                format!("已恢復：信箱有回應了（{mailbox}）"),
+                format!("Resolved: mailbox answers again ({mailbox})"),
+            )
+        }
     }
 }
 
-fn single(alert: &PendingAlert, language: Language) -> String {
+fn single(alert: &Pending<Cause>, language: Language) -> String {
     match &alert.cause {
-        Cause::Quarantined {
+        Cause::Quarantined(Quarantined {
             message_id,
             sha256,
             found_in,
             from,
             subject,
             defects,
-        } => {
+        }) => {
             let mut text = if is_only_claimed(defects) {
                 language.pick(
                     "一封自稱配號通知的信被隔離：裡面的號碼一個都沒有記入帳本，這封信等待處理。\n\n原因\n",
@@ -195,6 +209,9 @@ fn single(alert: &PendingAlert, language: Language) -> String {
             ));
             text
         }
+        Cause::MailboxUnreachable { mailbox, .. } | Cause::MailboxBack { mailbox, .. } => {
+            one_line(mailbox, 60)
+        }
     }
 }
 
@@ -222,13 +239,16 @@ fn reasons(same: &[Reason], language: Language) -> String {
     text
 }
 
-fn digest_subject(alerts: &[PendingAlert], language: Language) -> String {
+fn digest_subject(alerts: &[Pending<Cause>], language: Language) -> String {
     let (mut claimed, mut quarantined, mut undelivered) = (0, 0, 0);
     for alert in alerts {
         match &alert.cause {
-            Cause::Quarantined { defects, .. } if is_only_claimed(defects) => claimed += 1,
-            Cause::Quarantined { .. } => quarantined += 1,
+            Cause::Quarantined(Quarantined { defects, .. }) if is_only_claimed(defects) => {
+                claimed += 1
+            }
+            Cause::Quarantined(Quarantined { .. }) => quarantined += 1,
             Cause::DeliveryFailed { .. } => undelivered += 1,
+            Cause::MailboxUnreachable { .. } | Cause::MailboxBack { .. } => {}
         }
     }
     let parts: Vec<String> = [
@@ -258,7 +278,7 @@ fn digest_subject(alerts: &[PendingAlert], language: Language) -> String {
     )
 }
 
-fn digest(alerts: &[PendingAlert], language: Language) -> String {
+fn digest(alerts: &[Pending<Cause>], language: Language) -> String {
     let mut text = language.pick(
         format!(
             "{} 件事需要處理。被隔離的信，裡面的號碼一個都沒有記入帳本。\n\n",
@@ -309,16 +329,16 @@ fn digest(alerts: &[PendingAlert], language: Language) -> String {
     text
 }
 
-fn row(alert: &PendingAlert, language: Language) -> Vec<String> {
+fn row(alert: &Pending<Cause>, language: Language) -> Vec<String> {
     let time = taipei_minute(alert.raised_at);
     match &alert.cause {
-        Cause::Quarantined {
+        Cause::Quarantined(Quarantined {
             message_id,
             found_in,
             subject,
             defects,
             ..
-        } => vec![
+        }) => vec![
             message_id.to_string(),
             time,
             place(found_in),
@@ -334,18 +354,28 @@ fn row(alert: &PendingAlert, language: Language) -> Vec<String> {
             UNDELIVERED.to_owned(),
             one_line(subject, 24),
         ],
+        Cause::MailboxUnreachable { mailbox, .. } | Cause::MailboxBack { mailbox, .. } => vec![
+            String::new(),
+            time,
+            one_line(mailbox, 40),
+            alert.cause.theme().to_owned(),
+            String::new(),
+        ],
     }
 }
 
 /// How often each code stands in these alerts.
-fn tally(alerts: &[PendingAlert]) -> BTreeMap<String, usize> {
+fn tally(alerts: &[Pending<Cause>]) -> BTreeMap<String, usize> {
     let mut tally = BTreeMap::new();
     for alert in alerts {
         let codes = match &alert.cause {
-            Cause::Quarantined { defects, .. } => {
+            Cause::Quarantined(Quarantined { defects, .. }) => {
                 defects.iter().map(|reason| reason.code.as_str()).collect()
             }
             Cause::DeliveryFailed { .. } => vec![UNDELIVERED],
+            Cause::MailboxUnreachable { .. } | Cause::MailboxBack { .. } => {
+                vec![alert.cause.theme()]
+            }
         };
         for code in BTreeSet::from_iter(codes) {
             *tally.entry(one_line(code, 40)).or_default() += 1;

@@ -7,8 +7,8 @@ use mail_parser::{MessageParser, MimeHeaders};
 
 use super::*;
 use crate::{
-    delivery::Language,
-    ledger::{Cause, FoundIn, Reason},
+    delivery::{Confirm, Language},
+    ledger::{Cause, FoundIn, Pending, Quarantined, Reason},
     notice::{Address, Block, InvoiceNo, InvoiceType, Range, Sentence, Warning, WarningCode},
 };
 
@@ -44,6 +44,7 @@ fn style(language: Language) -> Style {
         from: "invoice-trackd <einvoice@example.com>".parse().unwrap(),
         confirm_to: vec![address("ops@example.com"), address("books@example.com")],
         alert_to: vec![address("oncall@example.com")],
+        confirm: Confirm::default(),
     }
 }
 
@@ -80,24 +81,24 @@ fn reason(code: &str, detail: &str, detail_zh: &str) -> Reason {
     }
 }
 
-fn quarantined(id: i64, subject: &str, defects: &[Reason]) -> PendingAlert {
-    PendingAlert {
+fn quarantined(id: i64, subject: &str, defects: &[Reason]) -> Pending<Cause> {
+    Pending {
         id,
         key: format!("quarantined:{id}"),
         raised_at: the_twentieth(),
-        cause: Cause::Quarantined {
+        cause: Cause::Quarantined(Quarantined {
             message_id: id,
             sha256: SHA256.to_owned(),
             found_in: FoundIn::Mailbox("einvoice".to_owned()),
             from: Some("einvoice@einvoice.nat.gov.tw".to_owned()),
             subject: subject.to_owned(),
             defects: defects.to_vec(),
-        },
+        }),
     }
 }
 
-fn undelivered(id: i64) -> PendingAlert {
-    PendingAlert {
+fn undelivered(id: i64) -> Pending<Cause> {
+    Pending {
         id,
         key: format!("delivery-failed:{id}"),
         raised_at: the_twentieth(),
@@ -256,7 +257,7 @@ fn a_likely_forgery_is_not_called_a_notice() {
             "寄件人不在 senders 名單上（`einvoice@einvoice.nat.gov.tw.example`）；同仁轉寄的通知，須以附件方式轉寄",
         )],
     );
-    if let Cause::Quarantined { from, .. } = &mut alert.cause {
+    if let Cause::Quarantined(Quarantined { from, .. }) = &mut alert.cause {
         *from = Some("einvoice@einvoice.nat.gov.tw.example".to_owned());
     }
     both("forged", |style| {
@@ -273,7 +274,7 @@ fn a_mail_that_was_not_delivered() {
 
 #[test]
 fn a_digest_of_sixty() {
-    let mut alerts: Vec<PendingAlert> = (1..60)
+    let mut alerts: Vec<Pending<Cause>> = (1..60)
         .map(|id| match id % 3 {
             0 => quarantined(
                 id,
@@ -302,15 +303,15 @@ fn a_digest_of_sixty() {
 
 #[test]
 fn hostile_words() {
-    let PendingAlert {
+    let Pending {
         id, key, raised_at, ..
     } = quarantined(18, "", &[]);
     let long = "配".repeat(5000);
-    let hostile = PendingAlert {
+    let hostile = Pending {
         id,
         key,
         raised_at,
-        cause: Cause::Quarantined {
+        cause: Cause::Quarantined(Quarantined {
             message_id: 18,
             sha256: SHA256.to_owned(),
             found_in: FoundIn::File("/srv/收件\u{202e}/配號\n結果.eml".to_owned()),
@@ -330,7 +331,7 @@ fn hostile_words() {
                     "新版本的代碼",
                 ),
             ],
-        },
+        }),
     };
     both("hostile", |style| {
         super::alert(std::slice::from_ref(&hostile), style, the_twentieth())
@@ -397,7 +398,7 @@ fn what_is_told_and_who_is_told_make_the_message_id() {
     assert_ne!(first, id(&imported(&ranges), &other_reader));
 
     let alerts = [quarantined(1, "a", &[]), quarantined(2, "a", &[])];
-    let alert_id = |alerts: &[PendingAlert]| {
+    let alert_id = |alerts: &[Pending<Cause>]| {
         super::alert(alerts, &style_zh, the_twentieth())
             .unwrap()
             .message_id

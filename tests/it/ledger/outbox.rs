@@ -10,14 +10,14 @@ fn state(state: OutboxState) -> String {
 
 async fn assert_only(ledger: &Ledger, expected: OutboxState) {
     let counts = ledger.outbox_counts().await.unwrap();
-    assert_eq!(counts.len(), 4);
+    assert_eq!(counts.len(), 5);
     assert_eq!(counts.values().sum::<u64>(), 1);
     assert_eq!(counts[&state(expected)], 1, "{counts:?}");
 }
 
 async fn alerts(ledger: &Ledger) -> Vec<Cause> {
     let mut transaction = ledger.begin().await.unwrap();
-    let alerts = transaction.pending_alerts().await.unwrap();
+    let alerts = transaction.pending::<Cause>().await.unwrap();
     alerts.into_iter().map(|alert| alert.cause).collect()
 }
 
@@ -40,7 +40,7 @@ async fn the_same_message_id_posted_twice_is_one_letter() {
 
     let lease = lease(&ledger, noon()).await;
     assert_eq!(lease.letter, letter(Kind::Confirmation, "a"), "each once");
-    assert_eq!(lease.posted_at, noon());
+    assert_eq!(lease.patient_since, noon());
 }
 
 #[tokio::test]
@@ -238,22 +238,22 @@ async fn alerts_wait_until_they_are_gathered_into_one_letter() {
         ("quarantined:1", 3),
     ] {
         transaction
-            .alert(key, &quarantine_alert(message_id), noon())
+            .tell(key, &quarantine_alert(message_id), noon())
             .await
             .unwrap();
     }
-    let pending = transaction.pending_alerts().await.unwrap();
+    let pending = transaction.pending::<Cause>().await.unwrap();
     let causes: Vec<_> = pending.iter().map(|alert| alert.cause.clone()).collect();
     assert_eq!(causes, [quarantine_alert(1), quarantine_alert(2)]);
     assert_eq!(pending[0].raised_at, noon());
-    assert_eq!(transaction.last_gathered_at().await.unwrap(), None);
+    assert_eq!(transaction.last_alerted_at().await.unwrap(), None);
     transaction.commit().await.unwrap();
 
     let later = noon() + 5.minutes();
     let digest = letter(Kind::Alert, "digest");
     let mut transaction = ledger.begin().await.unwrap();
     transaction
-        .alert("quarantined:4", &quarantine_alert(4), later)
+        .tell("quarantined:4", &quarantine_alert(4), later)
         .await
         .unwrap();
     transaction.gather(&pending, &digest, later).await.unwrap();
@@ -262,11 +262,11 @@ async fn alerts_wait_until_they_are_gathered_into_one_letter() {
     assert_eq!(lease(&ledger, later).await.letter, digest);
 
     let mut transaction = ledger.begin().await.unwrap();
-    assert_eq!(transaction.last_gathered_at().await.unwrap(), Some(later));
+    assert_eq!(transaction.last_alerted_at().await.unwrap(), Some(later));
     transaction
-        .alert("quarantined:1", &quarantine_alert(1), later)
+        .tell("quarantined:1", &quarantine_alert(1), later)
         .await
         .unwrap();
-    let pending = transaction.pending_alerts().await.unwrap();
+    let pending = transaction.pending::<Cause>().await.unwrap();
     assert_eq!(pending.len(), 1, "a key is used up for good");
 }

@@ -19,7 +19,7 @@ async fn a_dropped_transaction_leaves_nothing() {
         .await
         .unwrap();
     transaction
-        .alert("lost", &quarantine_alert(1), noon())
+        .tell("lost", &quarantine_alert(1), noon())
         .await
         .unwrap();
     let found = transaction.neighbours(&[specimen().block]).await.unwrap();
@@ -45,7 +45,7 @@ async fn a_dropped_transaction_leaves_nothing() {
         "SELECT count(*) FROM uid_run",
         "SELECT count(*) FROM outbox",
         "SELECT count(*) FROM outbox_recipient",
-        "SELECT count(*) FROM alert",
+        "SELECT count(*) FROM news",
     ] {
         assert_eq!(count(&mut sql, table).await, 0, "{table}");
     }

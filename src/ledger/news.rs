@@ -1,0 +1,322 @@
+//! What people must be told, on its way into a letter.
+//!
+//! News waits until its kind's time has come and is then gathered with its
+//! neighbours into one letter. Left out on purpose: when that time has come. Guarantee: each piece
+//! of news is in exactly one letter, or waits.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use sqlx::sqlite::SqliteConnection;
+
+use super::{
+    LedgerError, Letter, Transaction,
+    columns::{moment, parsed},
+    outbox,
+};
+
+/// What can be news: each kind is gathered into letters of its own.
+pub trait News: Serialize + DeserializeOwned {
+    /// The stable word for those letters.
+    const CHANNEL: &'static str;
+}
+
+/// Why a person is alerted: all that the mail will say, as it was at that moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "cause", rename_all = "snake_case")]
+pub enum Cause {
+    /// A mail was quarantined.
+    Quarantined(Quarantined),
+    /// A mail of ours could not be delivered.
+    DeliveryFailed {
+        /// `outbox.id`
+        outbox_id: i64,
+        /// The failed letter's Subject.
+        subject: String,
+        /// Those who did not get it.
+        recipients: Vec<String>,
+        /// The server's words.
+        answer: String,
+    },
+    /// A mailbox has not answered for too long.
+    MailboxUnreachable {
+        /// The configured name.
+        mailbox: String,
+        /// Its last sign of life; `None` when it never gave one.
+        last_ok_at: Option<Timestamp>,
+        /// The last error's words; `None` when it is only silent.
+        trouble: Option<String>,
+    },
+    /// A mailbox of which people were told that it does not answer, does again.
+    MailboxBack {
+        /// The configured name.
+        mailbox: String,
+        /// When people were told that it does not.
+        alarmed_at: Timestamp,
+    },
+}
+
+/// A notice was recorded; its ranges are the allocations of that message. Told in a digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Import {
+    /// `message.id`
+    pub message_id: i64,
+    /// SHA-256 of the message.
+    pub sha256: String,
+    /// Whose numbers they are.
+    pub ban: String,
+    /// The company's configured name; `None` for one that is not configured.
+    pub company_name: Option<String>,
+    /// Where it was found.
+    pub found_in: FoundIn,
+    /// What a person should know.
+    pub warnings: Vec<Reason>,
+}
+
+/// What became of a mail that was old when the ledger was created. Told in one summary.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "cause", rename_all = "snake_case")]
+pub enum Past {
+    /// It was recorded.
+    Imported(Import),
+    /// It was quarantined.
+    Quarantined(Quarantined),
+}
+
+/// A mail that waits for a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quarantined {
+    /// `message.id`, the handle for the quarantine commands.
+    pub message_id: i64,
+    /// SHA-256 of the message.
+    pub sha256: String,
+    /// Where it was found.
+    pub found_in: FoundIn,
+    /// From, when there was exactly one.
+    pub from: Option<String>,
+    /// The decoded Subject.
+    pub subject: String,
+    /// What is wrong with it, in the order of the codes.
+    pub defects: Vec<Reason>,
+}
+
+impl News for Cause {
+    const CHANNEL: &'static str = "alert";
+}
+
+impl News for Import {
+    const CHANNEL: &'static str = "confirmation";
+}
+
+impl News for Past {
+    const CHANNEL: &'static str = "summary";
+}
+
+impl Cause {
+    /// What alerts that go on for the same reason have in common.
+    pub fn theme(&self) -> &str {
+        match self {
+            Self::Quarantined(Quarantined { defects, .. }) => {
+                defects.first().map_or("quarantined", |first| &first.code)
+            }
+            Self::DeliveryFailed { .. } => "delivery_failed",
+            Self::MailboxUnreachable { .. } | Self::MailboxBack { .. } => "mailbox_unreachable",
+        }
+    }
+}
+
+/// Where a mail was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FoundIn {
+    /// The configured mailbox of this name.
+    Mailbox(String),
+    /// A file that the operator named, by its path as given.
+    File(String),
+}
+
+/// One defect or warning of a mail, in both languages: which of them the letter is in shows only
+/// when it is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// The stable code.
+    pub code: String,
+    /// What was found, in English.
+    pub detail: String,
+    /// The same in 繁體中文.
+    pub detail_zh: String,
+}
+
+/// A piece of news that has not been gathered into a letter yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pending<T> {
+    /// `news.id`
+    pub id: i64,
+    /// What it is about, from its content alone: the same in a ledger restored from a backup.
+    pub key: String,
+    /// When it was raised.
+    pub raised_at: Timestamp,
+    /// What it says.
+    pub cause: T,
+}
+
+/// How long alerts of one theme wait for each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AlertWindow {
+    /// When the last letter about it was gathered.
+    pub gathered_at: Timestamp,
+    /// How long those that follow wait from then on.
+    pub width: Duration,
+}
+
+impl Transaction {
+    /// Writes down what people must be told. The same `key` twice is one piece of news.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub async fn tell<T: News + Sync>(
+        &mut self,
+        key: &str,
+        cause: &T,
+        now: Timestamp,
+    ) -> Result<(), LedgerError> {
+        tell(&mut self.inner, key, cause, now).await
+    }
+
+    /// Posts the letter into which this news was gathered.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub async fn gather<T>(
+        &mut self,
+        news: &[Pending<T>],
+        letter: &Letter,
+        now: Timestamp,
+    ) -> Result<(), LedgerError> {
+        let outbox_id = outbox::post(&mut self.inner, letter, None, now).await?;
+        for piece in news {
+            sqlx::query(
+                "UPDATE news SET outbox_id = ?, gathered_at = ?
+                 WHERE id = ? AND outbox_id IS NULL",
+            )
+            .bind(outbox_id)
+            .bind(moment(now))
+            .bind(piece.id)
+            .execute(&mut *self.inner)
+            .await
+            .map_err(LedgerError::during("gather news"))?;
+        }
+        Ok(())
+    }
+
+    /// News that is in no letter yet, oldest first.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub async fn pending<T: News>(&mut self) -> Result<Vec<Pending<T>>, LedgerError> {
+        let rows: Vec<(i64, String, String, String)> = sqlx::query_as(
+            "SELECT id, key, raised_at, cause FROM news
+             WHERE channel = ? AND outbox_id IS NULL ORDER BY id",
+        )
+        .bind(T::CHANNEL)
+        .fetch_all(&mut *self.inner)
+        .await
+        .map_err(LedgerError::during("read news"))?;
+        rows.into_iter()
+            .map(|(id, key, raised_at, cause)| {
+                Ok(Pending {
+                    id,
+                    key,
+                    raised_at: parsed("news.raised_at", &raised_at)?,
+                    cause: serde_json::from_str(&cause)
+                        .map_err(|error| LedgerError::BadRow(format!("news.cause: {error}")))?,
+                })
+            })
+            .collect()
+    }
+
+    /// When the last letter of alerts was gathered.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub async fn last_alerted_at(&mut self) -> Result<Option<Timestamp>, LedgerError> {
+        // The last in the order of letters: the latest moment may be one of a clock that was ahead.
+        let last: Option<String> = sqlx::query_scalar(
+            "SELECT gathered_at FROM news WHERE outbox_id IS NOT NULL AND channel = 'alert'
+             ORDER BY outbox_id DESC LIMIT 1",
+        )
+        .fetch_optional(&mut *self.inner)
+        .await
+        .map_err(LedgerError::during("read when alerts were gathered"))?;
+        last.map(|at| parsed("news.gathered_at", &at)).transpose()
+    }
+
+    /// The window of every theme there was an alert about.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub async fn alert_windows(&mut self) -> Result<BTreeMap<String, AlertWindow>, LedgerError> {
+        let rows: Vec<(String, String, u32)> =
+            sqlx::query_as("SELECT theme, gathered_at, seconds FROM alert_window")
+                .fetch_all(&mut *self.inner)
+                .await
+                .map_err(LedgerError::during("read the windows of alerts"))?;
+        rows.into_iter()
+            .map(|(theme, gathered_at, seconds)| {
+                let window = AlertWindow {
+                    gathered_at: parsed("alert_window.gathered_at", &gathered_at)?,
+                    width: Duration::from_secs(seconds.into()),
+                };
+                Ok((theme, window))
+            })
+            .collect()
+    }
+
+    /// Begins a theme's next window.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub async fn open_window(
+        &mut self,
+        theme: &str,
+        window: AlertWindow,
+    ) -> Result<(), LedgerError> {
+        sqlx::query(
+            "INSERT INTO alert_window (theme, gathered_at, seconds) VALUES (?, ?, ?)
+             ON CONFLICT (theme) DO UPDATE SET
+                 gathered_at = excluded.gathered_at, seconds = excluded.seconds",
+        )
+        .bind(theme)
+        .bind(moment(window.gathered_at))
+        .bind(i64::try_from(window.width.as_secs()).unwrap_or(i64::MAX))
+        .execute(&mut *self.inner)
+        .await
+        .map_err(LedgerError::during("begin a window of alerts"))?;
+        Ok(())
+    }
+}
+
+/// See [`Transaction::tell`].
+pub(super) async fn tell<T: News>(
+    connection: &mut SqliteConnection,
+    key: &str,
+    cause: &T,
+    now: Timestamp,
+) -> Result<(), LedgerError> {
+    let failed = LedgerError::during("write down news");
+    let cause =
+        serde_json::to_string(cause).map_err(|error| failed(sqlx::Error::Encode(error.into())))?;
+    sqlx::query(
+        "INSERT INTO news (channel, key, cause, raised_at) VALUES (?, ?, ?, ?)
+         ON CONFLICT (key) DO NOTHING",
+    )
+    .bind(T::CHANNEL)
+    .bind(key)
+    .bind(cause)
+    .bind(moment(now))
+    .execute(connection)
+    .await
+    .map_err(failed)?;
+    Ok(())
+}
