@@ -4,14 +4,16 @@
 //! sentence on stderr that says what was expected, what was found and what to do.
 
 use std::{
+    fs::File,
     io::{self, Write as _},
+    os::{fd::AsFd as _, unix::fs::MetadataExt as _},
     path::PathBuf,
     process::ExitCode,
 };
 
 use clap::{Parser, Subcommand};
 use tokio::runtime::Runtime;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use crate::{
     config::{Config, ConfigError, DEFAULT_PATH},
@@ -275,8 +277,8 @@ async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
     let load = || Config::load(&arguments.config);
     match arguments.command {
         Command::Run => {
-            log_to_stderr("info");
-            run::run(&load()?).await
+            log("info");
+            run::run(load()?).await
         }
         Command::Check { online } => check::check(&load()?, online).await,
         Command::Explain {
@@ -284,7 +286,7 @@ async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
             file,
             json,
         } => {
-            log_to_stderr("warn");
+            log("warn");
             explain::explain(&load()?, mailbox.as_deref(), &file, json).await
         }
         Command::Ingest {
@@ -293,7 +295,7 @@ async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
             paths,
         } => {
             // The report says what became of each message.
-            log_to_stderr("warn,invoice_trackd::intake=off");
+            log("warn,invoice_trackd::intake=off");
             ingest::ingest(&load()?, &paths, no_mail, json).await
         }
         Command::Allocations {
@@ -311,7 +313,7 @@ async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
         Command::Status { json } => status::status(&load()?, json).await,
         Command::Demo => {
             // The demo tells its own story.
-            log_to_stderr("off");
+            log("off");
             demo::demo().await
         }
     }
@@ -334,9 +336,13 @@ fn status(error: &anyhow::Error) -> u8 {
         match error.downcast_ref::<DaemonError>() {
             Some(DaemonError::Configuration(_)) => 78,
             Some(DaemonError::Ledger(error)) => ledger(error),
-            Some(DaemonError::Ended(_) | DaemonError::Listen(..) | DaemonError::Http(_)) | None => {
-                1
-            }
+            Some(
+                DaemonError::Ended(_)
+                | DaemonError::Listen(..)
+                | DaemonError::Watchdog(_)
+                | DaemonError::Http(_),
+            )
+            | None => 1,
         }
     }
 }
@@ -371,18 +377,45 @@ fn company_of(config: &Config, name: Option<&str>) -> Result<Option<Ban>, Usage>
     }
 }
 
-/// Logs as sentences with fields. `log` records are not taken in: async-imap writes commands
-/// there, LOGIN among them.
-fn log_to_stderr(default: &str) {
+/// Logs as sentences with fields: to the journal where that is what stderr leads to
+/// (systemd.exec(5), `$JOURNAL_STREAM`), otherwise to stderr. `log` records are not taken in:
+/// async-imap writes commands there, LOGIN among them.
+fn log(default: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let journal = leads_to_journal()
+        .then(tracing_journald::layer)
+        .and_then(Result::ok)
+        .map(|journal| journal.with_field_prefix(Some(JOURNAL_PREFIX.to_owned())));
+    let stderr = journal.is_none().then(|| {
+        tracing_subscriber::fmt::layer()
+            .with_writer(io::stderr)
+            .with_target(false)
+            .with_ansi(io::IsTerminal::is_terminal(&io::stderr()) && !no_color())
+    });
     // A second call, as in tests of several commands in one process, changes nothing.
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_target(false)
-        .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(journal)
+        .with(stderr)
         .try_init()
         .ok();
+}
+
+/// Before the name of each field in the journal: `mailbox.name` becomes
+/// `INVOICE_TRACKD_MAILBOX_NAME`.
+const JOURNAL_PREFIX: &str = "INVOICE_TRACKD";
+
+/// Whether stderr is the very stream that systemd gave us to the journal.
+fn leads_to_journal() -> bool {
+    let stream = std::env::var("JOURNAL_STREAM").unwrap_or_default();
+    let stderr = io::stderr().as_fd().try_clone_to_owned().map(File::from);
+    let metadata = stderr.and_then(|stderr| stderr.metadata());
+    metadata.is_ok_and(|found| stream == format!("{}:{}", found.dev(), found.ino()))
+}
+
+/// <https://no-color.org>
+fn no_color() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
 
 /// Writes a command's data.

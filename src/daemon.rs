@@ -1,39 +1,44 @@
-//! Everything at once: one task a mailbox, the dispatcher, the health listener, until told to stop.
+//! Everything at once: one task a mailbox, the dispatcher, the keeper, the health listener, until
+//! told to stop; and the same again, without a pause, under a configuration that has changed.
 //!
 //! Guarantee: a task that ends by itself ends the daemon, loudly; systemd starts it again. A
-//! mailbox that fails touches no other. Left out on purpose: every rule of the domain.
+//! mailbox that fails touches no other. A new configuration is taken over as a whole or not at
+//! all, and breaks no connection that may stay. Left out on purpose: every rule of the domain.
 
-use std::{convert::Infallible, future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
-use tokio::{
-    net::TcpListener,
-    sync::{Notify, watch},
-    task::JoinSet,
-};
-use tracing::{error, info, warn};
+use tokio::sync::mpsc;
+use tracing::{error, info};
 
+use self::crew::{Crew, Plan};
 use crate::{
     clock::Clock,
-    config::Config,
-    delivery::Dispatcher,
-    http::{self, Vitals},
-    intake::Intake,
+    config::{Config, ConfigError},
     ledger::{Ledger, LedgerError},
-    pulse::Pulse,
 };
 
+mod crew;
+mod keeper;
+mod systemd;
 mod watch_mailbox;
 
-pub use watch_mailbox::{Watch, WatchError};
+pub use self::{
+    keeper::Keeper,
+    watch_mailbox::{Orders, Watch, WatchError},
+};
 
-/// How often the ledger is asked whether it can still be written to.
-const LEDGER_PROOF: Duration = Duration::from_secs(60);
-/// What a task may need beyond the waits that it announces: a ledger that is busy lets a writer
-/// wait for up to 90 s.
-const GRACE: Duration = Duration::from_secs(120);
 /// How long what is in hand (a letter, an answer over HTTP) may take after the word to stop;
 /// systemd waits 10 s.
 const STOPPING: Duration = Duration::from_secs(8);
+
+/// What the daemon is told while it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Word {
+    /// Read the configuration again.
+    Reload,
+    /// Finish what is in hand, and end.
+    Stop,
+}
 
 /// Why the daemon did not start, or did not go on.
 #[derive(Debug, thiserror::Error)]
@@ -48,158 +53,92 @@ pub enum DaemonError {
     #[error(
         "{0} ended by itself, which it never should; the process ends so that it can be started again"
     )]
-    Ended(&'static str),
+    Ended(String),
     /// The health listener's address cannot be had, which may pass: another process has it.
     #[error("listen on {0} ([http] listen): {1}")]
     Listen(SocketAddr, std::io::Error),
+    /// Systemd's watchdog cannot be fed.
+    #[error("start a thread for systemd's watchdog: {0}")]
+    Watchdog(std::io::Error),
     /// The health listener failed.
     #[error("serve health over HTTP: {0}")]
     Http(std::io::Error),
 }
 
-/// Runs until `shutdown` completes. `ready` is called once everything has been started.
+impl From<ConfigError> for DaemonError {
+    fn from(error: ConfigError) -> Self {
+        Self::Configuration(error.into())
+    }
+}
+
+/// Runs until it is told to stop; a sender that is gone means the same.
 ///
 /// # Errors
 /// [`DaemonError`]; after one, nothing of the daemon is left running.
 pub async fn run(
-    config: &Config,
+    mut config: Config,
     clock: Clock,
-    ready: impl FnOnce(),
-    shutdown: impl Future<Output = ()>,
+    mut words: mpsc::Receiver<Word>,
 ) -> Result<(), DaemonError> {
     let _lock = Ledger::lock(&config.ledger)?;
     let ledger = Ledger::open(&config.ledger, clock.now()).await?;
-    let (stop, stopped) = watch::channel(false);
-    let mut tasks = start(config, &clock, &ledger, &stopped).await?;
-    ready();
+    let mut crew = Crew::new(ledger.clone(), clock);
+    let plan = Plan::new(&config, &crew).await?;
+    crew.follow(plan);
+    crew.feed_watchdog().map_err(DaemonError::Watchdog)?;
+    systemd::ready();
     info!(mailboxes = config.mailboxes.len(), "started");
 
-    let ended = tokio::select! {
-        () = shutdown => None,
-        ended = tasks.join_next() => ended,
-    };
-    // Nobody listening any more is as good as stopped.
-    stop.send(true).ok();
-    let finished = async { while tasks.join_next().await.is_some() {} };
-    if tokio::time::timeout(STOPPING, finished).await.is_err() {
-        warn!(
-            "something in hand took too long and was cut off; it is done again at the next start"
-        );
-        tasks.shutdown().await;
-    }
+    let outcome = watch_over(&mut crew, &mut config, &mut words).await;
+    systemd::stopping();
+    crew.stop(STOPPING).await;
     ledger.close().await;
-    match ended {
-        None => {
-            info!("stopped");
-            Ok(())
-        }
-        Some(Ok(Err(error))) => Err(error),
-        Some(Ok(Ok(part))) => Err(DaemonError::Ended(part)),
-        Some(Err(_panic)) => Err(DaemonError::Ended("a task")),
+    if outcome.is_ok() {
+        info!("stopped");
     }
+    outcome
 }
 
-/// A task's end: the name of the part, or what went wrong with it.
-type Ending = Result<&'static str, DaemonError>;
-
-async fn start(
-    config: &Config,
-    clock: &Clock,
-    ledger: &Ledger,
-    stopped: &watch::Receiver<bool>,
-) -> Result<JoinSet<Ending>, DaemonError> {
-    let mut tasks = JoinSet::new();
-    let wake = Arc::new(Notify::new());
-    let names = config
-        .mailboxes
-        .iter()
-        .map(|mailbox| (mailbox.name.clone(), None))
-        .collect();
-    let (vitals, seen) = watch::channel(Vitals {
-        ledger: None,
-        mailboxes: names,
-    });
-
-    let transport = config.transport().map_err(DaemonError::Configuration)?;
-    let intake = Intake {
-        ledger: ledger.clone(),
-        rules: config.rules.clone(),
-        require: config.require,
-        style: Some(config.style.clone()),
-    };
-    for mailbox in &config.mailboxes {
-        ledger
-            .hold_to_place(&mailbox.name, &mailbox.place())
-            .await?;
-        let watch = Watch {
-            source: mailbox.source().map_err(DaemonError::Configuration)?,
-            company: mailbox.company,
-            since: mailbox.since,
-            intake: intake.clone(),
-            clock: clock.clone(),
-            wake: Arc::clone(&wake),
-            vitals: vitals.clone(),
-            stopped: stopped.clone(),
-        };
-        tasks.spawn(async move {
-            watch.run().await;
-            Ok("a mailbox's task")
-        });
-    }
-    if let Some(transport) = transport {
-        let dispatcher = Dispatcher {
-            ledger: ledger.clone(),
-            transport,
-            style: config.style.clone(),
-            patience: config.patience,
-        };
-        let (clock, stopped) = (clock.clone(), stopped.clone());
-        tasks.spawn(async move {
-            let (_orders, current) = watch::channel(Arc::new(dispatcher));
-            Dispatcher::run(current, &clock, &wake, &Pulse::new(GRACE), stopped).await;
-            Ok("the dispatcher")
-        });
-    }
-    if let Some(settings) = config.http {
-        let listener = TcpListener::bind(settings.listen)
-            .await
-            .map_err(|error| DaemonError::Listen(settings.listen, error))?;
-        let (clock, stopped) = (clock.clone(), stopped.clone());
-        tasks.spawn(async move {
-            let served = http::serve(listener, seen, clock, until(stopped)).await;
-            served
-                .map(|()| "the health listener")
-                .map_err(DaemonError::Http)
-        });
-    }
-    let (ledger, clock, stopped) = (ledger.clone(), clock.clone(), stopped.clone());
-    tasks.spawn(async move {
-        tokio::select! {
-            never = prove_ledger(&ledger, &clock, &vitals) => match never {},
-            () = until(stopped) => Ok("the proof of the ledger"),
-        }
-    });
-    Ok(tasks)
-}
-
-/// Writes to the ledger now and then: a full disk must show before a notice meets it.
-async fn prove_ledger(
-    ledger: &Ledger,
-    clock: &Clock,
-    vitals: &watch::Sender<Vitals>,
-) -> Infallible {
+/// Returns when told to stop, and with an error when a part has ended by itself.
+async fn watch_over(
+    crew: &mut Crew,
+    config: &mut Config,
+    words: &mut mpsc::Receiver<Word>,
+) -> Result<(), DaemonError> {
     loop {
-        let now = clock.now();
-        match ledger.prove_writable().await {
-            Ok(()) => vitals.send_modify(|vitals| vitals.ledger = Some(now)),
-            Err(error) => error!("the ledger cannot be written to: {error}"),
+        tokio::select! {
+            word = words.recv() => match word {
+                Some(Word::Reload) => reload(crew, config).await,
+                Some(Word::Stop) | None => return Ok(()),
+            },
+            ended = crew.ended() => return Err(ended),
         }
-        tokio::time::sleep(LEDGER_PROOF).await;
     }
 }
 
-/// Completes when the daemon is told to stop.
-async fn until(mut stopped: watch::Receiver<bool>) {
-    // A sender that is gone means stop as well.
-    stopped.wait_for(|stop| *stop).await.ok();
+/// Takes a changed configuration over, or leaves everything as it is and says why.
+async fn reload(crew: &mut Crew, config: &mut Config) {
+    systemd::reloading();
+    match plan_anew(crew, config).await {
+        Ok((new, plan)) => {
+            crew.follow(plan);
+            *config = new;
+            info!(mailboxes = config.mailboxes.len(), "configuration reloaded");
+        }
+        Err(error) => error!("configuration not reloaded, all goes on as before: {error}"),
+    }
+    systemd::ready();
+}
+
+async fn plan_anew(crew: &Crew, old: &Config) -> Result<(Config, Plan), DaemonError> {
+    let new = Config::load(&old.file)?;
+    if new.ledger != old.ledger {
+        return Err(DaemonError::Configuration(anyhow::anyhow!(
+            "expected the ledger {} still, found {}; restart the service to use another ledger",
+            old.ledger.display(),
+            new.ledger.display()
+        )));
+    }
+    let plan = Plan::new(&new, crew).await?;
+    Ok((new, plan))
 }

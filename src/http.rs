@@ -41,11 +41,31 @@ pub struct Settings {
 pub struct Vitals {
     /// When the ledger last proved writable.
     pub ledger: Option<Timestamp>,
-    /// When each configured mailbox last answered with a tagged OK (a Maildir: was last read).
-    pub mailboxes: BTreeMap<String, Option<Timestamp>>,
+    /// Each configured mailbox.
+    pub mailboxes: BTreeMap<String, Signs>,
+}
+
+/// The signs of life of one mailbox since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Signs {
+    /// When it last answered with a tagged OK (a Maildir: was last read).
+    pub last_ok: Option<Timestamp>,
+    /// Whether all that was in it has been taken in once.
+    pub scanned: bool,
+    /// Since when it has failed, whatever was tried; `None` while it answers.
+    pub failing_since: Option<Timestamp>,
 }
 
 impl Vitals {
+    /// Whether every mailbox has been scanned since the start, but for those that have failed for
+    /// `patience` at `now`.
+    pub fn is_surveyed(&self, now: Timestamp, patience: SignedDuration) -> bool {
+        let given_up = |since| now.duration_since(since) >= patience;
+        self.mailboxes
+            .values()
+            .all(|signs| signs.scanned || signs.failing_since.is_some_and(given_up))
+    }
+
     /// Whether the daemon is doing its job at `now`.
     ///
     /// # Errors
@@ -55,8 +75,8 @@ impl Vitals {
         if let Some(since) = silent(self.ledger, now, LEDGER_SILENCE) {
             troubles.push(format!("the ledger has not been writable {since}"));
         }
-        for (name, last) in &self.mailboxes {
-            if let Some(since) = silent(*last, now, MAILBOX_SILENCE) {
+        for (name, signs) in &self.mailboxes {
+            if let Some(since) = silent(signs.last_ok, now, MAILBOX_SILENCE) {
                 troubles.push(format!("the mailbox {name} has been silent {since}"));
             }
         }

@@ -9,9 +9,11 @@
 //! Guarantees: every wait is bounded; an error ends the link, and what is open is never reused
 //! after one; nothing is marked, moved or deleted (EXAMINE, `BODY.PEEK`).
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
+
+use crate::pulse::Pulse;
 
 mod imap;
 mod maildir;
@@ -279,14 +281,36 @@ impl Source {
         }
     }
 
-    /// Connects, logs in and opens the folder read-only.
+    /// Whether `other` is the same folder, reached in the same way: what is open under one of them
+    /// may stay open under the other.
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Imap(one), Self::Imap(other)) => one.is_same_place(other),
+            (Self::Maildir(one), Self::Maildir(other)) => one == other,
+            _ => false,
+        }
+    }
+
+    /// Whether `other` would be logged in to with the same password.
+    pub fn has_same_login(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Imap(one), Self::Imap(other)) => one.has_same_password(other),
+            _ => true,
+        }
+    }
+
+    /// Connects, logs in and opens the folder read-only. The link shows its signs of life to
+    /// `pulse`.
     ///
     /// # Errors
     /// Any [`MailboxError`]; trying again later may help.
-    pub async fn open(&self) -> Result<Link, MailboxError> {
+    pub async fn open(&self, pulse: &Arc<Pulse>) -> Result<Link, MailboxError> {
         match self {
-            Self::Imap(imap) => imap.open().await.map(|link| Link::Imap(Box::new(link))),
-            Self::Maildir(maildir) => maildir.open().await.map(Link::Maildir),
+            Self::Imap(imap) => {
+                let link = imap.open(pulse).await?;
+                Ok(Link::Imap(Box::new(link)))
+            }
+            Self::Maildir(maildir) => maildir.open(pulse).await.map(Link::Maildir),
         }
     }
 }

@@ -52,3 +52,30 @@ impl PulseReader {
             .filter(|late| !late.is_zero())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_is_overdue_once_its_promise_and_its_grace_are_over() {
+        let pulse = Pulse::new(2 * SECOND);
+        let reader = pulse.reader();
+        let began = Instant::now();
+        pulse.within(10 * SECOND);
+        assert_eq!(reader.overdue(began + 12 * SECOND), None);
+        assert_eq!(reader.overdue(began + 13 * SECOND), Some(SECOND));
+        pulse.within(20 * SECOND);
+        assert_eq!(reader.overdue(began + 13 * SECOND), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_has_ended_is_not_waited_for() {
+        let pulse = Pulse::new(SECOND);
+        let reader = pulse.reader();
+        drop(pulse);
+        assert_eq!(reader.overdue(Instant::now() + 60 * SECOND), None);
+    }
+}

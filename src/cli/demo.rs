@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use tokio::time::Instant;
+use tokio::{sync::mpsc, time::Instant};
 
 use super::{
     Exit, print,
@@ -17,7 +17,7 @@ use super::{
 use crate::{
     clock::Clock,
     config::Config,
-    daemon,
+    daemon::{self, Word},
     ledger::{AllocationFilter, Ledger, OutboxState},
 };
 
@@ -39,7 +39,14 @@ pub(super) async fn demo() -> anyhow::Result<Exit> {
         "invoice-trackd demo, in {}\n\n  1. a mailbox with three mails: a genuine notice, a forged one, the genuine one again\n  2. the real daemon runs on them …\n",
         root.display()
     ))?;
-    daemon::run(&config, Clock::System, || {}, settled(&config)).await?;
+    let (say, words) = mpsc::channel(1);
+    let stopping = async {
+        settled(&config).await;
+        // A daemon that has ended before says why by itself.
+        say.send(Word::Stop).await.ok();
+    };
+    let (outcome, ()) = tokio::join!(daemon::run(config.clone(), Clock::System, words), stopping);
+    outcome?;
     print(&shown(&config, &root).await?)?;
     Ok(Exit::Done)
 }

@@ -1,37 +1,38 @@
 //! `run`: the daemon under systemd, or in the foreground.
 
-use sd_notify::NotifyState;
-use tokio::signal::unix::{SignalKind, signal};
-use tracing::warn;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+};
 
-use super::{Exit, Misconfigured};
-use crate::{clock::Clock, config::Config, daemon};
+use super::Exit;
+use crate::{
+    clock::Clock,
+    config::Config,
+    daemon::{self, Word},
+};
 
-pub(super) async fn run(config: &Config) -> anyhow::Result<Exit> {
-    if config.mailboxes.is_empty() {
-        return Err(Misconfigured(format!(
-            "{}: expected at least one [[mailbox]] to watch, found none",
-            config.file.display()
-        ))
-        .into());
-    }
+pub(super) async fn run(config: Config) -> anyhow::Result<Exit> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let shutdown = async {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+    let mut hang_up = signal(SignalKind::hangup())?;
+    let (say, words) = mpsc::channel(1);
+    let listening = async {
+        loop {
+            let word = tokio::select! {
+                _ = terminate.recv() => Word::Stop,
+                _ = interrupt.recv() => Word::Stop,
+                _ = hang_up.recv() => Word::Reload,
+            };
+            if say.send(word).await.is_err() {
+                // The daemon has ended, and its outcome is what counts.
+                std::future::pending::<()>().await;
+            }
         }
-        tell_systemd(&[NotifyState::Stopping]);
     };
-    let ready = || tell_systemd(&[NotifyState::Ready]);
-    daemon::run(config, Clock::System, ready, shutdown).await?;
-    Ok(Exit::Done)
-}
-
-/// Without `$NOTIFY_SOCKET` there is nobody to tell.
-fn tell_systemd(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        warn!("tell systemd: {error}");
+    tokio::select! {
+        outcome = daemon::run(config, Clock::System, words) => outcome?,
+        () = listening => {}
     }
+    Ok(Exit::Done)
 }

@@ -18,11 +18,12 @@ use tracing::{error, info, warn};
 use crate::{
     backoff::{self, Backoff},
     clock::{Clock, taipei_date},
-    http::Vitals,
+    http::{Signs, Vitals},
     intake::Intake,
     ledger::{LedgerError, LinkState},
     mailbox::{Content, Link, MailboxError, Origin, RawMessage, Source, Trouble},
     notice::Ban,
+    pulse::Pulse,
 };
 
 /// After a broken connection. The first step is short, because most breaks are.
@@ -35,10 +36,31 @@ const LOGIN_REFUSED: Backoff = Backoff {
     first: Duration::from_secs(60),
     most: Duration::from_secs(3600),
 };
+/// During a long catching up, signs of life are written to the ledger this often.
+const WRITE_DOWN: Duration = Duration::from_secs(60);
 
 /// Watches one mailbox.
 #[derive(Debug)]
 pub struct Watch {
+    /// Its name.
+    pub name: String,
+    /// What to do; whoever changes it need not break a connection that may stay.
+    pub orders: watch::Receiver<Arc<Orders>>,
+    /// What time it is.
+    pub clock: Clock,
+    /// Told when there may be mail to send: a hint, for the dispatcher looks by itself as well.
+    pub wake: Arc<Notify>,
+    /// Where signs of life are written down for all to see.
+    pub vitals: watch::Sender<Vitals>,
+    /// The sign of life that the watchdog looks for.
+    pub pulse: Arc<Pulse>,
+    /// Brings the word to stop.
+    pub stopped: watch::Receiver<bool>,
+}
+
+/// What the configuration says about one mailbox.
+#[derive(Debug)]
+pub struct Orders {
     /// The mailbox.
     pub source: Source,
     /// Whose notices are found there when the mail itself does not say.
@@ -47,14 +69,14 @@ pub struct Watch {
     pub since: Option<Date>,
     /// Where messages go.
     pub intake: Intake,
-    /// What time it is.
-    pub clock: Clock,
-    /// Told when there may be mail to send: a hint, for the dispatcher looks by itself as well.
-    pub wake: Arc<Notify>,
-    /// Where signs of life are written down.
-    pub vitals: watch::Sender<Vitals>,
-    /// Brings the word to stop.
-    pub stopped: watch::Receiver<bool>,
+}
+
+impl Orders {
+    /// Whether a connection that was made under these may stay under `new`: what matters for
+    /// judging is looked up for each batch, and a password only for the next login.
+    fn allow(&self, new: &Self) -> bool {
+        self.source.is_same_place(&new.source) && self.since == new.since
+    }
 }
 
 /// What is fetched: suspects come last, for they may end the session.
@@ -76,6 +98,9 @@ pub enum WatchError {
     /// The word to stop: what was in hand has been written down.
     #[error("told to stop")]
     Stopped,
+    /// The configuration now names another place.
+    #[error("told to look elsewhere")]
+    Reordered,
 }
 
 impl Watch {
@@ -83,36 +108,73 @@ impl Watch {
     pub async fn run(&self) {
         let mut failures = 0;
         loop {
+            let orders = self.orders();
             let began = Instant::now();
-            let error = self.session().await;
-            if matches!(error, WatchError::Stopped) {
-                return;
-            }
-            failures = failures_now(failures, began.elapsed());
-            let pause = pause_after(&error, failures);
-            self.report(&error, pause).await;
-            let slept = self.unless_stopped(tokio::time::sleep(pause)).await;
-            if slept.is_err() {
-                return;
+            let error = self.session(&orders).await;
+            match error {
+                WatchError::Stopped => return,
+                WatchError::Reordered => failures = 0,
+                error => {
+                    failures = failures_now(failures, began.elapsed());
+                    let pause = pause_after(&error, failures);
+                    self.report(&error, pause).await;
+                    match self.pause(pause, &orders).await {
+                        Ok(()) => {}
+                        Err(WatchError::Stopped) => return,
+                        // A changed password or place deserves a fresh beginning.
+                        Err(_) => failures = 0,
+                    }
+                }
             }
         }
     }
 
+    /// The orders of the moment.
+    fn orders(&self) -> Arc<Orders> {
+        Arc::clone(&self.orders.borrow())
+    }
+
     /// One connection from beginning to end.
-    async fn session(&self) -> WatchError {
-        match self.connected().await {
+    async fn session(&self, orders: &Orders) -> WatchError {
+        self.pulse.within(Duration::ZERO);
+        match self.connected(orders).await {
             Err(error) => error,
             Ok(never) => match never {},
         }
     }
 
-    async fn connected(&self) -> Result<Infallible, WatchError> {
+    async fn connected(&self, orders: &Orders) -> Result<Infallible, WatchError> {
         let mut link = self.open().await?;
-        info!(mailbox.name = self.source.name(), "mailbox opened");
+        info!(mailbox.name = self.name, "mailbox opened");
         loop {
             self.catch_up(&mut link).await?;
-            self.unless_stopped(link.wait()).await??;
+            tokio::select! {
+                biased;
+                error = self.ordered(|new| !orders.allow(new)) => return Err(error),
+                done = self.unless_stopped(link.wait()) => done??,
+            }
         }
+    }
+
+    /// Waits, unless told to stop, or to do what makes waiting pointless.
+    async fn pause(&self, pause: Duration, tried: &Orders) -> Result<(), WatchError> {
+        self.pulse.within(pause);
+        let is_new = |new: &Orders| !tried.allow(new) || !tried.source.has_same_login(&new.source);
+        tokio::select! {
+            error = self.ordered(is_new) => Err(error),
+            slept = self.unless_stopped(tokio::time::sleep(pause)) => slept,
+        }
+    }
+
+    /// Completes when the orders are such that `matters`.
+    async fn ordered(&self, matters: impl Fn(&Orders) -> bool) -> WatchError {
+        let mut orders = self.orders.clone();
+        let nobody_orders = orders.wait_for(|new| matters(new)).await.is_err();
+        if nobody_orders {
+            // The word to stop comes with that.
+            std::future::pending::<()>().await;
+        }
+        WatchError::Reordered
     }
 
     /// Waits for a mailbox, or for the word to stop. Never for the ledger: a transaction that was
@@ -132,10 +194,15 @@ impl Watch {
     /// # Errors
     /// The mailbox's or the ledger's, or the word to stop.
     pub async fn open(&self) -> Result<Link, WatchError> {
-        let mut link = self.unless_stopped(self.source.open()).await??;
+        let orders = self.orders();
+        let mut link = self
+            .unless_stopped(orders.source.open(&self.pulse))
+            .await??;
         if let Some(uidvalidity) = link.uidvalidity() {
-            let (ledger, name) = (&self.intake.ledger, self.source.name());
-            let since = self.since();
+            let (ledger, name) = (&orders.intake.ledger, &self.name);
+            let since = orders
+                .since
+                .unwrap_or_else(|| taipei_date(ledger.created_at()).first_of_year());
             if !ledger.is_scanned(name, uidvalidity, since).await? {
                 let older = self.unless_stopped(link.older_than(since)).await??;
                 ledger.begin_scan(name, uidvalidity, since, &older).await?;
@@ -152,24 +219,50 @@ impl Watch {
     pub async fn catch_up(&self, link: &mut Link) -> Result<usize, WatchError> {
         self.survey(link).await?;
         let mut taken = 0;
+        let mut written = Instant::now();
         while let Some(new) = self.take_in(link, Turn::Missing).await? {
             taken += new;
+            self.answered(false);
+            if written.elapsed() >= WRITE_DOWN {
+                self.write_down(&LinkState::Up).await?;
+                written = Instant::now();
+            }
         }
-        let (name, now) = (self.source.name(), self.clock.now());
-        let ledger = &self.intake.ledger;
-        ledger.saw_mailbox(name, &LinkState::Up, now).await?;
-        self.vitals.send_modify(|vitals| {
-            vitals.mailboxes.insert(name.to_owned(), Some(now));
-        });
+        self.answered(true);
+        self.write_down(&LinkState::Up).await?;
         while let Some(new) = self.take_in(link, Turn::Suspects).await? {
             taken += new;
         }
         Ok(taken)
     }
 
+    /// Shows a sign of life; `scanned` when everything in the mailbox has been taken in.
+    fn answered(&self, scanned: bool) {
+        let now = self.clock.now();
+        self.show(|signs| {
+            signs.last_ok = Some(now);
+            signs.scanned |= scanned;
+            signs.failing_since = None;
+        });
+    }
+
+    fn show(&self, change: impl FnOnce(&mut Signs)) {
+        self.vitals
+            .send_modify(|vitals| change(vitals.mailboxes.entry(self.name.clone()).or_default()));
+    }
+
+    async fn write_down(&self, state: &LinkState) -> Result<(), LedgerError> {
+        let orders = self.orders();
+        let ledger = &orders.intake.ledger;
+        ledger
+            .saw_mailbox(&self.name, state, self.clock.now())
+            .await
+    }
+
     /// Compares the folder with the ledger, and forgets what has left it.
     async fn survey(&self, link: &mut Link) -> Result<(), WatchError> {
-        let (ledger, name) = (&self.intake.ledger, self.source.name());
+        let orders = self.orders();
+        let (ledger, name) = (&orders.intake.ledger, &self.name);
         let mut known = ledger.known(name, link.uidvalidity()).await?;
         if let Some(uidvalidity) = link.uidvalidity() {
             let now = self.clock.now();
@@ -188,14 +281,15 @@ impl Watch {
     /// Fetches once, records what came, and suspects what did not. Returns how many messages came,
     /// `None` when there are no more to come.
     async fn take_in(&self, link: &mut Link, turn: Turn) -> Result<Option<usize>, WatchError> {
-        let gate = |header: &[u8], size| self.intake.gate(header, size);
+        let orders = self.orders();
+        let gate = |header: &[u8], size| orders.intake.gate(header, size);
         let fetched = match turn {
             Turn::Missing => self.unless_stopped(link.next_batch(&gate)).await?,
             Turn::Suspects => self.unless_stopped(link.next_suspect(&gate)).await?,
         };
         if let Ok(Some(batch)) = &fetched {
             let now = self.clock.now();
-            self.intake.take(batch, self.company, now).await?;
+            orders.intake.take(batch, orders.company, now).await?;
             self.wake.notify_one();
         }
         let words = match &fetched {
@@ -219,9 +313,10 @@ impl Watch {
         if trouble.uids.is_empty() {
             return Ok(());
         }
-        let (name, now) = (self.source.name(), self.clock.now());
+        let orders = self.orders();
+        let (name, now) = (&self.name, self.clock.now());
         let mut unfetchable = Vec::new();
-        let mut transaction = self.intake.ledger.begin().await?;
+        let mut transaction = orders.intake.ledger.begin().await?;
         if trouble.named {
             let runs = trouble.uids.runs().iter();
             for uid in runs.flat_map(|&(first, last)| first..=last) {
@@ -237,7 +332,7 @@ impl Watch {
                 if suspicion.is_unfetchable() && !suspicion.quarantined {
                     unfetchable.push(RawMessage {
                         origin: Origin::Imap {
-                            mailbox: name.to_owned(),
+                            mailbox: name.clone(),
                             uidvalidity,
                             uid,
                         },
@@ -254,36 +349,33 @@ impl Watch {
         }
         transaction.commit().await?;
         if !unfetchable.is_empty() {
-            self.intake.take(&unfetchable, self.company, now).await?;
+            orders
+                .intake
+                .take(&unfetchable, orders.company, now)
+                .await?;
             self.wake.notify_one();
         }
         Ok(())
     }
 
-    fn since(&self) -> Date {
-        self.since
-            .unwrap_or_else(|| taipei_date(self.intake.ledger.created_at()).first_of_year())
-    }
-
     async fn report(&self, error: &WatchError, pause: Duration) {
-        let (name, seconds) = (self.source.name(), pause.as_secs());
+        let (name, seconds) = (&self.name, pause.as_secs());
         match error {
             WatchError::Mailbox(MailboxError::Login { .. }) | WatchError::Ledger(_) => error!(
                 mailbox.name = name,
                 retry.seconds = seconds,
                 "mailbox not watched: {error}"
             ),
-            WatchError::Mailbox(_) | WatchError::Stopped => warn!(
+            _ => warn!(
                 mailbox.name = name,
                 retry.seconds = seconds,
                 "mailbox not watched: {error}"
             ),
         }
-        let down = LinkState::Down(error.to_string());
+        let now = self.clock.now();
+        self.show(|signs| _ = signs.failing_since.get_or_insert(now));
         // Where the ledger itself is the trouble, the log line above is all there can be.
-        self.intake
-            .ledger
-            .saw_mailbox(name, &down, self.clock.now())
+        self.write_down(&LinkState::Down(error.to_string()))
             .await
             .ok();
     }
@@ -292,7 +384,7 @@ impl Watch {
 fn pause_after(error: &WatchError, failures: u32) -> Duration {
     let series = match error {
         WatchError::Mailbox(MailboxError::Login { .. }) => LOGIN_REFUSED,
-        WatchError::Mailbox(_) | WatchError::Ledger(_) | WatchError::Stopped => RECONNECT,
+        _ => RECONNECT,
     };
     series.after(failures, backoff::random())
 }

@@ -14,10 +14,17 @@ fn at(text: &str) -> Option<Timestamp> {
     Some(text.parse().unwrap())
 }
 
+fn heard(last_ok: Option<Timestamp>) -> Signs {
+    Signs {
+        last_ok,
+        ..Signs::default()
+    }
+}
+
 fn healthy() -> Vitals {
     Vitals {
         ledger: at("2026-11-22T03:59:00Z"),
-        mailboxes: BTreeMap::from([("einvoice".to_owned(), at("2026-11-22T03:45:00Z"))]),
+        mailboxes: BTreeMap::from([("einvoice".to_owned(), heard(at("2026-11-22T03:45:00Z")))]),
     }
 }
 
@@ -83,8 +90,8 @@ async fn silence_is_named_with_its_beginning() {
     vitals.ledger = at("2026-11-22T03:54:59Z");
     vitals
         .mailboxes
-        .insert("einvoice".into(), at("2026-11-22T03:44:59.5Z"));
-    vitals.mailboxes.insert("second".into(), None);
+        .insert("einvoice".into(), heard(at("2026-11-22T03:44:59.5Z")));
+    vitals.mailboxes.insert("second".into(), heard(None));
     let server = Server::start(vitals).await;
     assert_eq!(
         server.get("/readyz").await,
@@ -170,4 +177,30 @@ async fn a_client_that_never_finishes_does_not_hold_up_the_end() {
         .expect("an end within 10 s")
         .unwrap()
         .unwrap();
+}
+
+#[test]
+fn all_is_surveyed_when_what_has_not_been_scanned_has_failed_for_long() {
+    let patience = SignedDuration::from_mins(5);
+    let now = at("2026-11-22T04:00:00Z").unwrap();
+    let scanned = Signs {
+        scanned: true,
+        ..Signs::default()
+    };
+    let failing = |since| Signs {
+        failing_since: at(since),
+        ..Signs::default()
+    };
+    for (second, expected) in [
+        (scanned, true),
+        (Signs::default(), false),
+        (failing("2026-11-22T03:55:01Z"), false),
+        (failing("2026-11-22T03:55:00Z"), true),
+    ] {
+        let vitals = Vitals {
+            ledger: None,
+            mailboxes: BTreeMap::from([("first".into(), scanned), ("second".into(), second)]),
+        };
+        assert_eq!(vitals.is_surveyed(now, patience), expected, "{second:?}");
+    }
 }

@@ -3,10 +3,13 @@
 //! Left out on purpose: a position in the folder. What is accounted for is a set
 //! ([`Ledger::known`]), and only a set can be compared with the server's.
 
+use std::collections::BTreeMap;
+
 use jiff::{Timestamp, civil::Date};
+use sqlx::sqlite::SqliteConnection;
 
 use super::{
-    Ledger, LedgerError,
+    Ledger, LedgerError, Transaction,
     columns::{moment, parsed},
     uid_runs::{self, Reason},
 };
@@ -92,30 +95,17 @@ impl Ledger {
         transaction.commit().await
     }
 
-    /// Holds a mailbox to its place: a name means one folder for ever, because the UIDs that are
-    /// accounted for under it mean nothing in another, and mail there would pass for known.
+    /// Holds mailboxes, each given as name and place, to their places, all of them or none: a name
+    /// means one folder for ever, because the UIDs that are accounted for under it mean nothing in
+    /// another, and mail there would pass for known. While nothing is accounted for, the place is
+    /// the operator's to mend.
     ///
     /// # Errors
-    /// [`LedgerError::Moved`] when the name stood for another place before; SQLite's.
-    pub async fn hold_to_place(&self, name: &str, place: &str) -> Result<(), LedgerError> {
-        let failed = LedgerError::during("write down where a mailbox is");
+    /// [`LedgerError::Moved`] when a name stood for another place before; SQLite's.
+    pub async fn hold_to_places(&self, places: &[(&str, String)]) -> Result<(), LedgerError> {
         let mut transaction = self.begin().await?;
-        let held: String = sqlx::query_scalar(
-            "INSERT INTO mailbox (name, place) VALUES (?, ?)
-             ON CONFLICT (name) DO UPDATE SET place = coalesce(place, excluded.place)
-             RETURNING place",
-        )
-        .bind(name)
-        .bind(place)
-        .fetch_one(&mut *transaction.inner)
-        .await
-        .map_err(failed)?;
-        if held != place {
-            return Err(LedgerError::Moved {
-                name: name.to_owned(),
-                was: held,
-                is: place.to_owned(),
-            });
+        for (name, place) in places {
+            hold_to_place(&mut transaction.inner, name, place).await?;
         }
         transaction.commit().await
     }
@@ -150,6 +140,21 @@ impl Ledger {
         transaction.commit().await
     }
 
+    /// The mailboxes of which people have been told that they do not answer, and when they were.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub async fn alarmed(&self) -> Result<BTreeMap<String, Timestamp>, LedgerError> {
+        let rows: Vec<(String, String)> =
+            sqlx::query_as("SELECT name, alarmed_at FROM mailbox WHERE alarmed_at IS NOT NULL")
+                .fetch_all(&self.pool)
+                .await
+                .map_err(LedgerError::during("read which mailboxes are missed"))?;
+        rows.into_iter()
+            .map(|(name, at)| Ok((name, parsed("mailbox.alarmed_at", &at)?)))
+            .collect()
+    }
+
     /// All mailboxes ever seen, by name.
     ///
     /// # Errors
@@ -174,4 +179,74 @@ impl Ledger {
             })
             .collect()
     }
+}
+
+impl Transaction {
+    /// Writes down that people are told that a mailbox does not answer, or (`None`) that it does
+    /// again.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub async fn set_alarmed(
+        &mut self,
+        mailbox: &str,
+        at: Option<Timestamp>,
+    ) -> Result<(), LedgerError> {
+        sqlx::query("UPDATE mailbox SET alarmed_at = ? WHERE name = ?")
+            .bind(at.map(moment))
+            .bind(mailbox)
+            .execute(&mut *self.inner)
+            .await
+            .map_err(LedgerError::during("write down that a mailbox is missed"))?;
+        Ok(())
+    }
+}
+
+async fn hold_to_place(
+    connection: &mut SqliteConnection,
+    name: &str,
+    place: &str,
+) -> Result<(), LedgerError> {
+    let failed = LedgerError::during("write down where a mailbox is");
+    let held: Option<String> = sqlx::query_scalar(
+        "INSERT INTO mailbox (name, place) VALUES (?, ?)
+         ON CONFLICT (name) DO UPDATE SET place = coalesce(place, excluded.place)
+         RETURNING place",
+    )
+    .bind(name)
+    .bind(place)
+    .fetch_optional(&mut *connection)
+    .await
+    .map_err(failed)?;
+    let Some(was) = held.filter(|held| held != place) else {
+        return Ok(());
+    };
+    let is_accounted_for: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM message WHERE mailbox = ?1)
+             OR EXISTS (SELECT 1 FROM uid_run WHERE mailbox = ?1)",
+    )
+    .bind(name)
+    .fetch_one(&mut *connection)
+    .await
+    .map_err(failed)?;
+    if is_accounted_for {
+        return Err(LedgerError::Moved {
+            name: name.to_owned(),
+            was,
+            is: place.to_owned(),
+        });
+    }
+    for statement in [
+        "UPDATE mailbox SET place = ?2, last_ok_at = NULL, trouble = NULL WHERE name = ?1",
+        "DELETE FROM scan WHERE mailbox = ?1",
+        "DELETE FROM suspect WHERE mailbox = ?1",
+    ] {
+        sqlx::query(statement)
+            .bind(name)
+            .bind(place)
+            .execute(&mut *connection)
+            .await
+            .map_err(failed)?;
+    }
+    Ok(())
 }

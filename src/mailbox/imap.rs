@@ -10,17 +10,18 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     path::PathBuf,
+    sync::Arc,
 };
 
 use jiff::civil::Date;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
     AfterImport, BATCH_BYTES, Bounds, Content, Gate, Known, MAX_HEADER, MailboxError, Origin,
     RawMessage, Trouble, UidSet, Want, header_of,
     session::{Head, Part, Session},
 };
-use crate::{backoff, tls::TlsMode};
+use crate::{backoff, pulse::Pulse, tls::TlsMode};
 
 /// RFC 2683 §3.2.1.5: a command line stays below 1000 bytes. A UID and its comma take up to 11,
 /// the question itself some 110.
@@ -92,8 +93,36 @@ impl Imap {
         &self.settings.name
     }
 
-    pub(super) async fn open(&self) -> Result<ImapLink, MailboxError> {
-        let mut session = Session::open(&self.settings).await?;
+    pub(super) fn is_same_place(&self, other: &Self) -> bool {
+        // Taken apart, so that a new setting is not forgotten here.
+        let ImapSettings {
+            name,
+            host,
+            port,
+            tls,
+            ca_file,
+            username,
+            password: _,
+            folder,
+            after_import,
+            bounds,
+        } = &self.settings;
+        let other = &other.settings;
+        *name == other.name
+            && (host, port, tls) == (&other.host, &other.port, &other.tls)
+            && *ca_file == other.ca_file
+            && (username, folder) == (&other.username, &other.folder)
+            && *after_import == other.after_import
+            && *bounds == other.bounds
+    }
+
+    pub(super) fn has_same_password(&self, other: &Self) -> bool {
+        let (one, other) = (&self.settings.password, &other.settings.password);
+        one.expose_secret() == other.expose_secret()
+    }
+
+    pub(super) async fn open(&self, pulse: &Arc<Pulse>) -> Result<ImapLink, MailboxError> {
+        let mut session = Session::open(&self.settings, pulse).await?;
         let can_idle = session.capable("IDLE").await?;
         let uidvalidity = session.examine(&self.settings.folder).await?;
         Ok(ImapLink {
@@ -273,7 +302,7 @@ impl ImapLink {
             return Ok(());
         }
         if !self.can_idle {
-            tokio::time::sleep(self.bounds.poll).await;
+            self.session.rest(self.bounds.poll).await;
             return Ok(());
         }
         self.session.noop().await?;

@@ -12,6 +12,7 @@ use std::{
     fs::Metadata,
     io,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -26,7 +27,7 @@ use super::{
     BATCH_BYTES, Content, Gate, Known, MAX_HEADER, MAX_LONG_HEADER, MailboxError, Origin,
     RawMessage, Want, header_within,
 };
-use crate::clock::taipei_date;
+use crate::{clock::taipei_date, pulse::Pulse};
 
 /// A look is taken after this long in any case, as IDLE is renewed.
 const LOOK_ANYWAY: Duration = Duration::from_secs(60);
@@ -35,7 +36,7 @@ const LOOK_ANYWAY: Duration = Duration::from_secs(60);
 const FILES_AT_ONCE: usize = 100;
 
 /// A Maildir, not being looked at.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Maildir {
     name: String,
     path: PathBuf,
@@ -56,6 +57,7 @@ pub struct MaildirLink {
     missing: Files,
     /// The first of the missing that could not be read.
     unreadable: Option<MailboxError>,
+    pulse: Arc<Pulse>,
 }
 
 /// Unique names and where the files stand.
@@ -77,7 +79,7 @@ impl Maildir {
         &self.name
     }
 
-    pub(super) async fn open(&self) -> Result<MaildirLink, MailboxError> {
+    pub(super) async fn open(&self, pulse: &Arc<Pulse>) -> Result<MaildirLink, MailboxError> {
         list(&self.path).await?;
         Ok(MaildirLink {
             mailbox: self.name.clone(),
@@ -87,12 +89,14 @@ impl Maildir {
             seen: Files::new(),
             missing: Files::new(),
             unreadable: None,
+            pulse: Arc::clone(pulse),
         })
     }
 }
 
 impl MaildirLink {
     pub(super) async fn survey(&mut self, known: &Known) -> Result<usize, MailboxError> {
+        self.pulse.within(Duration::ZERO);
         self.seen = list(&self.path).await?;
         self.unreadable = None;
         self.missing.clear();
@@ -108,6 +112,7 @@ impl MaildirLink {
         &mut self,
         gate: Gate<'_>,
     ) -> Result<Option<Vec<RawMessage>>, MailboxError> {
+        self.pulse.within(Duration::ZERO);
         if self.missing.is_empty() {
             return self.unreadable.take().map_or(Ok(None), Err);
         }
@@ -135,6 +140,7 @@ impl MaildirLink {
     pub(super) async fn wait(&mut self) -> Result<(), MailboxError> {
         let until = Instant::now() + LOOK_ANYWAY;
         while list(&self.path).await?.keys().eq(self.seen.keys()) && Instant::now() < until {
+            self.pulse.within(self.poll);
             sleep(self.poll).await;
         }
         Ok(())

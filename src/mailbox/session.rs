@@ -11,7 +11,7 @@
 //! [`MailboxError::Closed`]; every wait is bounded; a session that met an error, a timeout or a
 //! cancel has already dropped its connection and answers nothing but errors.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_imap::imap_proto::{
     AttributeValue, Capability, MailboxDatum, MessageSection, Response, ResponseCode, SectionPath,
@@ -22,6 +22,10 @@ use tokio::time::{Instant, timeout};
 
 use self::line::{Heard, Line, SMALL, missing};
 use super::{MAX_HEADER, MailboxError, UidSet, imap::ImapSettings};
+use crate::{
+    pulse::Pulse,
+    tls::{self, TlsMode},
+};
 
 mod line;
 mod syntax;
@@ -42,6 +46,8 @@ pub(super) struct Session {
     /// Taken out while a command runs and put back only after its tagged OK.
     line: Option<Line>,
     news: News,
+    /// Shown a sign of life with each tagged OK.
+    pulse: Arc<Pulse>,
 }
 
 /// What decides whether the rest of a message is fetched.
@@ -65,15 +71,25 @@ pub(super) enum Part {
 
 impl Session {
     /// Connects, protects the connection as configured, and logs in.
-    pub(super) async fn open(settings: &ImapSettings) -> Result<Self, MailboxError> {
+    pub(super) async fn open(
+        settings: &ImapSettings,
+        pulse: &Arc<Pulse>,
+    ) -> Result<Self, MailboxError> {
         let ImapSettings { host, port, .. } = settings;
         let login = login_command(settings)?;
+        let tls = match settings.tls {
+            TlsMode::None => None,
+            TlsMode::Implicit | TlsMode::StartTls => {
+                Some(tls::client_config(settings.ca_file.as_deref())?)
+            }
+        };
         let operation = format!("connect to {host}:{port}");
         let within = settings.bounds.connect;
-        let line = timeout(within, Line::open(settings, &operation))
+        pulse.within(within);
+        let line = timeout(within, Line::open(settings, tls, &operation))
             .await
             .map_err(|_| MailboxError::Timeout { operation, within })??;
-        let mut session = Self::new(line);
+        let mut session = Self::new(line, Arc::clone(pulse));
 
         // RFC 9051 §6.2.3: LOGIN must not be sent where LOGINDISABLED is announced.
         if session.capable("LOGINDISABLED").await? {
@@ -97,11 +113,18 @@ impl Session {
         }
     }
 
-    fn new(line: Line) -> Self {
+    fn new(line: Line, pulse: Arc<Pulse>) -> Self {
         Self {
             line: Some(line),
             news: News::default(),
+            pulse,
         }
+    }
+
+    /// Waits without a command, where the server cannot be waited for.
+    pub(super) async fn rest(&mut self, time: Duration) {
+        self.pulse.within(time);
+        tokio::time::sleep(time).await;
     }
 
     /// Whether the server announces `capability` at this moment: TLS and LOGIN change the list.
@@ -332,6 +355,7 @@ impl Session {
         const OPERATION: &str = "wait for news";
         let mut line = self.take(OPERATION)?;
         let news = &mut self.news;
+        self.pulse.within(line.patience + within + done);
         line.send(OPERATION, "IDLE", SMALL).await?;
         let mut stirred = false;
         loop {
@@ -377,6 +401,7 @@ impl Session {
                 within: done,
             })
         })?;
+        self.pulse.within(Duration::ZERO);
         self.line = Some(line);
         Ok(())
     }
@@ -394,6 +419,7 @@ impl Session {
     ) -> Result<(), MailboxError> {
         let mut line = self.take(operation)?;
         let within = line.most_patience;
+        self.pulse.within(within);
         let news = &mut self.news;
         let answered = async {
             line.send(operation, command, most).await?;
@@ -422,6 +448,7 @@ impl Session {
                 operation: operation.to_owned(),
                 within,
             })??;
+        self.pulse.within(Duration::ZERO);
         self.line = Some(line);
         Ok(())
     }

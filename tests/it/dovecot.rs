@@ -12,7 +12,10 @@ use invoice_trackd::{
 use jiff::civil::date;
 use tokio::time::timeout;
 
-use crate::support::dovecot::{Dovecot, PASSWORD};
+use crate::support::{
+    daemon::unwatched,
+    dovecot::{Dovecot, PASSWORD},
+};
 
 /// For what takes a moment; on a machine busy with other tests, several.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -33,7 +36,7 @@ fn settings(dovecot: &Dovecot, user: &str) -> ImapSettings {
 }
 
 async fn open(settings: ImapSettings) -> Result<Link, MailboxError> {
-    Source::Imap(Imap::new(settings)).open().await
+    Source::Imap(Imap::new(settings)).open(&unwatched()).await
 }
 
 fn mail(subject: &str) -> Vec<u8> {

@@ -422,29 +422,6 @@ fn a_second_daemon_on_the_same_ledger_is_refused() {
 }
 
 #[test]
-fn systemd_is_told_when_it_is_ready_and_when_it_stops() {
-    let house =
-        House::new("[[mailbox]]\nname = \"m\"\nkind = \"maildir\"\npath = \"@ROOT@/mailbox\"\n");
-    crate::support::daemon::maildir(&house.path("mailbox"));
-    let path = house.path("notify");
-    let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
-    socket
-        .set_read_timeout(Some(Duration::from_secs(30)))
-        .unwrap();
-    let told = || {
-        let mut words = [0; 1024];
-        let length = socket
-            .recv(&mut words)
-            .expect("nothing was told within 30 s");
-        String::from_utf8_lossy(&words[..length]).into_owned()
-    };
-    let daemon = house.run(&[("NOTIFY_SOCKET", path.to_str().unwrap())]);
-    assert_eq!(told().trim(), "READY=1");
-    assert_eq!(daemon.terminate(Duration::from_secs(10)), Some(0));
-    assert_eq!(told().trim(), "STOPPING=1");
-}
-
-#[test]
 fn a_health_address_that_is_taken_is_tried_again_by_systemd() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();

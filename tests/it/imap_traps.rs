@@ -11,7 +11,10 @@ use invoice_trackd::{
 };
 use tokio::time::timeout;
 
-use crate::support::scripted_imap::{Peer, ScriptedImap};
+use crate::support::{
+    daemon::unwatched,
+    scripted_imap::{Peer, ScriptedImap},
+};
 
 mod fetching;
 mod opening;
@@ -52,7 +55,7 @@ fn settings(server: &ScriptedImap, bounds: Bounds) -> ImapSettings {
 
 async fn open(server: &ScriptedImap, bounds: Bounds) -> Result<Link, MailboxError> {
     Source::Imap(Imap::new(settings(server, bounds)))
-        .open()
+        .open(&unwatched())
         .await
 }
 

@@ -4,6 +4,7 @@ use std::{
     collections::HashSet, fs, os::unix::fs::symlink, path::Path, process::Command, time::Duration,
 };
 
+use crate::support::daemon::unwatched;
 use invoice_trackd::mailbox::{
     Content, Known, Link, MailboxError, Maildir, Origin, RawMessage, Source, Want,
 };
@@ -23,7 +24,7 @@ fn maildir() -> TempDir {
 }
 
 async fn open(path: &Path) -> Link {
-    source(path).open().await.unwrap()
+    source(path).open(&unwatched()).await.unwrap()
 }
 
 fn source(path: &Path) -> Source {
@@ -293,7 +294,7 @@ async fn the_wait_ends_when_a_message_comes_and_not_when_one_is_moved() {
 #[tokio::test]
 async fn what_is_no_maildir_cannot_be_opened_and_one_that_goes_away_is_an_error() {
     let nothing = TempDir::new().unwrap();
-    let error = source(nothing.path()).open().await.unwrap_err();
+    let error = source(nothing.path()).open(&unwatched()).await.unwrap_err();
     assert!(matches!(error, MailboxError::Io { .. }), "{error:?}");
     assert!(error.to_string().starts_with("list "), "{error}");
 
@@ -324,7 +325,10 @@ async fn a_file_from_before_since_is_left_out() {
     let since = |year| Some(Date::constant(year, 1, 1));
     let mut found: Vec<Vec<String>> = Vec::new();
     for since in [since(2026), since(2025), None] {
-        let mut link = source_since(directory.path(), since).open().await.unwrap();
+        let mut link = source_since(directory.path(), since)
+            .open(&unwatched())
+            .await
+            .unwrap();
         let messages = fetch(&mut link, &Known::default()).await;
         found.push(messages.iter().map(|m| file(m).to_owned()).collect());
     }

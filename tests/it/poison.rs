@@ -11,7 +11,7 @@ use std::{
 use invoice_trackd::{
     authenticity::Require,
     clock::Clock,
-    daemon::{Watch, WatchError},
+    daemon::{Orders, Watch, WatchError},
     delivery::{Confirm, Language, Style},
     http::Vitals,
     intake::Intake,
@@ -25,7 +25,7 @@ use tempfile::TempDir;
 use tokio::sync::{Notify, watch};
 
 use crate::support::{
-    daemon::Notice,
+    daemon::{Notice, unwatched},
     scripted_imap::{Peer, ScriptedImap, body, head},
 };
 
@@ -139,6 +139,7 @@ struct Post {
     folder: Folder,
     asked: Arc<Mutex<Vec<String>>>,
     watch: Watch,
+    ledger: Ledger,
     clock: Clock,
     stop: watch::Sender<bool>,
     _home: TempDir,
@@ -170,7 +171,7 @@ impl Post {
             recipients: Vec::new(),
         };
         let long = Duration::from_secs(15);
-        let watch = Watch {
+        let orders = Orders {
             source: Source::Imap(Imap::new(ImapSettings {
                 name: "einvoice".to_owned(),
                 host: server.address.ip().to_string(),
@@ -206,6 +207,11 @@ impl Post {
                     confirm: Confirm::default(),
                 }),
             },
+        };
+        let ledger = orders.intake.ledger.clone();
+        let watch = Watch {
+            name: "einvoice".to_owned(),
+            orders: watch::channel(Arc::new(orders)).1,
             clock: clock.clone(),
             wake: Arc::new(Notify::new()),
             vitals: watch::channel(Vitals {
@@ -213,12 +219,14 @@ impl Post {
                 mailboxes: BTreeMap::new(),
             })
             .0,
+            pulse: unwatched(),
             stopped,
         };
         let post = Self {
             folder,
             asked,
             watch,
+            ledger,
             clock,
             stop,
             _home: home,
@@ -239,7 +247,7 @@ impl Post {
     }
 
     fn ledger(&self) -> &Ledger {
-        &self.watch.intake.ledger
+        &self.ledger
     }
 
     /// One connection, up to the moment at which the daemon would wait for news.

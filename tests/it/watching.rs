@@ -6,7 +6,7 @@ use std::sync::Arc;
 use invoice_trackd::{
     authenticity::Require,
     clock::Clock,
-    daemon::Watch,
+    daemon::{Orders, Watch},
     http::Vitals,
     intake::Intake,
     ledger::Ledger,
@@ -21,7 +21,7 @@ use jiff::{
 use tokio::sync::{Notify, watch};
 
 use crate::support::{
-    daemon::Notice,
+    daemon::{Notice, unwatched},
     dovecot::{Dovecot, PASSWORD},
 };
 
@@ -47,7 +47,7 @@ fn watching(
         after_import: None,
         bounds: Bounds::default(),
     };
-    Watch {
+    let orders = Orders {
         source: Source::Imap(Imap::new(settings)),
         company: None,
         since,
@@ -57,12 +57,17 @@ fn watching(
             require: Require::None,
             style: None,
         },
+    };
+    Watch {
+        name: "einvoice".to_owned(),
+        orders: watch::channel(Arc::new(orders)).1,
         clock: Clock::manual(now()),
         wake: Arc::new(Notify::new()),
         vitals: watch::Sender::new(Vitals {
             ledger: None,
             mailboxes: [].into(),
         }),
+        pulse: unwatched(),
         stopped: stopped.clone(),
     }
 }

@@ -5,19 +5,20 @@
 //! Guarantees: only the tagged OK of the command just sent is [`Heard::Done`]; NO, BAD, BYE, an
 //! unknown tag, silence and the end of the stream are errors; no error quotes a mail.
 
-use std::{io, panic::AssertUnwindSafe, time::Duration};
+use std::{io, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use async_imap::{
     Client,
     imap_proto::{Outcome, Response, ResponseCode, Status},
 };
 use futures_util::FutureExt;
+use rustls::ClientConfig;
 use tokio::{io::AsyncWriteExt, time::timeout};
 
 use super::wire::Wire;
 use crate::{
     mailbox::{Bounds, MailboxError, imap::ImapSettings},
-    tls::{self, TlsMode},
+    tls::TlsMode,
 };
 
 /// What an answer may weigh where nothing was asked for that weighs more.
@@ -47,9 +48,10 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// Connects, up to the greeting and TLS.
+    /// Connects, up to the greeting and TLS; without `tls` all is said in plaintext.
     pub(super) async fn open(
         settings: &ImapSettings,
+        tls: Option<Arc<ClientConfig>>,
         operation: &str,
     ) -> Result<Self, MailboxError> {
         let ImapSettings { host, port, .. } = settings;
@@ -59,15 +61,15 @@ impl Line {
         };
         let wire = Wire::tcp(host, *port).await.map_err(failed)?;
         let bounds = &settings.bounds;
+        let Some(config) = tls else {
+            return Self::greeted(wire, bounds, operation).await;
+        };
         match settings.tls {
-            TlsMode::None => Self::greeted(wire, bounds, operation).await,
             TlsMode::Implicit => {
-                let config = tls::client_config(settings.ca_file.as_deref())?;
                 let wire = wire.encrypt(host, config).await.map_err(failed)?;
                 Self::greeted(wire, bounds, operation).await
             }
-            TlsMode::StartTls => {
-                let config = tls::client_config(settings.ca_file.as_deref())?;
+            TlsMode::StartTls | TlsMode::None => {
                 let mut line = Self::greeted(wire, bounds, operation).await?;
                 let operation = format!("start TLS with {host}:{port}");
                 line.send(&operation, "STARTTLS", SMALL).await?;

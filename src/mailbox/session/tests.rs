@@ -19,7 +19,8 @@ fn session(answer: &'static str) -> (Session, tokio::task::JoinHandle<String>) {
         command
     });
     let line = Line::new(Wire::new(Box::new(ours)), &Bounds::default());
-    (Session::new(line), served)
+    let pulse = Arc::new(Pulse::new(Duration::ZERO));
+    (Session::new(line, pulse), served)
 }
 
 /// What a STORE answered with `answer` comes to, and how many messages it told of.

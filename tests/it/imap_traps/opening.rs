@@ -13,7 +13,10 @@ use tokio_rustls::rustls::{
 };
 
 use super::{PATIENT, SHORT, open, refusal, settings};
-use crate::support::scripted_imap::{Peer, ScriptedImap};
+use crate::support::{
+    daemon::unwatched,
+    scripted_imap::{Peer, ScriptedImap},
+};
 
 /// Runs `script` against an attempt to open, which must fail.
 async fn opening_against<F>(bounds: Bounds, script: fn(Peer) -> F) -> MailboxError
@@ -183,12 +186,18 @@ async fn a_password_is_quoted_and_one_with_a_line_end_is_never_sent() {
     let mut quoting = settings(&server, PATIENT);
     quoting.username = "us er".to_owned();
     quoting.password = r#"p"a\s"#.into();
-    Source::Imap(Imap::new(quoting)).open().await.unwrap_err();
+    Source::Imap(Imap::new(quoting))
+        .open(&unwatched())
+        .await
+        .unwrap_err();
 
     for bad in ["a\r\nb LOGOUT", "a\nb", "a\0b"] {
         let mut splitting = settings(&server, PATIENT);
         splitting.password = bad.into();
-        let error = Source::Imap(Imap::new(splitting)).open().await.unwrap_err();
+        let error = Source::Imap(Imap::new(splitting))
+            .open(&unwatched())
+            .await
+            .unwrap_err();
         assert_eq!(
             error.to_string(),
             "log in as user: expected a password without CR, LF and NUL, found one of them in it"
@@ -235,7 +244,10 @@ async fn what_is_slipped_in_before_starttls_is_forgotten() {
     let mut secured = settings(&server, PATIENT);
     secured.tls = TlsMode::StartTls;
     secured.ca_file = Some(ca.path().to_owned());
-    let error = Source::Imap(Imap::new(secured)).open().await.unwrap_err();
+    let error = Source::Imap(Imap::new(secured))
+        .open(&unwatched())
+        .await
+        .unwrap_err();
     assert!(matches!(error, MailboxError::Login { .. }), "{error:?}");
     server.finish().await;
 }
@@ -254,7 +266,10 @@ async fn nothing_is_said_in_plaintext_where_starttls_is_refused() {
         let mut secured = settings(&server, PATIENT);
         secured.tls = TlsMode::StartTls;
         secured.ca_file = Some(ca.path().to_owned());
-        let error = Source::Imap(Imap::new(secured)).open().await.unwrap_err();
+        let error = Source::Imap(Imap::new(secured))
+            .open(&unwatched())
+            .await
+            .unwrap_err();
         assert_eq!(refusal(&error), answer);
         server.finish().await;
     }

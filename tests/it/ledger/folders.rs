@@ -161,3 +161,65 @@ async fn a_mailbox_that_fails_keeps_the_moment_of_its_last_answer() {
     let row = &ledger.mailboxes().await.unwrap()[0];
     assert_eq!((row.last_ok_at, &row.state), (Some(later), &LinkState::Up));
 }
+
+#[tokio::test]
+async fn a_mailbox_s_place_can_be_mended_until_something_is_accounted_for() {
+    let scratch = Scratch::new();
+    let ledger = scratch.open().await;
+    let hold = async |place: &str| {
+        let places = [("einvoice", place.to_owned()), ("other", "there".to_owned())];
+        ledger.hold_to_places(&places).await
+    };
+    hold("INBX of ann").await.unwrap();
+    let day = "2026-01-01".parse().unwrap();
+    let none = UidSet::default();
+    ledger.begin_scan("einvoice", 7, day, &none).await.unwrap();
+    hold("INBOX of ann").await.unwrap();
+    assert!(
+        !ledger.is_scanned("einvoice", 7, day).await.unwrap(),
+        "that was another folder"
+    );
+
+    let mut transaction = ledger.begin().await.unwrap();
+    let uids = UidSet::from_iter([1]);
+    transaction
+        .record_unrelated("einvoice", 7, &uids)
+        .await
+        .unwrap();
+    transaction.commit().await.unwrap();
+    let error = hold("Archive of ann").await.unwrap_err();
+    let expected = "the mailbox `einvoice` was INBOX of ann when its messages were accounted for, \
+                    and is Archive of ann now: give it a new name";
+    assert!(error.to_string().starts_with(expected), "{error}");
+    assert!(!error.is_temporary());
+    hold("INBOX of ann").await.unwrap();
+}
+
+#[tokio::test]
+async fn all_mailboxes_are_held_to_their_places_or_none() {
+    let scratch = Scratch::new();
+    let ledger = scratch.open().await;
+    let places = |one: &str, two: &str| [("one", one.to_owned()), ("two", two.to_owned())];
+    ledger.hold_to_places(&places("a", "b")).await.unwrap();
+    for name in ["one", "two"] {
+        let mut transaction = ledger.begin().await.unwrap();
+        let uids = UidSet::from_iter([1]);
+        transaction.record_unrelated(name, 7, &uids).await.unwrap();
+        transaction.commit().await.unwrap();
+    }
+    let third = ("three", "c".to_owned());
+    let [one, _] = places("a", "b");
+    let refused = ledger
+        .hold_to_places(&[third, one, ("two", "elsewhere".to_owned())])
+        .await;
+    assert!(refused.is_err());
+    // Nothing of the refused ones was kept: the third is free.
+    let names: Vec<String> = ledger
+        .mailboxes()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|row| row.name)
+        .collect();
+    assert_eq!(names, ["one", "two"]);
+}

@@ -3,14 +3,18 @@
 use std::{
     fs,
     io::Write as _,
+    os::unix::{fs::PermissionsExt as _, net::UnixDatagram},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
-    sync::mpsc,
+    sync::{Arc, mpsc},
     thread,
     time::{Duration, Instant},
 };
 
-use invoice_trackd::ledger::{AllocationFilter, AllocationRow, Counts, Ledger, OutboxCounts};
+use invoice_trackd::{
+    ledger::{AllocationFilter, AllocationRow, Counts, Ledger, OutboxCounts},
+    pulse::Pulse,
+};
 use tempfile::TempDir;
 
 /// The program as it is installed.
@@ -26,14 +30,26 @@ impl House {
     pub fn new(configuration: &str) -> Self {
         let root = tempfile::tempdir().unwrap();
         let house = Self { root };
+        house.configure(configuration);
+        house
+    }
+
+    /// Writes another configuration.
+    pub fn configure(&self, configuration: &str) {
         let text = format!(
             "[ledger]\nurl = \"sqlite://@ROOT@/ledger.db\"\n[authenticity]\nrequire = \"none\"\n{configuration}"
         );
-        house.write(
+        self.write(
             "config.toml",
-            text.replace("@ROOT@", house.root.path().to_str().unwrap()),
+            text.replace("@ROOT@", self.root.path().to_str().unwrap()),
         );
-        house
+    }
+
+    /// A file that only its owner may read.
+    pub fn secret(&self, name: &str, content: &str) -> PathBuf {
+        let path = self.write(name, content);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        path
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -201,6 +217,11 @@ impl Running {
         }
     }
 
+    /// SIGHUP: read the configuration again.
+    pub fn reload(&self) {
+        signal(self.child.id(), "HUP");
+    }
+
     /// SIGKILL: the power fails.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
@@ -222,6 +243,47 @@ fn signal(process: u32, name: &str) {
         .status()
         .unwrap();
     assert!(status.success());
+}
+
+/// What systemd would hear.
+pub struct Systemd {
+    socket: UnixDatagram,
+    path: String,
+}
+
+impl Systemd {
+    pub fn new(house: &House) -> Self {
+        let path = house.path("notify");
+        let socket = UnixDatagram::bind(&path).unwrap();
+        let path = path.to_str().unwrap().to_owned();
+        Self { socket, path }
+    }
+
+    /// The environment in which systemd starts a service.
+    pub fn environment(&self) -> (&str, &str) {
+        ("NOTIFY_SOCKET", &self.path)
+    }
+
+    /// The next word; `None` when none comes within `patience`.
+    pub fn hears(&self, patience: Duration) -> Option<String> {
+        self.socket.set_read_timeout(Some(patience)).unwrap();
+        let mut words = [0; 4096];
+        let length = self.socket.recv(&mut words).ok()?;
+        Some(String::from_utf8_lossy(&words[..length]).trim().to_owned())
+    }
+
+    /// Waits for a word that `is` right; returns it.
+    pub fn until(&self, is: impl Fn(&str) -> bool) -> String {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let patience = deadline.saturating_duration_since(Instant::now());
+            let patience = patience.max(Duration::from_millis(1));
+            let word = self.hears(patience).expect("systemd was told nothing more");
+            if is(&word) {
+                return word;
+            }
+        }
+    }
 }
 
 /// A Maildir with its three directories.
@@ -289,3 +351,8 @@ name = "雲端行動科技股份有限公司"
 assignment = "period"
 recipients = ["einvoice@example.com"]
 "#;
+
+/// A pulse that nobody feels.
+pub fn unwatched() -> Arc<Pulse> {
+    Arc::new(Pulse::new(Duration::ZERO))
+}

@@ -1,0 +1,388 @@
+//! The tasks that run, and how they come to follow another configuration.
+//!
+//! A [`Plan`] holds everything that can fail: secrets read, certificates tried, addresses bound. To
+//! follow it cannot fail any more, and so a reload is all or nothing. Guarantee: a task that goes on
+//! keeps its connection; it finds its new orders when it looks for them next.
+
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    sync::{Arc, mpsc},
+    time::Duration,
+};
+
+use tokio::{
+    net::TcpListener,
+    sync::{Notify, watch},
+    task::JoinSet,
+};
+use tracing::warn;
+
+use super::{
+    DaemonError, Keeper,
+    systemd::{self, Pulses},
+    watch_mailbox::{Orders, Watch},
+};
+use crate::{
+    clock::Clock,
+    config::Config,
+    delivery::Dispatcher,
+    http::{self, Vitals},
+    intake::Intake,
+    ledger::Ledger,
+    pulse::Pulse,
+};
+
+/// What a task may need beyond the waits that it announces, where systemd does not say how long it
+/// waits: a ledger that is busy lets a writer wait for up to 90 s.
+const GRACE: Duration = Duration::from_secs(120);
+
+/// A configuration ready to be followed.
+#[derive(Debug)]
+pub(super) struct Plan {
+    mailboxes: BTreeMap<String, Orders>,
+    dispatcher: Option<Dispatcher>,
+    listen: Listen,
+}
+
+/// What becomes of the health listener.
+#[derive(Debug)]
+enum Listen {
+    /// There is none.
+    Nowhere,
+    /// It goes on where it is.
+    AsBefore,
+    /// It listens on another address, already bound.
+    Anew(TcpListener, SocketAddr),
+}
+
+impl Plan {
+    /// Does all that can fail.
+    ///
+    /// # Errors
+    /// What the operator must change, or what keeps us from listening; nothing has changed then.
+    pub(super) async fn new(config: &Config, crew: &Crew) -> Result<Self, DaemonError> {
+        if config.mailboxes.is_empty() {
+            return Err(DaemonError::Configuration(anyhow::anyhow!(
+                "{}: expected at least one [[mailbox]] to watch, found none",
+                config.file.display()
+            )));
+        }
+        let intake = Intake {
+            ledger: crew.ledger.clone(),
+            rules: config.rules.clone(),
+            require: config.require,
+            style: Some(config.style.clone()),
+        };
+        let mut mailboxes = BTreeMap::new();
+        for mailbox in &config.mailboxes {
+            let orders = Orders {
+                source: mailbox.source().map_err(DaemonError::Configuration)?,
+                company: mailbox.company,
+                since: mailbox.since,
+                intake: intake.clone(),
+            };
+            mailboxes.insert(mailbox.name.clone(), orders);
+        }
+        let transport = config.transport().map_err(DaemonError::Configuration)?;
+        let dispatcher = transport.map(|transport| Dispatcher {
+            ledger: crew.ledger.clone(),
+            transport,
+            style: config.style.clone(),
+            patience: config.patience,
+        });
+        let listen = match config.http {
+            None => Listen::Nowhere,
+            Some(http) if crew.listens_on() == Some(http.listen) => Listen::AsBefore,
+            Some(http) => {
+                let listener = TcpListener::bind(http.listen)
+                    .await
+                    .map_err(|error| DaemonError::Listen(http.listen, error))?;
+                Listen::Anew(listener, http.listen)
+            }
+        };
+        // Last, because it is written down.
+        let places: Vec<(&str, String)> = config
+            .mailboxes
+            .iter()
+            .map(|mailbox| (mailbox.name.as_str(), mailbox.place()))
+            .collect();
+        crew.ledger.hold_to_places(&places).await?;
+        Ok(Self {
+            mailboxes,
+            dispatcher,
+            listen,
+        })
+    }
+}
+
+/// What runs.
+#[derive(Debug)]
+pub(super) struct Crew {
+    ledger: Ledger,
+    clock: Clock,
+    wake: Arc<Notify>,
+    vitals: watch::Sender<Vitals>,
+    pulses: watch::Sender<Pulses>,
+    tasks: JoinSet<Ending>,
+    mailboxes: BTreeMap<String, Post<Orders>>,
+    dispatcher: Option<Post<Dispatcher>>,
+    http: Option<(SocketAddr, Post<()>)>,
+    keeper: Option<Post<()>>,
+    /// Dropped, it ends the feeding of the watchdog.
+    feeding: Option<mpsc::Sender<Infallible>>,
+}
+
+/// A task that takes orders; dropped, it tells the task to stop.
+#[derive(Debug)]
+struct Post<T> {
+    orders: watch::Sender<Arc<T>>,
+    /// Never sent to: the end of the sender is the word.
+    _stop: watch::Sender<bool>,
+}
+
+/// How a task ended.
+#[derive(Debug)]
+struct Ending {
+    part: String,
+    /// Whether it had been told to.
+    told: bool,
+    outcome: Result<(), DaemonError>,
+}
+
+impl Crew {
+    /// Nobody yet.
+    pub(super) fn new(ledger: Ledger, clock: Clock) -> Self {
+        Self {
+            ledger,
+            clock,
+            wake: Arc::new(Notify::new()),
+            vitals: watch::Sender::new(Vitals::default()),
+            pulses: watch::Sender::new(Pulses::new()),
+            tasks: JoinSet::new(),
+            mailboxes: BTreeMap::new(),
+            dispatcher: None,
+            http: None,
+            keeper: None,
+            feeding: None,
+        }
+    }
+
+    fn listens_on(&self) -> Option<SocketAddr> {
+        self.http.as_ref().map(|(address, _)| *address)
+    }
+
+    /// Hands out the new orders; hires and dismisses as they demand.
+    pub(super) fn follow(&mut self, plan: Plan) {
+        self.watch(plan.mailboxes);
+        self.dispatch(plan.dispatcher);
+        match plan.listen {
+            Listen::AsBefore => {}
+            Listen::Nowhere => self.http = None,
+            Listen::Anew(listener, address) => self.listen(listener, address),
+        }
+        if self.keeper.is_none() {
+            self.keeper = Some(self.keep());
+        }
+    }
+
+    fn watch(&mut self, mut orders: BTreeMap<String, Orders>) {
+        self.mailboxes.retain(|name, _| orders.contains_key(name));
+        self.vitals.send_modify(|vitals| {
+            vitals.mailboxes.retain(|name, _| orders.contains_key(name));
+            for name in orders.keys() {
+                vitals.mailboxes.entry(name.clone()).or_default();
+            }
+        });
+        for (name, post) in &self.mailboxes {
+            if let Some(new) = orders.remove(name) {
+                post.orders.send_replace(Arc::new(new));
+            }
+        }
+        for (name, orders) in orders {
+            let (clock, wake) = (self.clock.clone(), Arc::clone(&self.wake));
+            let (vitals, mailbox) = (self.vitals.clone(), name.clone());
+            let part = format!("the task of the mailbox {name}");
+            let post = self.hire(part, orders, |orders, pulse, stopped| async move {
+                let watch = Watch {
+                    name: mailbox,
+                    orders,
+                    clock,
+                    wake,
+                    vitals,
+                    pulse: Arc::new(pulse),
+                    stopped,
+                };
+                watch.run().await;
+                Ok(())
+            });
+            self.mailboxes.insert(name, post);
+        }
+    }
+
+    fn dispatch(&mut self, dispatcher: Option<Dispatcher>) {
+        let Some(dispatcher) = dispatcher else {
+            self.dispatcher = None;
+            return;
+        };
+        if let Some(post) = &self.dispatcher {
+            post.orders.send_replace(Arc::new(dispatcher));
+            self.wake.notify_one();
+            return;
+        }
+        let (clock, wake) = (self.clock.clone(), Arc::clone(&self.wake));
+        let part = "the dispatcher".to_owned();
+        let post = self.hire(part, dispatcher, |current, pulse, stopped| async move {
+            Dispatcher::run(current, &clock, &wake, &pulse, stopped).await;
+            Ok(())
+        });
+        self.dispatcher = Some(post);
+    }
+
+    fn listen(&mut self, listener: TcpListener, address: SocketAddr) {
+        let (vitals, clock) = (self.vitals.subscribe(), self.clock.clone());
+        let part = "the health listener".to_owned();
+        let post = self.hire(part, (), |_, pulse, stopped| async move {
+            // It waits for whoever may ask, and so gives no signs of life by itself.
+            drop(pulse);
+            let served = http::serve(listener, vitals, clock, until(stopped)).await;
+            served.map_err(DaemonError::Http)
+        });
+        self.http = Some((address, post));
+    }
+
+    /// What no configuration changes.
+    fn keep(&mut self) -> Post<()> {
+        let mut keeper = Keeper::new(
+            self.ledger.clone(),
+            self.clock.clone(),
+            Arc::clone(&self.wake),
+            self.vitals.clone(),
+        );
+        let part = "the keeper".to_owned();
+        self.hire(part, (), |_, pulse, stopped| async move {
+            keeper.run(&pulse, stopped).await;
+            Ok(())
+        })
+    }
+
+    /// Begins to feed systemd's watchdog, where it has one for us.
+    ///
+    /// # Errors
+    /// There can be no further thread.
+    pub(super) fn feed_watchdog(&mut self) -> io::Result<()> {
+        let Some(period) = systemd::watchdog_period() else {
+            return Ok(());
+        };
+        let (feeding, until) = mpsc::channel();
+        self.feeding = Some(feeding);
+        systemd::feed_watchdog(period, self.pulses.subscribe(), until)
+    }
+
+    fn hire<T, Work, Done>(&mut self, part: String, orders: T, work: Work) -> Post<T>
+    where
+        T: Send + Sync + 'static,
+        Work: FnOnce(watch::Receiver<Arc<T>>, Pulse, watch::Receiver<bool>) -> Done,
+        Done: Future<Output = Result<(), DaemonError>> + Send + 'static,
+    {
+        let (orders, current) = watch::channel(Arc::new(orders));
+        let (stop, stopped) = watch::channel(false);
+        let pulse = Pulse::new(systemd::watchdog_period().unwrap_or(GRACE));
+        self.pulses.send_modify(|pulses| {
+            pulses.insert(part.clone(), pulse.reader());
+        });
+        let work = work(current, pulse, stopped.clone());
+        self.tasks.spawn(async move {
+            let outcome = work.await;
+            let told = stopped.has_changed().is_err();
+            Ending {
+                part,
+                told,
+                outcome,
+            }
+        });
+        Post {
+            orders,
+            _stop: stop,
+        }
+    }
+
+    /// Completes when a task has ended that was not told to.
+    pub(super) async fn ended(&mut self) -> DaemonError {
+        loop {
+            match self.tasks.join_next().await {
+                Some(Ok(Ending { told: true, .. })) => {}
+                Some(Ok(Ending {
+                    outcome: Err(error),
+                    ..
+                })) => return error,
+                Some(Ok(Ending { part, .. })) => return DaemonError::Ended(part),
+                Some(Err(_panic)) => return DaemonError::Ended("a task".to_owned()),
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Tells all to stop, and waits for them; `within` is over, what is left is cut off.
+    pub(super) async fn stop(&mut self, within: Duration) {
+        self.mailboxes.clear();
+        self.dispatcher = None;
+        self.http = None;
+        self.keeper = None;
+        let finished = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(within, finished).await.is_err() {
+            warn!(
+                "something in hand took too long and was cut off; it is done again at the next start"
+            );
+            self.tasks.shutdown().await;
+        }
+    }
+}
+
+/// Completes when told to stop.
+async fn until(mut stopped: watch::Receiver<bool>) {
+    // A sender that is gone means stop as well.
+    stopped.wait_for(|stop| *stop).await.ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn crew() -> (Crew, tempfile::TempDir) {
+        let home = tempfile::tempdir().unwrap();
+        let clock = Clock::System;
+        let path = home.path().join("ledger.db");
+        let ledger = Ledger::open(&path, clock.now()).await.unwrap();
+        (Crew::new(ledger, clock), home)
+    }
+
+    #[tokio::test]
+    async fn a_task_that_ends_by_itself_is_named_and_one_that_was_told_to_is_not() {
+        let (mut crew, _home) = crew().await;
+        let told = crew.hire("the first".to_owned(), (), |_, _, stopped| async {
+            until(stopped).await;
+            Ok(())
+        });
+        drop(told);
+        let _post = crew.hire("the second".to_owned(), (), |_, _, _| async { Ok(()) });
+        let ended = crew.ended().await;
+        assert!(matches!(&ended, DaemonError::Ended(part) if part == "the second"));
+    }
+
+    #[tokio::test]
+    async fn a_task_that_fails_or_panics_ends_the_daemon() {
+        let (mut crew, _home) = crew().await;
+        let _failing = crew.hire("the listener".to_owned(), (), |_, _, _| async {
+            Err(DaemonError::Http(io::Error::other("gone")))
+        });
+        assert!(matches!(crew.ended().await, DaemonError::Http(_)));
+        let _panicking = crew.hire("a".to_owned(), (), |_, _, stopped| async move {
+            assert!(*stopped.borrow(), "at once");
+            Ok(())
+        });
+        assert!(matches!(crew.ended().await, DaemonError::Ended(_)));
+    }
+}

@@ -1,0 +1,212 @@
+//! What has to be looked after once a minute: whether the ledger can be written to, whether every
+//! mailbox answers, what has waited long enough to be told or thrown away.
+//!
+//! Left out on purpose: the mailboxes themselves. Guarantee: people are told once that a mailbox
+//! does not answer and once that it is back, whatever is restarted in between.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use tokio::sync::{Notify, watch};
+use tracing::{error, info};
+
+use super::systemd;
+use crate::{
+    clock::Clock,
+    http::{MAILBOX_SILENCE, Signs, Vitals},
+    ledger::{Cause, Ledger, LedgerError, LinkState},
+    pulse::Pulse,
+};
+
+/// From one look to the next.
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Looks after everything that is nobody else's.
+#[derive(Debug)]
+pub struct Keeper {
+    ledger: Ledger,
+    clock: Clock,
+    wake: Arc<Notify>,
+    vitals: watch::Sender<Vitals>,
+    /// No mailbox is missed for longer than the daemon has been looking.
+    started_at: Timestamp,
+    /// Mailboxes that were silent at the last look. A clock that jumps ahead, or a machine that
+    /// slept, makes all of them look silent once.
+    silent: BTreeSet<String>,
+}
+
+impl Keeper {
+    /// A keeper who begins now. `wake` is told when there may be mail to send; signs of life are
+    /// written to `vitals` and read there.
+    pub fn new(
+        ledger: Ledger,
+        clock: Clock,
+        wake: Arc<Notify>,
+        vitals: watch::Sender<Vitals>,
+    ) -> Self {
+        Self {
+            started_at: clock.now(),
+            ledger,
+            clock,
+            wake,
+            vitals,
+            silent: BTreeSet::new(),
+        }
+    }
+
+    /// Looks once a minute until told to stop.
+    pub async fn run(&mut self, pulse: &Pulse, mut stopped: watch::Receiver<bool>) {
+        loop {
+            pulse.within(Duration::ZERO);
+            if let Err(error) = self.run_once(self.clock.now()).await {
+                error!("the ledger cannot be used: {error}");
+            }
+            pulse.within(MINUTE);
+            tokio::select! {
+                () = tokio::time::sleep(MINUTE) => {}
+                // A sender that is gone means stop as well.
+                _ = stopped.wait_for(|stop| *stop) => return,
+            }
+        }
+    }
+
+    /// One look.
+    ///
+    /// # Errors
+    /// The ledger's; what could not be done is done at the next look.
+    pub async fn run_once(&mut self, now: Timestamp) -> Result<(), LedgerError> {
+        // First, for a full disk must show before a notice meets it.
+        self.ledger.prove_writable().await?;
+        self.vitals.send_modify(|vitals| vitals.ledger = Some(now));
+        self.miss_mailboxes(now).await?;
+        systemd::status(&self.status(now).await?);
+        Ok(())
+    }
+
+    /// Tells people of mailboxes that do not answer, and of those that do again.
+    async fn miss_mailboxes(&mut self, now: Timestamp) -> Result<(), LedgerError> {
+        let signs = self.vitals.borrow().mailboxes.clone();
+        let is_silent = |signs: &Signs| {
+            let last = signs.last_ok.unwrap_or(self.started_at);
+            now.duration_since(last.max(self.started_at)) > MAILBOX_SILENCE
+        };
+        let silent: BTreeSet<String> = signs
+            .iter()
+            .filter(|(_, signs)| is_silent(signs))
+            .map(|(name, _)| name.clone())
+            .collect();
+        let alarmed = self.ledger.alarmed().await?;
+        let missed = silent
+            .intersection(&self.silent)
+            .filter(|name| !alarmed.contains_key(*name));
+        let back = alarmed.iter().filter(|(name, _)| {
+            let heard = signs.get(*name).and_then(|signs| signs.last_ok);
+            heard.is_some() && !silent.contains(*name)
+        });
+        for name in missed {
+            self.tell_missed(name, now).await?;
+        }
+        for (name, alarmed_at) in back {
+            self.tell_back(name, *alarmed_at, now).await?;
+        }
+        self.silent = silent;
+        Ok(())
+    }
+
+    async fn tell_missed(&self, name: &str, now: Timestamp) -> Result<(), LedgerError> {
+        let rows = self.ledger.mailboxes().await?;
+        let row = rows.into_iter().find(|row| row.name == name);
+        let (last_ok_at, trouble) = match row {
+            None => (None, None),
+            Some(row) => match row.state {
+                LinkState::Up => (row.last_ok_at, None),
+                LinkState::Down(trouble) => (row.last_ok_at, Some(trouble)),
+            },
+        };
+        let since = last_ok_at.map_or("never".to_owned(), |at| at.to_string());
+        let cause = Cause::MailboxUnreachable {
+            mailbox: name.to_owned(),
+            last_ok_at,
+            trouble,
+        };
+        let key = format!("mailbox-unreachable:{name}:{since}");
+        self.tell(name, &key, &cause, Some(now), now).await?;
+        error!(
+            mailbox.name = name,
+            "mailbox has not answered for {} min",
+            MAILBOX_SILENCE.as_mins()
+        );
+        Ok(())
+    }
+
+    async fn tell_back(
+        &self,
+        name: &str,
+        alarmed_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), LedgerError> {
+        let cause = Cause::MailboxBack {
+            mailbox: name.to_owned(),
+            alarmed_at,
+        };
+        let key = format!("mailbox-back:{name}:{alarmed_at}");
+        self.tell(name, &key, &cause, None, now).await?;
+        info!(mailbox.name = name, "mailbox answers again");
+        Ok(())
+    }
+
+    async fn tell(
+        &self,
+        name: &str,
+        key: &str,
+        cause: &Cause,
+        alarmed_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<(), LedgerError> {
+        let mut transaction = self.ledger.begin().await?;
+        transaction.tell(key, cause, now).await?;
+        transaction.set_alarmed(name, alarmed_at).await?;
+        transaction.commit().await?;
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// One line for `systemctl status`: the important fact first.
+    async fn status(&self, now: Timestamp) -> Result<String, LedgerError> {
+        let mailboxes = self.vitals.borrow().mailboxes.clone();
+        let down: Vec<&str> = mailboxes
+            .iter()
+            .filter(|(_, signs)| {
+                signs.failing_since.is_some()
+                    || signs
+                        .last_ok
+                        .is_some_and(|at| now.duration_since(at) > MAILBOX_SILENCE)
+            })
+            .map(|(name, _)| name.as_str())
+            .collect();
+        let quarantined = self.ledger.quarantine().await?.len();
+        let put_off = self.ledger.put_off().await?.map_or(0, |(count, _)| count);
+        Ok(line(mailboxes.len(), &down, quarantined, put_off))
+    }
+}
+
+fn line(mailboxes: usize, down: &[&str], quarantined: usize, put_off: u64) -> String {
+    let trouble: Vec<String> = [
+        (
+            down.len() as u64,
+            format!("mailbox down: {}", down.join(", ")),
+        ),
+        (quarantined as u64, format!("{quarantined} in quarantine")),
+        (put_off, format!("{put_off} mails put off")),
+    ]
+    .into_iter()
+    .filter(|(count, _)| *count > 0)
+    .map(|(_, words)| words)
+    .collect();
+    if trouble.is_empty() {
+        let s = if mailboxes == 1 { "" } else { "es" };
+        format!("all is well, {mailboxes} mailbox{s} watched")
+    } else {
+        format!("needs attention: {}", trouble.join("; "))
+    }
+}

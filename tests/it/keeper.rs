@@ -1,0 +1,188 @@
+//! What the daemon looks after once a minute, on a real ledger and a clock moved by hand: that a
+//! mailbox which does not answer is missed once, and welcomed back once.
+
+use std::sync::Arc;
+
+use invoice_trackd::{
+    clock::Clock,
+    daemon::Keeper,
+    http::{Signs, Vitals},
+    ledger::{Cause, Ledger, LinkState},
+};
+use jiff::{SignedDuration, Timestamp};
+use tempfile::TempDir;
+use tokio::sync::{Notify, watch};
+
+fn noon() -> Timestamp {
+    "2026-07-20T04:00:00Z".parse().unwrap()
+}
+
+fn after(minutes: i64) -> Timestamp {
+    noon() + SignedDuration::from_mins(minutes)
+}
+
+struct Office {
+    home: TempDir,
+    ledger: Ledger,
+    vitals: watch::Sender<Vitals>,
+    keeper: Keeper,
+}
+
+impl Office {
+    async fn new() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        Self::open(home, noon()).await
+    }
+
+    async fn open(home: TempDir, now: Timestamp) -> Self {
+        let ledger = Ledger::open(&home.path().join("ledger.db"), now)
+            .await
+            .unwrap();
+        ledger
+            .hold_to_places(&[("einvoice", "INBOX of ann on imap.example.com".to_owned())])
+            .await
+            .unwrap();
+        let vitals = watch::Sender::new(Vitals::default());
+        let keeper = Keeper::new(
+            ledger.clone(),
+            Clock::manual(now),
+            Arc::new(Notify::new()),
+            vitals.clone(),
+        );
+        let office = Self {
+            home,
+            ledger,
+            vitals,
+            keeper,
+        };
+        office.hears(None).await;
+        office
+    }
+
+    /// The daemon ends and is started again at `now`.
+    async fn restart(self, now: Timestamp) -> Self {
+        self.ledger.close().await;
+        Self::open(self.home, now).await
+    }
+
+    /// The mailbox was last heard from then.
+    async fn hears(&self, last_ok: Option<Timestamp>) {
+        self.vitals.send_modify(|vitals| {
+            let signs = Signs {
+                last_ok,
+                ..Signs::default()
+            };
+            vitals.mailboxes.insert("einvoice".to_owned(), signs);
+        });
+        if let Some(at) = last_ok {
+            let seen = self.ledger.saw_mailbox("einvoice", &LinkState::Up, at);
+            seen.await.unwrap();
+        }
+    }
+
+    async fn look(&mut self, minutes: i64) {
+        self.keeper.run_once(after(minutes)).await.unwrap();
+    }
+
+    async fn told(&self) -> Vec<Cause> {
+        let mut transaction = self.ledger.begin().await.unwrap();
+        let news = transaction.pending::<Cause>().await.unwrap();
+        news.into_iter().map(|news| news.cause).collect()
+    }
+}
+
+fn unreachable(last_ok_at: Option<Timestamp>, trouble: Option<&str>) -> Cause {
+    Cause::MailboxUnreachable {
+        mailbox: "einvoice".to_owned(),
+        last_ok_at,
+        trouble: trouble.map(str::to_owned),
+    }
+}
+
+#[tokio::test]
+async fn a_mailbox_is_missed_after_a_quarter_of_an_hour_and_welcomed_back_once() {
+    let mut office = Office::new().await;
+    office.hears(Some(noon())).await;
+    for minute in 1..=15 {
+        office.look(minute).await;
+    }
+    assert_eq!(office.told().await, []);
+    let down = LinkState::Down("connect: refused".to_owned());
+    let ledger = office.ledger.clone();
+    ledger
+        .saw_mailbox("einvoice", &down, after(2))
+        .await
+        .unwrap();
+    for minute in 16..60 {
+        office.look(minute).await;
+    }
+    let missed = unreachable(Some(noon()), Some("connect: refused"));
+    assert_eq!(office.told().await, [missed.clone()]);
+
+    office.hears(Some(after(60))).await;
+    for minute in 60..=75 {
+        office.look(minute).await;
+    }
+    let back = Cause::MailboxBack {
+        mailbox: "einvoice".to_owned(),
+        alarmed_at: after(17),
+    };
+    assert_eq!(office.told().await, [missed.clone(), back.clone()]);
+
+    // Gone again: that is news.
+    for minute in 76..80 {
+        office.look(minute).await;
+    }
+    let again = unreachable(Some(after(60)), None);
+    assert_eq!(office.told().await, [missed, back, again]);
+}
+
+#[tokio::test]
+async fn a_restart_forgets_neither_that_people_were_told_nor_that_they_were_not() {
+    let mut office = Office::new().await;
+    office.hears(Some(noon())).await;
+    office.look(20).await;
+    office.look(21).await;
+    assert_eq!(office.told().await.len(), 1);
+
+    // It has looked for a minute only, and people know already.
+    let mut office = office.restart(after(30)).await;
+    for minute in 31..60 {
+        office.look(minute).await;
+    }
+    assert_eq!(office.told().await.len(), 1);
+    office.hears(Some(after(60))).await;
+    office.look(60).await;
+    office.look(61).await;
+    assert_eq!(office.told().await.len(), 2);
+
+    let mut office = office.restart(after(70)).await;
+    for minute in 71..=85 {
+        office.look(minute).await;
+    }
+    assert_eq!(office.told().await.len(), 2, "the daemon was off, not deaf");
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_ahead_makes_nobody_silent() {
+    let mut office = Office::new().await;
+    office.hears(Some(noon())).await;
+    office.look(1).await;
+    // The machine has slept for a day; a minute later the mailbox has answered.
+    office.look(1440).await;
+    office.hears(Some(after(1441))).await;
+    office.look(1441).await;
+    // And set back again.
+    office.look(2).await;
+    office.look(3).await;
+    assert_eq!(office.told().await, []);
+}
+
+#[tokio::test]
+async fn a_mailbox_that_never_answered_is_missed_too() {
+    let mut office = Office::new().await;
+    for minute in 1..40 {
+        office.look(minute).await;
+    }
+    assert_eq!(office.told().await, [unreachable(None, None)]);
+}

@@ -1,0 +1,277 @@
+//! A configuration that changes under a running daemon: taken over as a whole or not at all, and
+//! without breaking a connection that may stay.
+
+use std::time::Duration;
+
+use crate::support::{
+    daemon::{COMPANY, House, Notice, Running, Systemd, maildir},
+    dovecot::{self, Dovecot},
+};
+
+const SECRET: (&str, &str) = ("TEST_IMAP_PASSWORD", dovecot::PASSWORD);
+
+fn imap(dovecot: &Dovecot, name: &str, user: &str) -> String {
+    format!(
+        "[[mailbox]]\nname = \"{name}\"\nkind = \"imap\"\nhost = \"localhost\"\nport = {}\n\
+         ca_file = \"{}\"\nusername = \"{user}\"\npassword = {{ env = \"TEST_IMAP_PASSWORD\" }}\n",
+        dovecot.imaps_port,
+        dovecot.ca_file().display(),
+    )
+}
+
+fn maildir_mailbox(name: &str) -> String {
+    format!("[[mailbox]]\nname = \"{name}\"\nkind = \"maildir\"\npath = \"@ROOT@/{name}\"\n")
+}
+
+fn logins(dovecot: &Dovecot) -> usize {
+    dovecot.log().matches("Login: user=").count()
+}
+
+/// Writes another configuration, says so, and waits until it has been looked at.
+fn reload(house: &House, daemon: &Running, systemd: &Systemd, configuration: &str) {
+    house.configure(configuration);
+    say(daemon, systemd);
+}
+
+fn say(daemon: &Running, systemd: &Systemd) {
+    daemon.reload();
+    systemd.until(|word| word.starts_with("RELOADING=1"));
+    systemd.until(|word| word == "READY=1");
+}
+
+/// The last reload was refused with `complaint`.
+fn assert_refused(house: &House, complaint: &str) {
+    let log = house.log();
+    let last = log
+        .rsplit("configuration not reloaded, all goes on as before: ")
+        .next()
+        .unwrap();
+    assert!(last.contains(complaint), "{complaint}: {log}");
+    assert!(!last.contains("configuration reloaded"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn new_rules_are_followed_on_the_connection_that_stands() {
+    let dovecot = Dovecot::start();
+    let mailbox = imap(&dovecot, "einvoice", "user1");
+    let house = House::new(&mailbox);
+    let systemd = Systemd::new(&house);
+    let daemon = house.run(&[systemd.environment(), SECRET]);
+    systemd.until(|word| word == "READY=1");
+    dovecot.deliver("user1", "INBOX", &Notice::default().eml());
+    house
+        .until("nobody's notice is quarantined", || async {
+            house.messages("quarantined").await == 1
+        })
+        .await;
+
+    reload(&house, &daemon, &systemd, &format!("{COMPANY}{mailbox}"));
+    let second = Notice {
+        track: "ED",
+        message_id: "2@x",
+        ..Notice::default()
+    };
+    dovecot.deliver("user1", "INBOX", &second.eml());
+    house
+        .until("the next is the new company's", || async {
+            house.allocations().await.len() == 1
+        })
+        .await;
+    assert_eq!(logins(&dovecot), 1, "{}", dovecot.log());
+    assert!(house.log().contains("configuration reloaded"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_configuration_changes_nothing_at_all() {
+    let dovecot = Dovecot::start();
+    let mailbox = imap(&dovecot, "einvoice", "user1");
+    let before = format!("{COMPANY}{mailbox}");
+    let house = House::new(&before);
+    maildir(&house.path("second"));
+    let systemd = Systemd::new(&house);
+    let daemon = house.run(&[systemd.environment(), SECRET]);
+    systemd.until(|word| word == "READY=1");
+    house
+        .until("the mailbox is open", || async {
+            house.log().contains("mailbox opened")
+        })
+        .await;
+
+    let second = maildir_mailbox("second");
+    let unreadable = second.replace("second", "third").replace(
+        "kind = \"maildir\"\npath = \"@ROOT@/third\"",
+        "kind = \"imap\"\nhost = \"localhost\"\nusername = \"u\"\npassword = { file = \"/none\" }",
+    );
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    for (wrong, complaint) in [
+        (
+            format!("{second}{mailbox}bogus = 1\n"),
+            ":17:1: unknown key `bogus`",
+        ),
+        (
+            format!("{second}{mailbox}{unreadable}"),
+            "read the secret file /none",
+        ),
+        (
+            COMPANY.to_owned(),
+            "expected at least one [[mailbox]] to watch",
+        ),
+        (
+            format!("{second}{mailbox}[http]\nlisten = \"{address}\"\n"),
+            "listen on 127.0.0.1:",
+        ),
+    ] {
+        reload(&house, &daemon, &systemd, &wrong);
+        assert_refused(&house, complaint);
+    }
+    house.configure(&format!("{second}{mailbox}"));
+    let text = std::fs::read_to_string(house.path("config.toml")).unwrap();
+    house.write("config.toml", text.replace("ledger.db", "other.db"));
+    say(&daemon, &systemd);
+    assert_refused(&house, "restart the service to use another ledger");
+
+    // The mailbox that stood beside the mistakes was not taken up.
+    house.write("second/new/1.host", Notice::default().eml());
+    let other = Notice {
+        track: "ED",
+        ..Notice::default()
+    };
+    dovecot.deliver("user1", "INBOX", &other.eml());
+    house
+        .until("the old mailbox is watched still", || async {
+            house.allocations().await.len() == 1
+        })
+        .await;
+    assert_eq!(logins(&dovecot), 1, "{}", dovecot.log());
+    assert!(!house.path("other.db").exists());
+    let judged: u64 = house.counts().await.values().sum();
+    assert_eq!(judged, 1, "and nothing else is");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mailboxes_come_and_go() {
+    let house = House::new(&format!("{COMPANY}{}", maildir_mailbox("first")));
+    for name in ["first", "second"] {
+        maildir(&house.path(name));
+    }
+    let systemd = Systemd::new(&house);
+    let daemon = house.run(&[systemd.environment()]);
+    systemd.until(|word| word == "READY=1");
+    house.write("first/new/1.host", Notice::default().eml());
+    house
+        .until("the first is watched", || async {
+            house.allocations().await.len() == 1
+        })
+        .await;
+
+    reload(
+        &house,
+        &daemon,
+        &systemd,
+        &format!("{COMPANY}{}", maildir_mailbox("second")),
+    );
+    let notice = |track| {
+        Notice {
+            track,
+            ..Notice::default()
+        }
+        .eml()
+    };
+    house.write("first/new/2.host", notice("ED"));
+    house.write("second/new/1.host", notice("EF"));
+    house
+        .until("the second is watched", || async {
+            house.allocations().await.len() == 2
+        })
+        .await;
+    let tracks: Vec<String> = house
+        .allocations()
+        .await
+        .iter()
+        .map(|row| row.allocation.block.track.to_string())
+        .collect();
+    assert_eq!(tracks, ["EC", "EF"], "the first is watched no more");
+    assert_eq!(daemon.terminate(Duration::from_secs(10)), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_listener_moves_and_mail_goes_another_way() {
+    let free = || {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        free.local_addr().unwrap()
+    };
+    let (one, other) = (free(), free());
+    let configuration = |address, sent: &str| {
+        format!(
+            "{COMPANY}{}[http]\nlisten = \"{address}\"\n[mail]\nfrom = \"a@example.com\"\n\
+             confirm_to = [\"ops@example.com\"]\nalert_to = [\"ops@example.com\"]\n\
+             transport = \"directory\"\ndirectory = \"@ROOT@/{sent}\"\n",
+            maildir_mailbox("first")
+        )
+    };
+    let house = House::new(&configuration(one, "sent"));
+    maildir(&house.path("first"));
+    for directory in ["sent", "elsewhere"] {
+        std::fs::create_dir(house.path(directory)).unwrap();
+    }
+    let systemd = Systemd::new(&house);
+    let daemon = house.run(&[systemd.environment()]);
+    systemd.until(|word| word == "READY=1");
+    assert!(std::net::TcpStream::connect(one).is_ok());
+
+    reload(
+        &house,
+        &daemon,
+        &systemd,
+        &configuration(other, "elsewhere"),
+    );
+    assert!(std::net::TcpStream::connect(other).is_ok());
+    house
+        .until("nobody listens where it was", || async {
+            std::net::TcpStream::connect(one).is_err()
+        })
+        .await;
+    house.write("first/new/1.host", Notice::default().eml());
+    let files = |directory: &str| std::fs::read_dir(house.path(directory)).unwrap().count();
+    house
+        .until("the confirmation is sent", || async {
+            files("elsewhere") == 1
+        })
+        .await;
+    assert_eq!(files("sent"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mended_password_is_tried_at_once_and_an_unchanged_one_is_not() {
+    let dovecot = Dovecot::start();
+    let mailbox = imap(&dovecot, "einvoice", "user1").replace(
+        "{ env = \"TEST_IMAP_PASSWORD\" }",
+        "{ file = \"@ROOT@/imap\" }",
+    );
+    let configuration = format!("{COMPANY}{mailbox}");
+    let house = House::new(&configuration);
+    house.secret("imap", "wrong");
+    let systemd = Systemd::new(&house);
+    let daemon = house.run(&[systemd.environment()]);
+    systemd.until(|word| word == "READY=1");
+    let refusals = || house.log().matches("mailbox not watched: log in").count();
+    house
+        .until("the login is refused", || async { refusals() == 1 })
+        .await;
+
+    // Impatience must not lock the account: the next attempt is due in half a minute or more.
+    for _ in 0..5 {
+        reload(&house, &daemon, &systemd, &configuration);
+    }
+    assert_eq!(refusals(), 1, "{}", house.log());
+
+    house.secret("imap", dovecot::PASSWORD);
+    reload(&house, &daemon, &systemd, &configuration);
+    house
+        .until("the new password lets it in", || async {
+            house.log().contains("mailbox opened")
+        })
+        .await;
+    assert_eq!(refusals(), 1, "{}", house.log());
+}

@@ -1,0 +1,198 @@
+//! The real binary under a service manager: what systemd is told, when the watchdog goes hungry,
+//! where the log goes, and how it ends.
+
+use std::{
+    os::unix::{fs::MetadataExt as _, net::UnixDatagram},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use crate::support::{
+    daemon::{COMPANY, House, Notice, PROGRAM, Systemd, maildir},
+    dovecot::{self, Dovecot},
+};
+
+const MAILDIR: &str = r#"
+[[mailbox]]
+name = "m"
+kind = "maildir"
+path = "@ROOT@/mailbox"
+company = "53567686"
+"#;
+
+const TEN_SECONDS: Duration = Duration::from_secs(10);
+
+#[test]
+fn systemd_is_told_how_things_are_from_the_start_to_the_end() {
+    let house = House::new(&format!("{COMPANY}{MAILDIR}"));
+    maildir(&house.path("mailbox"));
+    let systemd = Systemd::new(&house);
+    let daemon = house.run(&[systemd.environment()]);
+    let first = systemd.hears(Duration::from_secs(30));
+    assert_eq!(first.as_deref(), Some("READY=1"));
+    let status = systemd.until(|word| word.starts_with("STATUS="));
+    assert_eq!(status, "STATUS=all is well, 1 mailbox watched");
+    assert_eq!(daemon.terminate(TEN_SECONDS), Some(0));
+    systemd.until(|word| word == "STOPPING=1");
+    assert_eq!(systemd.hears(Duration::from_millis(1)), None);
+}
+
+#[test]
+fn without_a_watchdog_none_is_fed_and_another_process_s_is_not_ours() {
+    let house = House::new(&format!("{COMPANY}{MAILDIR}"));
+    maildir(&house.path("mailbox"));
+    let systemd = Systemd::new(&house);
+    let daemon = house.run(&[
+        systemd.environment(),
+        ("WATCHDOG_USEC", "3000"),
+        ("WATCHDOG_PID", "1"),
+    ]);
+    systemd.until(|word| word.starts_with("STATUS="));
+    assert_eq!(daemon.terminate(TEN_SECONDS), Some(0));
+    systemd.until(|word| {
+        assert_ne!(word, "WATCHDOG=1");
+        word == "STOPPING=1"
+    });
+}
+
+#[test]
+fn a_server_that_is_down_is_not_our_hang() {
+    let nowhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = nowhere.local_addr().unwrap().port();
+    drop(nowhere);
+    let house = House::new(&format!(
+        "{COMPANY}[[mailbox]]\nname = \"down\"\nkind = \"imap\"\nhost = \"127.0.0.1\"\nport = {port}\n\
+         tls = \"none\"\nusername = \"u\"\npassword = {{ env = \"TEST_IMAP_PASSWORD\" }}\n"
+    ));
+    let systemd = Systemd::new(&house);
+    let daemon = house.run(&[
+        systemd.environment(),
+        ("WATCHDOG_USEC", "300000"),
+        ("TEST_IMAP_PASSWORD", "secret"),
+    ]);
+    // Fed many times over while attempt after attempt fails.
+    let mut fed = 0;
+    while house.log().matches("mailbox not watched").count() < 3 || fed < 20 {
+        systemd.until(|word| word == "WATCHDOG=1");
+        fed += 1;
+        assert!(fed < 600, "{}", house.log());
+    }
+    assert_eq!(daemon.terminate(TEN_SECONDS), Some(0));
+}
+
+#[test]
+fn a_task_that_hangs_starves_the_watchdog() {
+    let dovecot = Dovecot::start();
+    let house = House::new(&format!(
+        "{COMPANY}[[mailbox]]\nname = \"einvoice\"\nkind = \"imap\"\nhost = \"localhost\"\nport = {}\n\
+         ca_file = \"@ROOT@/ca.pem\"\nusername = \"user1\"\n\
+         password = {{ env = \"TEST_IMAP_PASSWORD\" }}\n{}",
+        dovecot.imaps_port,
+        MAILDIR.replace("company = \"53567686\"\n", ""),
+    ));
+    maildir(&house.path("mailbox"));
+    std::fs::copy(dovecot.ca_file(), house.path("ca.pem")).unwrap();
+    let systemd = Systemd::new(&house);
+    let _daemon = house.run(&[
+        systemd.environment(),
+        ("WATCHDOG_USEC", "2000000"),
+        ("TEST_IMAP_PASSWORD", dovecot::PASSWORD),
+    ]);
+    systemd.until(|word| word == "WATCHDOG=1");
+    while !house
+        .log()
+        .contains("mailbox opened mailbox.name=\"einvoice\"")
+    {
+        systemd.until(|word| word == "WATCHDOG=1");
+    }
+    // A file server that died: whoever opens the file waits for ever. The next connection has to.
+    std::fs::remove_file(house.path("ca.pem")).unwrap();
+    let made = Command::new("mkfifo").arg(house.path("ca.pem")).status();
+    assert!(made.unwrap().success());
+    dovecot.kick("user1");
+    let mut fed = 0;
+    while systemd.hears(Duration::from_secs(4)).is_some() {
+        fed += 1;
+        assert!(fed < 100, "it is fed for ever:\n{}", house.log());
+    }
+    assert!(
+        house
+            .log()
+            .contains("the task of the mailbox einvoice hangs"),
+        "{}",
+        house.log()
+    );
+}
+
+/// The daemon in a namespace of its own, in which `directory/socket` is the journal's.
+fn run_with_journal(house: &House, journal: &std::path::Path) -> std::process::Child {
+    let log = std::fs::File::create(house.path("log")).unwrap();
+    let metadata = log.metadata().unwrap();
+    let script = format!(
+        "mount -t tmpfs none /run && mkdir -p /run/systemd/journal \
+         && mount --bind {} /run/systemd/journal && exec {PROGRAM} --config {} run",
+        journal.display(),
+        house.path("config.toml").display(),
+    );
+    Command::new("unshare")
+        .args(["--mount", "--map-root-user", "sh", "-c", &script])
+        .env(
+            "JOURNAL_STREAM",
+            format!("{}:{}", metadata.dev(), metadata.ino()),
+        )
+        .env_remove("RUST_LOG")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .unwrap()
+}
+
+#[test]
+fn under_systemd_the_log_goes_to_the_journal_with_its_fields() {
+    let house = House::new(&format!("{COMPANY}{MAILDIR}"));
+    maildir(&house.path("mailbox"));
+    house.write("mailbox/new/1.host", Notice::default().eml());
+    std::fs::create_dir(house.path("journal")).unwrap();
+    let socket = UnixDatagram::bind(house.path("journal/socket")).unwrap();
+    socket
+        .set_read_timeout(Some(Duration::from_secs(30)))
+        .unwrap();
+    let mut daemon = run_with_journal(&house, &house.path("journal"));
+    let entry = loop {
+        let mut bytes = [0; 8192];
+        let Ok(length) = socket.recv(&mut bytes) else {
+            daemon.kill().unwrap();
+            panic!("nothing in the journal:\n{}", house.log());
+        };
+        let entry = String::from_utf8_lossy(&bytes[..length]).into_owned();
+        if entry.contains("message imported") {
+            break entry;
+        }
+    };
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+    for field in [
+        "INVOICE_TRACKD_MAILBOX_NAME",
+        "INVOICE_TRACKD_MESSAGE_DISPOSITION",
+        "INVOICE_TRACKD_ALLOCATION_TRACKS",
+        "PRIORITY",
+    ] {
+        assert!(entry.contains(field), "{field}: {entry}");
+    }
+    assert_eq!(house.log(), "", "nothing is said twice");
+}
+
+#[test]
+fn the_word_to_stop_is_obeyed_while_a_server_is_mute() {
+    // It takes the connection and never says a word.
+    let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = mute.local_addr().unwrap().port();
+    let house = House::new(&format!(
+        "{COMPANY}[[mailbox]]\nname = \"mute\"\nkind = \"imap\"\nhost = \"127.0.0.1\"\nport = {port}\n\
+         tls = \"none\"\nusername = \"u\"\npassword = {{ env = \"TEST_IMAP_PASSWORD\" }}\n"
+    ));
+    let daemon = house.run(&[("TEST_IMAP_PASSWORD", "secret")]);
+    let _connection = mute.accept().unwrap();
+    assert_eq!(daemon.terminate(TEN_SECONDS), Some(0));
+}
