@@ -246,9 +246,11 @@ impl Watch {
         });
     }
 
+    /// A mailbox that the configuration no longer names has no signs to be changed.
     fn show(&self, change: impl FnOnce(&mut Signs)) {
-        self.vitals
-            .send_modify(|vitals| change(vitals.mailboxes.entry(self.name.clone()).or_default()));
+        self.vitals.send_modify(|vitals| {
+            vitals.mailboxes.get_mut(&self.name).map(change);
+        });
     }
 
     async fn write_down(&self, state: &LinkState) -> Result<(), LedgerError> {
