@@ -27,6 +27,7 @@ use jiff::civil::Date;
 use secrecy::SecretString;
 use toml::de::DeTable;
 
+pub use self::schema::reference;
 use self::{document::Table, report::Report};
 use crate::{
     authenticity::Require,

@@ -62,10 +62,7 @@ impl<'a> Table<'a> {
 
     /// The value of `key`, when it is there.
     pub(super) fn get(&self, key: &'static str) -> Option<Value<'a>> {
-        debug_assert!(
-            self.schema.keys.contains(&key),
-            "{key} is not in the schema"
-        );
+        debug_assert!(self.schema.has(key), "{key} is not in the schema");
         let (_, value) = self.entries?.get_key_value(key)?;
         Some(Value {
             path: self.schema.path_of(key),

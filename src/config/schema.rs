@@ -3,6 +3,15 @@
 //! Left out on purpose: what the values may be; each section knows its own. Keys of later versions
 //! are listed so that they are refused by name: a setting that is silently ignored is a trap.
 
+mod keys;
+mod reference;
+
+pub(super) use self::keys::{
+    AFTER_IMPORT, AUTHENTICITY, COMPANY, HTTP, LABELS, LEDGER, MAIL, MAILBOX, NOTICE, ROOT,
+    SCHEDULE, SMTP,
+};
+pub use self::reference::reference;
+
 /// One table of the file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Schema {
@@ -10,158 +19,59 @@ pub(super) struct Schema {
     pub(super) path: &'static str,
     /// Whether it stands in double brackets, any number of times.
     pub(super) repeated: bool,
-    /// What it may hold.
-    pub(super) keys: &'static [&'static str],
+    /// What it is for.
+    about: &'static str,
+    /// Its values.
+    keys: &'static [Key],
+    /// The tables inside it, by their last names.
+    tables: &'static [&'static str],
     /// What it will hold in a later version.
     later: &'static [&'static str],
 }
 
-pub(super) const ROOT: Schema = Schema {
-    path: "",
-    repeated: false,
-    keys: &[
-        "language",
-        "ledger",
-        "notice",
-        "authenticity",
-        "company",
-        "mailbox",
-        "mail",
-        "schedule",
-        "http",
-    ],
-    later: &["handoff", "heartbeat"],
-};
+/// One value of a table. What is said of it is Markdown.
+#[derive(Debug, PartialEq, Eq)]
+struct Key {
+    name: &'static str,
+    /// What may be written.
+    form: &'static str,
+    default: Fallback,
+    /// What it is for, in a sentence or two.
+    about: &'static str,
+}
 
-pub(super) const LEDGER: Schema = table("ledger", &["url"], &[]);
-
-pub(super) const NOTICE: Schema = table(
-    "notice",
-    &[
-        "senders",
-        "recipient_headers",
-        "max_message_bytes",
-        "accept_unlisted_companies",
-        "labels",
-    ],
-    &["companies_file"],
-);
-
-/// The keys are those of `notice::Label`; a test holds the two together.
-pub(super) const LABELS: Schema = table(
-    "notice.labels",
-    &[
-        "invoice_track",
-        "year_month",
-        "invoice_type",
-        "requested_booklets",
-        "added_booklets",
-        "invoice_begin_no",
-        "invoice_end_no",
-    ],
-    &[],
-);
-
-pub(super) const AUTHENTICITY: Schema = table(
-    "authenticity",
-    &["require", "domains", "trusted_authserv_ids", "dns_servers"],
-    &[],
-);
-
-pub(super) const COMPANY: Schema = Schema {
-    path: "company",
-    repeated: true,
-    keys: &["ban", "name", "assignment", "recipients"],
-    later: &[],
-};
-
-pub(super) const MAILBOX: Schema = Schema {
-    path: "mailbox",
-    repeated: true,
-    keys: &[
-        "name",
-        "kind",
-        "host",
-        "port",
-        "tls",
-        "ca_file",
-        "username",
-        "password",
-        "folder",
-        "path",
-        "company",
-        "since",
-        "after_import",
-    ],
-    later: &["results", "provider"],
-};
-
-pub(super) const MAIL: Schema = table(
-    "mail",
-    &[
-        "from",
-        "confirm_to",
-        "alert_to",
-        "transport",
-        "directory",
-        "give_up_after",
-        "alert_window",
-        "confirm",
-        "confirm_window",
-        "smtp",
-    ],
-    &[],
-);
-
-pub(super) const SMTP: Schema = table(
-    "mail.smtp",
-    &[
-        "host",
-        "port",
-        "tls",
-        "ca_file",
-        "username",
-        "password",
-        "max_per_minute",
-    ],
-    &[],
-);
-
-/// `after_import = { … }`, which is written inline and so is no table of [`ALL`].
-pub(super) const AFTER_IMPORT: Schema = table("mailbox.after_import", &["move_to"], &[]);
-
-pub(super) const SCHEDULE: Schema = table("schedule", &["due_day", "reminder_day"], &[]);
-
-pub(super) const HTTP: Schema = table("http", &["listen"], &["token"]);
-
-const ALL: &[&Schema] = &[
-    &ROOT,
-    &LEDGER,
-    &NOTICE,
-    &LABELS,
-    &AUTHENTICITY,
-    &COMPANY,
-    &MAILBOX,
-    &MAIL,
-    &SMTP,
-    &SCHEDULE,
-    &HTTP,
-];
-
-const fn table(
-    path: &'static str,
-    keys: &'static [&'static str],
-    later: &'static [&'static str],
-) -> Schema {
-    Schema {
-        path,
-        repeated: false,
-        keys,
-        later,
-    }
+/// What holds when a key is left out.
+#[derive(Debug, PartialEq, Eq)]
+enum Fallback {
+    /// This value, as TOML.
+    Value(&'static str),
+    /// What only words can say, `required` among them.
+    Words(&'static str),
 }
 
 impl Schema {
+    const fn table(path: &'static str, about: &'static str, keys: &'static [Key]) -> Self {
+        Self {
+            path,
+            repeated: false,
+            about,
+            keys,
+            tables: &[],
+            later: &[],
+        }
+    }
+
+    /// All names that may stand in it.
+    fn names(&self) -> impl Iterator<Item = &'static str> {
+        let keys = self.keys.iter().map(|key| key.name);
+        keys.chain(self.tables.iter().copied())
+    }
+
+    /// Whether `key` may stand in it.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.names().any(|name| name == key)
+    }
+
     /// As it stands in the file: `[mail.smtp]`, `[[mailbox]]`.
     pub(super) fn header(&self) -> String {
         let path = self.path;
@@ -194,7 +104,7 @@ impl Schema {
 
     /// What is wrong with `key` standing here; `None` when nothing is.
     pub(super) fn objection(&self, key: &str) -> Option<String> {
-        if self.keys.contains(&key) {
+        if self.has(key) {
             return None;
         }
         if self.later.contains(&key) {
@@ -203,14 +113,14 @@ impl Schema {
                 self.path_of(key)
             ));
         }
-        let advice = if let Some(table) = ALL.iter().find(|table| table.name() == key) {
+        let advice = if let Some(table) = keys::ALL.iter().find(|table| table.name() == key) {
             format!("did you mean {}?", table.header())
         } else if let Some(homes) = homes_of(key) {
             format!("it belongs {homes}")
         } else if let Some(near) = self.nearest(key) {
             format!("did you mean {}?", self.spelling(near))
         } else {
-            let keys: Vec<String> = self.keys.iter().map(|key| self.spelling(key)).collect();
+            let keys: Vec<String> = self.names().map(|key| self.spelling(key)).collect();
             format!("what may stand there: {}", keys.join(", "))
         };
         Some(format!("unknown key `{key}` {}; {advice}", self.place()))
@@ -218,9 +128,8 @@ impl Schema {
 
     /// The key that was probably meant: one slip in three letters is still a slip.
     fn nearest(&self, key: &str) -> Option<&'static str> {
-        self.keys
-            .iter()
-            .map(|known| (strsim::damerau_levenshtein(key, known), *known))
+        self.names()
+            .map(|known| (strsim::damerau_levenshtein(key, known), known))
             .filter(|(distance, _)| *distance <= (key.chars().count() / 3).max(1))
             .min()
             .map(|(_, known)| known)
@@ -229,7 +138,8 @@ impl Schema {
     /// A key as the operator writes it, which for a table is its header.
     fn spelling(&self, key: &str) -> String {
         let path = self.path_of(key);
-        ALL.iter()
+        keys::ALL
+            .iter()
             .find(|schema| schema.path == path)
             .map_or_else(|| format!("`{key}`"), |schema| schema.header())
     }
@@ -237,40 +147,13 @@ impl Schema {
 
 /// Where `key` would be right.
 fn homes_of(key: &str) -> Option<String> {
-    let homes: Vec<String> = ALL
+    let homes: Vec<String> = keys::ALL
         .iter()
-        .filter(|schema| schema.keys.contains(&key))
+        .filter(|schema| schema.has(key))
         .map(|schema| schema.place())
         .collect();
     (!homes.is_empty()).then(|| homes.join(" or "))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::notice::Label;
-
-    #[test]
-    fn every_label_of_a_notice_has_its_key() {
-        let keys: Vec<&str> = Label::ALL.iter().map(|label| label.key()).collect();
-        assert_eq!(LABELS.keys, keys);
-    }
-
-    #[test]
-    fn the_shipped_file_shows_every_key() {
-        let shipped = include_str!("../../config/invoice-trackd.toml");
-        for schema in ALL {
-            for key in schema.keys {
-                let shown = shipped.lines().any(|line| {
-                    let line = line.trim_start_matches(['#', ':', ' ']);
-                    let header = [
-                        format!("[{}]", schema.path_of(key)),
-                        format!("[[{}]]", schema.path_of(key)),
-                    ];
-                    line.starts_with(&format!("{key} = ")) || header.iter().any(|h| line == h)
-                });
-                assert!(shown, "{} is not shown", schema.path_of(key));
-            }
-        }
-    }
-}
+mod tests;

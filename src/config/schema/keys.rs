@@ -1,0 +1,479 @@
+//! Every key of the file: what may be written, what holds without it, what it is for.
+//!
+//! The documentation is made from this list and the shipped file is held against it; the messages
+//! about mistakes take the names from here. Left out on purpose: the checks themselves.
+
+use super::{Fallback, Key, Schema};
+
+/// A key that has to be there.
+const fn required(name: &'static str, form: &'static str, about: &'static str) -> Key {
+    unless(name, form, "required", about)
+}
+
+/// A key that stands for `value` when it is left out.
+const fn default(
+    name: &'static str,
+    form: &'static str,
+    value: &'static str,
+    about: &'static str,
+) -> Key {
+    Key {
+        name,
+        form,
+        default: Fallback::Value(value),
+        about,
+    }
+}
+
+/// A key of which only words can say what holds without it.
+const fn unless(
+    name: &'static str,
+    form: &'static str,
+    words: &'static str,
+    about: &'static str,
+) -> Key {
+    Key {
+        name,
+        form,
+        default: Fallback::Words(words),
+        about,
+    }
+}
+
+const TLS: &str = "`\"implicit\"`, `\"starttls\"` or `\"none\"`";
+const SECRET: &str =
+    "`{ credential = \"NAME\" }`, `{ file = \"/PATH\" }` or `{ env = \"VARIABLE\" }`";
+const PATH: &str = "absolute path";
+const TEXT: &str = "text";
+const ADDRESSES: &str = "list of addresses";
+const SPELLINGS: &str = "text, or a list of them";
+
+pub(in crate::config) const ROOT: Schema = Schema {
+    path: "",
+    repeated: false,
+    about: "",
+    keys: &[default(
+        "language",
+        "`\"zh-TW\"` or `\"en\"`",
+        "\"zh-TW\"",
+        "The language of mails: 繁體中文 or English.",
+    )],
+    tables: &[
+        "ledger",
+        "notice",
+        "authenticity",
+        "company",
+        "mailbox",
+        "mail",
+        "schedule",
+        "http",
+    ],
+    later: &["handoff", "heartbeat"],
+};
+
+pub(in crate::config) const LEDGER: Schema = Schema::table(
+    "ledger",
+    "Where allocated numbers (配號) are recorded.",
+    &[default(
+        "url",
+        "`\"sqlite://\"` and an absolute path, without `?`, `#` or `%`",
+        "\"sqlite:///var/lib/invoice-trackd/ledger.db\"",
+        "The SQLite file. One daemon per ledger; the directory must exist.",
+    )],
+);
+
+pub(in crate::config) const NOTICE: Schema = Schema {
+    tables: &["labels"],
+    later: &["companies_file"],
+    ..Schema::table(
+        "notice",
+        "What counts as an allocation notice (電子發票配號結果通知).",
+        &[
+            default(
+                "senders",
+                "list of addresses, at least one",
+                "[\"einvoice@invoice.nat.gov.tw\", \"einvoice@einvoice.nat.gov.tw\"]",
+                "The addresses that notices come from: the platform's older one and today's. A \
+                 notice from any other is quarantined as `sender_not_allowed`.",
+            ),
+            default(
+                "recipient_headers",
+                "list of header field names",
+                "[\"To\", \"Cc\"]",
+                "The fields whose addresses tell whose notice it is (see `recipients`). Add \
+                 `Delivered-To` and the like only when you know who writes them: most servers \
+                 write them on anything that arrives.",
+            ),
+            default(
+                "max_message_bytes",
+                "bytes, 4096 to 67108864",
+                "1048576",
+                "A larger message is quarantined as `oversized` and never downloaded in full.",
+            ),
+            default(
+                "accept_unlisted_companies",
+                "`true` or `false`",
+                "false",
+                "Whether a notice for a company number (統一編號) that has no `[[company]]` is \
+                 recorded all the same, instead of quarantined as `unknown_company`.",
+            ),
+        ],
+    )
+};
+
+/// The keys are those of `notice::Label`; a test holds the two together.
+pub(in crate::config) const LABELS: Schema = Schema::table(
+    "notice.labels",
+    "Further spellings of the notice's labels, without the colon, should the platform change them. \
+     The known spellings keep counting. A spelling may stand for one label only.",
+    &[
+        unless("invoice_track", SPELLINGS, "none", "Besides 字軌名稱."),
+        unless("year_month", SPELLINGS, "none", "Besides 發票期別."),
+        unless("invoice_type", SPELLINGS, "none", "Besides 發票類別."),
+        unless("requested_booklets", SPELLINGS, "none", "Besides 申請本數."),
+        unless("added_booklets", SPELLINGS, "none", "Besides 增加本數."),
+        unless("invoice_begin_no", SPELLINGS, "none", "Besides 發票起號."),
+        unless(
+            "invoice_end_no",
+            SPELLINGS,
+            "none",
+            "Besides 發票迄號 and 發票訖號.",
+        ),
+    ],
+);
+
+pub(in crate::config) const AUTHENTICITY: Schema = Schema::table(
+    "authenticity",
+    "What proves that a mail is the platform's own.",
+    &[
+        required(
+            "require",
+            "`\"none\"`",
+            "This version cannot verify signatures yet, so the only value that can be carried out \
+             has to be written out: From is believed. `\"dkim\"`, `\"authentication-results\"` and \
+             `\"either\"` are refused.",
+        ),
+        default(
+            "domains",
+            "list of domain names",
+            "[\"invoice.nat.gov.tw\", \"einvoice.nat.gov.tw\"]",
+            "The signing domains. Checked for their form; used once signatures are verified.",
+        ),
+        default(
+            "trusted_authserv_ids",
+            "list of authserv-ids (RFC 8601)",
+            "[]",
+            "The servers whose Authentication-Results are believed. Checked for their form; used \
+             once signatures are verified.",
+        ),
+        default(
+            "dns_servers",
+            "list of addresses, each with or without a port",
+            "[]",
+            "Resolvers to ask in place of the system's. Checked for their form; used once \
+             signatures are verified.",
+        ),
+    ],
+);
+
+pub(in crate::config) const COMPANY: Schema = Schema {
+    repeated: true,
+    ..Schema::table(
+        "company",
+        "One for each company (營業人) whose notices you expect.",
+        &[
+            required(
+                "ban",
+                "8 digits in quotes, with a valid checksum",
+                "The company's number (統一編號). Each stands once.",
+            ),
+            required(
+                "name",
+                TEXT,
+                "Its registered name, exactly as a notice may write it between the parentheses.",
+            ),
+            default(
+                "assignment",
+                "`\"period\"`, `\"year\"` or `\"none\"`",
+                "\"period\"",
+                "How it is given numbers: 期配, 年配 or 停止使用. It decides what is due, and how \
+                 far ahead a notice may reach (`period_too_far`).",
+            ),
+            default(
+                "recipients",
+                ADDRESSES,
+                "[]",
+                "The addresses registered with the platform under 取號Email維護: a notice that \
+                 names no company is this one's when it was sent to one of them.",
+            ),
+        ],
+    )
+};
+
+pub(in crate::config) const MAILBOX: Schema = Schema {
+    repeated: true,
+    later: &["results", "provider"],
+    ..Schema::table(
+        "mailbox",
+        "One for each folder to watch. A mailbox of kind `\"imap\"` has `host` to `folder` and \
+         `after_import`; one of kind `\"maildir\"` has `path` in their place.",
+        &[
+            required(
+                "name",
+                TEXT,
+                "A name of your choice; it stands in logs and mails, and each stands once. It \
+                 belongs to one place: when the server, the user or the folder changes, give a new \
+                 name.",
+            ),
+            required(
+                "kind",
+                "`\"imap\"` or `\"maildir\"`",
+                "A folder on an IMAP server, or a local Maildir.",
+            ),
+            unless(
+                "host",
+                "host name or IP address, without a port",
+                "required for `\"imap\"`",
+                "The server; its certificate must be for this name.",
+            ),
+            default(
+                "port",
+                "1 to 65535",
+                "993",
+                "The default with `tls = \"implicit\"`; otherwise it is 143.",
+            ),
+            default(
+                "tls",
+                TLS,
+                "\"implicit\"",
+                "TLS from the first byte, after STARTTLS, or none at all, which only a server on \
+                 this machine (localhost) may be spoken to with.",
+            ),
+            unless(
+                "ca_file",
+                PATH,
+                "the system's authorities",
+                "The certificate authority of a private server, PEM. With it, no other authority \
+                 counts.",
+            ),
+            unless(
+                "username",
+                TEXT,
+                "required for `\"imap\"`",
+                "The name to log in with.",
+            ),
+            unless(
+                "password",
+                SECRET,
+                "required for `\"imap\"`",
+                "Where the password is; see [Secrets](#secrets).",
+            ),
+            default(
+                "folder",
+                TEXT,
+                "\"INBOX\"",
+                "The folder to watch, as people see its name.",
+            ),
+            unless(
+                "path",
+                PATH,
+                "required for `\"maildir\"`",
+                "The directory that holds `new` and `cur`.",
+            ),
+            unless(
+                "company",
+                "8 digits in quotes",
+                "none",
+                "Whose notices these are when the mail itself does not say. It counts only for a \
+                 company without `recipients`, and the import carries the warning \
+                 `company_assumed`.",
+            ),
+            unless(
+                "since",
+                "a day such as `\"2026-01-01\"`",
+                "1 January of the year in which the ledger was created",
+                "The first scan looks no further back.",
+            ),
+            unless(
+                "after_import",
+                "`\"mark_seen\"` or `{ move_to = \"FOLDER\" }`",
+                "nothing: the folder is opened read-only",
+                "What is done on the server with a mail once its ranges are recorded (`imported` \
+                 and `duplicate`). Quarantined mail stays where it is. What was recorded before \
+                 this was switched on is filed as well. The folder to move to must exist.",
+            ),
+        ],
+    )
+};
+
+/// `after_import = { … }`, which is written inline and so is no table of its own.
+pub(in crate::config) const AFTER_IMPORT: Schema = Schema::table(
+    "mailbox.after_import",
+    "",
+    &[required(
+        "move_to",
+        TEXT,
+        "The folder to move recorded notices to.",
+    )],
+);
+
+pub(in crate::config) const MAIL: Schema = Schema {
+    tables: &["smtp"],
+    ..Schema::table(
+        "mail",
+        "Who is told. Without this table nobody is.",
+        &[
+            required(
+                "from",
+                "`\"NAME <ADDRESS>\"` or an address",
+                "The sender of our mails. Its domain also stands in their Message-IDs.",
+            ),
+            default(
+                "confirm_to",
+                ADDRESSES,
+                "[]",
+                "Who gets a confirmation of each recorded notice.",
+            ),
+            required(
+                "alert_to",
+                "list of addresses, at least one",
+                "Who gets alerts: quarantined notices, mailboxes that do not answer, mail that \
+                 could not be delivered.",
+            ),
+            default(
+                "transport",
+                "`\"smtp\"` or `\"directory\"`",
+                "\"smtp\"",
+                "Through a mail server, or as one .eml file a mail into `directory`, for trials.",
+            ),
+            unless(
+                "directory",
+                PATH,
+                "required for `\"directory\"`",
+                "Where the files go; it is made where it is missing.",
+            ),
+            default(
+                "give_up_after",
+                "a length of time, `\"1m\"` to `\"30d\"`",
+                "\"3d\"",
+                "A mail that cannot be delivered is given up after this and at least ten attempts, \
+                 and an alert says so. Alerts are never given up.",
+            ),
+            default(
+                "alert_window",
+                "a length of time, `\"0s\"` to `\"6h\"`",
+                "\"5m\"",
+                "The first alert goes at once; those that follow within this go together in one \
+                 mail. While the same cause goes on, its window doubles up to 6 hours.",
+            ),
+            default(
+                "confirm",
+                "`\"each\"` or `\"digest\"`",
+                "\"each\"",
+                "One mail for each recorded notice; or one mail with a table and one CSV for all \
+                 notices of a `confirm_window`, for those who get thousands on the 20th.",
+            ),
+            default(
+                "confirm_window",
+                "a length of time, `\"0s\"` to `\"1d\"`",
+                "\"1h\"",
+                "How long the first notice of a digest waits for others.",
+            ),
+        ],
+    )
+};
+
+pub(in crate::config) const SMTP: Schema = Schema::table(
+    "mail.smtp",
+    "The server that takes our mail.",
+    &[
+        required(
+            "host",
+            "host name or IP address, without a port",
+            "The server; its certificate must be for this name.",
+        ),
+        default(
+            "port",
+            "1 to 65535",
+            "465",
+            "The default with `tls = \"implicit\"`; it is 587 with `\"starttls\"` and 25 with \
+             `\"none\"`.",
+        ),
+        default("tls", TLS, "\"implicit\"", "As for a mailbox."),
+        unless(
+            "ca_file",
+            PATH,
+            "the system's authorities",
+            "As for a mailbox.",
+        ),
+        unless(
+            "username",
+            TEXT,
+            "no login",
+            "The name to log in with; `username` and `password` stand together or not at all.",
+        ),
+        unless(
+            "password",
+            SECRET,
+            "no login",
+            "Where the password is; see [Secrets](#secrets).",
+        ),
+        default(
+            "max_per_minute",
+            "0 to 10000",
+            "0",
+            "No more mails than this are attempted in any minute, for providers that limit them; 0 \
+             means no limit. Alerts go first.",
+        ),
+    ],
+);
+
+pub(in crate::config) const SCHEDULE: Schema = Schema::table(
+    "schedule",
+    "When numbers are due (Asia/Taipei).",
+    &[
+        default(
+            "due_day",
+            "20 to 28",
+            "25",
+            "A notice that has not come by the end of this day of an even month (年配: of December) \
+             is overdue, and `invoice-trackd status` says so.",
+        ),
+        default(
+            "reminder_day",
+            "1 to 19",
+            "15",
+            "The day for the reminder to change the number of booklets (本數), before the 20th. \
+             Checked, but this version sends no reminder yet.",
+        ),
+    ],
+);
+
+pub(in crate::config) const HTTP: Schema = Schema {
+    later: &["token"],
+    ..Schema::table(
+        "http",
+        "Health for probes: `/healthz` and `/readyz`. Without this table nothing listens.",
+        &[default(
+            "listen",
+            "address and port, of this machine only",
+            "\"127.0.0.1:8970\"",
+            "Where to listen. Any other address than 127.0.0.0/8 and [::1] is refused.",
+        )],
+    )
+};
+
+/// All tables, in the order of the documentation.
+pub(super) const ALL: &[&Schema] = &[
+    &ROOT,
+    &LEDGER,
+    &NOTICE,
+    &LABELS,
+    &AUTHENTICITY,
+    &COMPANY,
+    &MAILBOX,
+    &MAIL,
+    &SMTP,
+    &SCHEDULE,
+    &HTTP,
+];

@@ -1,0 +1,103 @@
+use std::path::Path;
+
+use super::*;
+use crate::{config::Config, notice::Label};
+
+const SHIPPED: &str = include_str!("../../../config/invoice-trackd.toml");
+
+/// The lines of the shipped file below each header, by the table's path.
+fn shipped(schema: &Schema) -> Vec<&'static str> {
+    let mut path = "";
+    let mut lines = Vec::new();
+    for line in SHIPPED.lines() {
+        if line.starts_with('[') {
+            path = line.trim_matches(['[', ']']);
+        }
+        if path == schema.path {
+            lines.push(line);
+        }
+    }
+    lines
+}
+
+#[test]
+fn every_label_of_a_notice_has_its_key() {
+    let keys: Vec<&str> = Label::ALL.iter().map(|label| label.key()).collect();
+    assert_eq!(LABELS.names().collect::<Vec<_>>(), keys);
+}
+
+#[test]
+fn every_table_is_listed_in_the_one_around_it() {
+    for schema in keys::ALL.iter().filter(|schema| !schema.path.is_empty()) {
+        let around = schema
+            .path
+            .rsplit_once('.')
+            .map_or("", |(around, _)| around);
+        let around = keys::ALL.iter().find(|schema| schema.path == around);
+        assert!(around.unwrap().has(schema.name()), "{}", schema.path);
+    }
+}
+
+#[test]
+fn the_shipped_file_shows_every_key_with_its_default() {
+    for schema in keys::ALL {
+        let lines = shipped(schema);
+        for Key { name, default, .. } in schema.keys {
+            let shown = |form: &str| lines.iter().any(|line| line.starts_with(form));
+            let path = schema.path_of(name);
+            match default {
+                Fallback::Value(value) => {
+                    let line = format!("#{name} = {value}");
+                    assert!(
+                        lines.contains(&&*line),
+                        "{path}: expected the line `{line}`"
+                    );
+                }
+                Fallback::Words("required") => {
+                    assert!(shown(&format!("{name} = ")), "{path}: it is required");
+                }
+                Fallback::Words(_) => {
+                    let forms = ["", "#: ", "#   "].map(|mark| format!("{mark}{name} = "));
+                    assert!(forms.iter().any(|form| shown(form)), "{path} is not shown");
+                }
+            }
+        }
+        // A default that no key has any more would stay behind unnoticed.
+        for line in lines {
+            let Some(line) = line.strip_prefix('#') else {
+                continue;
+            };
+            if let Some((name, value)) = line.split_once(" = ")
+                && name.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+            {
+                let key = schema.keys.iter().find(|key| key.name == name);
+                let key = key.unwrap_or_else(|| panic!("{}: no such key", schema.path_of(name)));
+                assert!(
+                    matches!(key.default, Fallback::Value(default) if default == value),
+                    "{}: the default is another",
+                    schema.path_of(name)
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn without_a_required_key_the_shipped_file_is_refused() {
+    for schema in keys::ALL {
+        for key in schema.keys {
+            if key.default != Fallback::Words("required") {
+                continue;
+            }
+            let line = shipped(schema)
+                .into_iter()
+                .find(|line| line.starts_with(&format!("{} = ", key.name)))
+                .unwrap();
+            let without = SHIPPED.replacen(&format!("\n{line}\n"), "\n", 1);
+            let error = Config::parse(&without, Path::new("x"))
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains(key.name), "{line}: {error}");
+        }
+    }
+}
