@@ -1,3 +1,5 @@
+//! The list of keys, the shipped file and the reader agree.
+
 use std::path::Path;
 
 use super::*;

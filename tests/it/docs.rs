@@ -1,0 +1,327 @@
+//! The documents say what the program does: tables made from the code, links that lead somewhere,
+//! commands that exist, configurations that hold together.
+//!
+//! A table that has gone stale is made anew with `UPDATE_DOCS=1 cargo test --test it docs::`.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use invoice_trackd::{
+    config::{self, Config},
+    delivery::{Language, compose},
+    notice::DefectCode,
+};
+
+use crate::support::daemon::PROGRAM;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every document of the project, with its text.
+fn documents() -> Vec<(PathBuf, String)> {
+    let mut documents = Vec::new();
+    for directory in ["", "docs"] {
+        for entry in fs::read_dir(root().join(directory)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "md") {
+                let text = fs::read_to_string(&path).unwrap();
+                documents.push((path, text));
+            }
+        }
+    }
+    documents.sort();
+    assert!(documents.len() >= 6, "{documents:?}");
+    documents
+}
+
+/// Holds what stands between `<!-- name -->` and `<!-- /name -->` on a page against `made`.
+fn assert_made(page: &str, name: &str, made: &str) {
+    let path = root().join(page);
+    let text = fs::read_to_string(&path).unwrap();
+    let marks = [format!("<!-- {name} -->\n"), format!("<!-- /{name} -->")];
+    let [begin, end] = marks.map(|mark| (text.find(&mark).unwrap(), mark.len()));
+    let (before, rest) = text.split_at(begin.0 + begin.1);
+    let (found, after) = rest.split_at(end.0 - begin.0 - begin.1);
+    let made = format!("\n{}\n\n", made.trim());
+    if found == made {
+        return;
+    }
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&path, format!("{before}{made}{after}")).unwrap();
+        return;
+    }
+    let line = found.lines().zip(made.lines()).find(|(a, b)| a != b);
+    panic!(
+        "{page} no longer says what the code does, first at {line:#?}\n\
+         make it anew: UPDATE_DOCS=1 cargo test --test it docs::"
+    );
+}
+
+#[test]
+fn the_configuration_page_lists_every_key_of_the_code() {
+    assert_made("docs/configuration.md", "keys", &config::reference());
+}
+
+#[test]
+fn the_alerts_page_explains_every_code_in_the_words_of_the_mails() {
+    for (page, language, head, answers) in [
+        (
+            "docs/alerts.md",
+            Language::En,
+            "| code | what is wrong with the mail | what to do | may a person overrule it? |",
+            ["yes", "no", "with `--ban`"],
+        ),
+        (
+            "docs/alerts.zh-TW.md",
+            Language::ZhTw,
+            "| 代碼 | 這封信哪裡不對 | 該怎麼做 | 可否人工放行 |",
+            ["可以", "不可以", "要加 `--ban`"],
+        ),
+    ] {
+        let mut table = format!("{head}\n|---|---|---|---|\n");
+        for &code in DefectCode::ALL {
+            let (what, remedy) = compose::explained(code, language);
+            let [yes, no, with_ban] = answers;
+            let answer = match code {
+                DefectCode::UnknownCompany => with_ban,
+                code if code.is_overrulable() => yes,
+                _ => no,
+            };
+            table.push_str(&format!(
+                "| <a id=\"{code}\"></a>`{code}` | {what} | {remedy} | {answer} |\n"
+            ));
+        }
+        assert_made(page, "codes", &table);
+    }
+}
+
+/// The anchors of a page: its headings as GitHub names them, and those set by hand.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let mut anchors = BTreeSet::new();
+    for (line, fenced) in lines(text) {
+        if let (Some(heading), false) = (line.strip_prefix('#'), fenced) {
+            let heading = heading.trim_start_matches('#').trim().to_lowercase();
+            let anchor: String = heading
+                .chars()
+                .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'))
+                .map(|c| if c == ' ' { '-' } else { c })
+                .collect();
+            anchors.insert(anchor);
+        }
+        anchors.extend(line.split("<a id=\"").skip(1).map(|rest| {
+            let (id, _) = rest.split_once('"').unwrap();
+            id.to_owned()
+        }));
+    }
+    anchors
+}
+
+/// The lines of a page, each with whether it stands in a fenced block.
+fn lines(text: &str) -> impl Iterator<Item = (&str, bool)> {
+    text.lines().scan(false, |fenced, line| {
+        if line.trim_start().starts_with("```") {
+            *fenced = !*fenced;
+        }
+        Some((line, *fenced))
+    })
+}
+
+#[test]
+fn every_link_between_documents_leads_to_something() {
+    let mut dead = Vec::new();
+    let mut followed = 0;
+    for (path, text) in documents() {
+        for (line, fenced) in lines(&text) {
+            if fenced {
+                continue;
+            }
+            for rest in line.split("](").skip(1) {
+                let target = rest.split(')').next().unwrap();
+                if target.contains("://") {
+                    continue;
+                }
+                followed += 1;
+                let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+                let file = match file {
+                    "" => path.clone(),
+                    file => path.parent().unwrap().join(file),
+                };
+                let found = match (file.exists(), anchor) {
+                    (exists, "") => exists,
+                    (exists, anchor) => {
+                        exists && anchors(&fs::read_to_string(&file).unwrap()).contains(anchor)
+                    }
+                };
+                if !found {
+                    dead.push(format!("{}: {target}", path.display()));
+                }
+            }
+        }
+    }
+    assert!(dead.is_empty(), "{dead:#?}");
+    assert!(followed >= 20, "only {followed} links were found");
+}
+
+/// The `--help` of a command; `None` where there is no such command.
+fn help(command: &[&str]) -> Option<String> {
+    let output = Command::new(PROGRAM).args(command).arg("--help").output();
+    let output = output.unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    output.status.success().then_some(text)
+}
+
+/// What is written as a command of ours: in `code`, or on a line of a fenced block.
+fn commands(text: &str) -> Vec<String> {
+    let mut pieces: Vec<&str> = Vec::new();
+    for (line, fenced) in lines(text) {
+        if fenced {
+            pieces.push(line);
+        } else {
+            pieces.extend(line.split('`').skip(1).step_by(2));
+        }
+    }
+    let mut commands = Vec::new();
+    for piece in pieces {
+        for command in piece.split(['|', ';']).flat_map(|piece| piece.split("&&")) {
+            let command = command.split('#').next().unwrap_or_default().trim();
+            let command = command.strip_prefix("sudo ").unwrap_or(command);
+            if let Some(arguments) = command.strip_prefix("invoice-trackd ") {
+                commands.push(arguments.to_owned());
+            }
+        }
+    }
+    commands
+}
+
+#[test]
+fn every_command_shown_exists() {
+    let mut wrong = Vec::new();
+    let mut tried = 0;
+    for (path, text) in documents() {
+        for command in commands(&text) {
+            tried += 1;
+            let words: Vec<&str> = command.split_whitespace().collect();
+            let named = words
+                .iter()
+                .take_while(|word| word.chars().all(|c| c.is_ascii_lowercase()))
+                .copied();
+            let Some(help) = help(&Vec::from_iter(named)) else {
+                wrong.push(format!("{}: `{command}`: no such command", path.display()));
+                continue;
+            };
+            for option in words.iter().filter(|word| word.starts_with("--")) {
+                let option = option.trim_matches(['[', ']']);
+                if !help.split([' ', ',', '\n']).any(|known| known == option) {
+                    wrong.push(format!("{}: `{command}`: no {option}", path.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(tried >= 40, "only {tried} commands were found");
+}
+
+#[test]
+fn every_command_stands_in_both_readmes() {
+    let help = help(&[]).unwrap();
+    let (_, listed) = help.split_once("Commands:\n").unwrap();
+    let (listed, _) = listed.split_once("\n\n").unwrap();
+    let commands: Vec<&str> = listed
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|command| *command != "help")
+        .collect();
+    assert!(commands.len() >= 9, "{commands:?}");
+    for readme in ["README.md", "README.zh-TW.md"] {
+        let text = fs::read_to_string(root().join(readme)).unwrap();
+        for command in &commands {
+            let rows = [format!("| `{command}` "), format!("| `{command} ")];
+            let shown = rows.iter().any(|row| text.contains(row.as_str()));
+            assert!(shown, "{readme} does not list `{command}`");
+        }
+    }
+}
+
+#[test]
+fn every_configuration_shown_holds_together() {
+    let mut blocks = 0;
+    for (path, text) in documents() {
+        let mut block: Option<String> = None;
+        for line in text.lines() {
+            match (&mut block, line.trim()) {
+                (None, "```toml") => block = Some(String::new()),
+                (None, _) => {}
+                (Some(toml), "```") => {
+                    // A fragment stands for a file that says what it must elsewhere.
+                    let fragment = if toml.contains("[authenticity]") {
+                        toml.clone()
+                    } else {
+                        format!("authenticity.require = \"none\"\n{toml}")
+                    };
+                    let read = Config::parse(&fragment, &path);
+                    assert!(read.is_ok(), "{toml}\n{}", read.unwrap_err());
+                    blocks += 1;
+                    block = None;
+                }
+                (Some(toml), _) => {
+                    toml.push_str(line);
+                    toml.push('\n');
+                }
+            }
+        }
+    }
+    assert!(blocks >= 2, "only {blocks} were found");
+}
+
+#[test]
+fn every_journal_field_shown_is_one_that_the_code_writes() {
+    let mut code = String::new();
+    let mut directories = vec![root().join("src")];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+            } else {
+                code.push_str(&fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    // `message.uid = …` or, where the variable has the field's name, `attempts,`.
+    let written: BTreeSet<String> = code
+        .lines()
+        .filter_map(|line| line.trim().split([' ', ',', '=']).next())
+        .map(|name| name.replace('.', "_").to_uppercase())
+        .collect();
+    let mut shown = 0;
+    for (path, text) in documents() {
+        for rest in text.split("INVOICE_TRACKD_").skip(1) {
+            let name: String = rest
+                .chars()
+                .take_while(|c| c.is_ascii_uppercase() || *c == '_')
+                .collect();
+            assert!(written.contains(&name), "{}: {name}", path.display());
+            shown += 1;
+        }
+    }
+    assert!(shown >= 10, "only {shown} fields were found");
+}
+
+#[test]
+fn every_code_stands_in_both_readmes() {
+    for (readme, page) in [
+        ("README.md", "docs/alerts.md"),
+        ("README.zh-TW.md", "docs/alerts.zh-TW.md"),
+    ] {
+        let text = fs::read_to_string(root().join(readme)).unwrap();
+        for code in DefectCode::ALL {
+            let link = format!("[`{code}`]({page}#{code})");
+            assert!(text.contains(&link), "{readme} has no {link}");
+        }
+    }
+}
