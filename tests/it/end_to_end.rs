@@ -13,7 +13,7 @@ use crate::support::{
     exim::{self, Exim},
 };
 
-fn imap_mailbox(name: &str, user: &str, dovecot: &Dovecot) -> String {
+pub fn imap_mailbox(name: &str, user: &str, dovecot: &Dovecot) -> String {
     format!(
         r#"
 [[mailbox]]
@@ -32,7 +32,7 @@ company = "53567686"
     )
 }
 
-fn mail(exim: &Exim) -> String {
+pub fn mail(exim: &Exim) -> String {
     format!(
         r#"
 [mail]
@@ -53,7 +53,7 @@ password = {{ env = "TEST_SMTP_PASSWORD" }}
     )
 }
 
-const SECRETS: &[(&str, &str)] = &[
+pub const SECRETS: &[(&str, &str)] = &[
     ("TEST_IMAP_PASSWORD", dovecot::PASSWORD),
     ("TEST_SMTP_PASSWORD", exim::PASSWORD),
 ];
@@ -83,7 +83,7 @@ fn text(mail: &str) -> String {
     message.body_text(0).unwrap().into_owned()
 }
 
-fn message_ids(mails: &[String]) -> BTreeSet<String> {
+pub fn message_ids(mails: &[String]) -> BTreeSet<String> {
     mails.iter().map(|mail| field(mail, "message-id")).collect()
 }
 
