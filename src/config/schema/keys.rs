@@ -385,7 +385,7 @@ pub(in crate::config) const MAIL: Schema = Schema {
 
 pub(in crate::config) const SMTP: Schema = Schema::table(
     "mail.smtp",
-    "The server that takes our mail.",
+    "The server that takes our mail. `transport = \"smtp\"` needs it.",
     &[
         required(
             "host",

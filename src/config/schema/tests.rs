@@ -103,3 +103,49 @@ fn without_a_required_key_the_shipped_file_is_refused() {
         }
     }
 }
+
+#[test]
+fn the_forms_are_those_that_the_messages_about_mistakes_name() {
+    let mut compared = 0;
+    for schema in keys::ALL {
+        let lines = shipped(schema);
+        for Key { name, form, .. } in schema.keys {
+            let path = schema.path_of(name);
+            let key = format!("{name} = ");
+            let line = lines
+                .iter()
+                .find(|line| line.trim_start_matches(['#', ':', ' ']).starts_with(&key))
+                .unwrap_or_else(|| panic!("{path} is not shown"));
+            // Only the table's own line: `port`, say, stands in two of them.
+            let table = match schema.path {
+                "" => 0,
+                _ => SHIPPED.find(&format!("\n{}\n", schema.header())).unwrap(),
+            };
+            let at = table + SHIPPED[table..].find(&format!("\n{line}\n")).unwrap();
+            let (before, after) = (&SHIPPED[..at], &SHIPPED[at + 1 + line.len()..]);
+            // No key takes a decimal number.
+            let wrong = format!("{before}\n{name} = 1.5{after}");
+            let error = Config::parse(&wrong, Path::new("x"))
+                .unwrap_err()
+                .to_string();
+            let message = error
+                .lines()
+                .find(|line| line.contains(&format!(": {path}: ")))
+                .unwrap_or_else(|| panic!("{path}: {error}"));
+            if message.contains("text in quotes")
+                || message.contains("a list in square brackets")
+                || message.contains("has no such setting")
+            {
+                continue;
+            }
+            let form = form.replace('`', "");
+            let bounds = form.rsplit(", ").next().unwrap().replace('"', "");
+            assert!(
+                message.contains(&form) || message.contains(&bounds),
+                "{path}: the form is `{form}`, the message says: {message}"
+            );
+            compared += 1;
+        }
+    }
+    assert!(compared >= 20, "only {compared} forms were compared");
+}
