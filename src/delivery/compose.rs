@@ -7,10 +7,10 @@
 
 use jiff::Timestamp;
 
-use super::{Language, Style};
+use super::Style;
 use crate::{
     ledger::{Cause, Letter, Pending},
-    notice::{Allocation, Ban, DefectCode, Warning},
+    notice::{Allocation, Ban, Warning},
 };
 
 mod alert;
@@ -22,6 +22,16 @@ mod table;
 pub(super) mod tests;
 
 pub(super) use self::letter::lettre_address;
+
+/// What a code means to the reader of an alert, and what that person does about it; the
+/// documentation shows the same words.
+pub fn explained(
+    code: crate::notice::DefectCode,
+    language: super::Language,
+) -> (&'static str, &'static str) {
+    let meaning = meaning::defect(code, language);
+    (meaning.what, meaning.remedy)
+}
 
 /// The facts of one imported notice.
 #[derive(Debug, Clone, Copy)]
@@ -51,11 +61,4 @@ pub fn confirmation(facts: &Imported<'_>, style: &Style, now: Timestamp) -> Opti
 /// One letter for one alert or for many; `None` when there are no alerts or nobody is to be told.
 pub fn alert(alerts: &[Pending<Cause>], style: &Style, now: Timestamp) -> Option<Letter> {
     alert::compose(alerts, style, now)
-}
-
-/// What a code means to the reader of an alert, and what that person does about it; the
-/// documentation shows the same words.
-pub fn explained(code: DefectCode, language: Language) -> (&'static str, &'static str) {
-    let meaning = meaning::defect(code, language);
-    (meaning.what, meaning.remedy)
 }
