@@ -322,7 +322,9 @@ async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
 /// The exit status that tells a supervisor what to do next.
 fn status(error: &anyhow::Error) -> u8 {
     let ledger = |error: &LedgerError| match error {
-        LedgerError::Moved { .. } => 78,
+        LedgerError::Moved { .. } | LedgerError::Newer { .. } | LedgerError::NotALedger { .. } => {
+            78
+        }
         error if error.is_temporary() => 75,
         _ => 1,
     };

@@ -12,7 +12,7 @@
 use std::{
     fs::{File, OpenOptions, TryLockError},
     io::{self, Read, Seek, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt, fchown},
     path::Path,
     sync::Arc,
     time::Duration,
@@ -108,6 +108,7 @@ pub(super) fn lock(path: &Path) -> Result<DaemonLock, LedgerError> {
         .mode(0o600)
         .open(beside)
         .map_err(|error| not_created(path, error))?;
+    give_to_owner(&file, path);
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
@@ -156,10 +157,23 @@ fn create(path: &Path) -> Result<(), LedgerError> {
         .mode(0o600)
         .open(path);
     match created {
-        Ok(_) => Ok(()),
+        Ok(file) => {
+            give_to_owner(&file, path);
+            Ok(())
+        }
         // Another process was faster, and the file is its to fill as much as ours.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(not_created(path, error)),
+    }
+}
+
+/// Gives a file beside the ledger to whom the directory belongs. Root may run a command before the
+/// service, which is somebody else, has made the file; for anybody but root it belongs to the right
+/// one already, or cannot be given away. SQLite does the same for its companions.
+fn give_to_owner(file: &File, path: &Path) {
+    let directory = path.parent().map(std::fs::metadata);
+    if let Some(Ok(owner)) = directory {
+        let _ = fchown(file, Some(owner.uid()), Some(owner.gid()));
     }
 }
 

@@ -196,3 +196,20 @@ fn the_word_to_stop_is_obeyed_while_a_server_is_mute() {
     let _connection = mute.accept().unwrap();
     assert_eq!(daemon.terminate(TEN_SECONDS), Some(0));
 }
+
+#[test]
+fn a_ledger_that_is_none_is_left_alone_and_not_tried_again() {
+    let house = House::new(&format!("{COMPANY}{MAILDIR}"));
+    maildir(&house.path("mailbox"));
+    house.write("ledger.db", "somebody's notes");
+    // RestartPreventExitStatus= of the unit.
+    let mut daemon = house.run(&[]);
+    assert_eq!(daemon.ended(TEN_SECONDS), Some(78));
+    assert!(
+        house.log().contains("it was left as it is"),
+        "{}",
+        house.log()
+    );
+    let kept = std::fs::read(house.path("ledger.db")).unwrap();
+    assert_eq!(kept, b"somebody's notes");
+}

@@ -167,7 +167,10 @@ async fn a_mailbox_s_place_can_be_mended_until_something_is_accounted_for() {
     let scratch = Scratch::new();
     let ledger = scratch.open().await;
     let hold = async |place: &str| {
-        let places = [("einvoice", place.to_owned()), ("other", "there".to_owned())];
+        let places = [
+            ("einvoice", place.to_owned()),
+            ("other", "there".to_owned()),
+        ];
         ledger.hold_to_places(&places).await
     };
     hold("INBX of ann").await.unwrap();

@@ -234,3 +234,22 @@ fn a_second_daemon_is_refused_and_told_which_the_first_is() {
     assert!(elsewhere().success());
     Ledger::lock(&scratch.path()).unwrap();
 }
+
+#[tokio::test]
+async fn what_is_made_beside_the_service_belongs_to_the_service() {
+    use std::os::unix::fs::{MetadataExt as _, chown};
+    let scratch = Scratch::new();
+    let directory = scratch.path().parent().unwrap().to_owned();
+    // Whoever may not give it away owns it already.
+    chown(&directory, Some(65_534), Some(65_534)).ok();
+    let owner = |path: &Path| {
+        let metadata = fs::metadata(path).unwrap();
+        (metadata.uid(), metadata.gid())
+    };
+    let _lock = Ledger::lock(&scratch.path()).unwrap();
+    scratch.open().await.close().await;
+    for entry in fs::read_dir(&directory).unwrap() {
+        let path = entry.unwrap().path();
+        assert_eq!(owner(&path), owner(&directory), "{}", path.display());
+    }
+}
