@@ -28,6 +28,7 @@ use crate::{
 
 mod allocations;
 mod columns;
+mod filing;
 mod mailboxes;
 mod messages;
 mod news;

@@ -21,6 +21,7 @@ mod config;
 mod corpus;
 mod dovecot;
 mod end_to_end;
+mod filing;
 mod house;
 mod imap_traps;
 mod intake;
