@@ -18,6 +18,7 @@ use crate::tls::TlsMode;
 
 mod imap;
 mod maildir;
+mod probe;
 mod session;
 mod suspicion;
 mod sync;
@@ -25,6 +26,7 @@ mod sync;
 pub use self::{
     imap::{Imap, ImapSettings},
     maildir::Maildir,
+    probe::{News, Probe, ProbeError},
     suspicion::Suspicion,
     sync::UidSet,
 };

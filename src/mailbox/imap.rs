@@ -25,6 +25,7 @@ use super::{
 use crate::{backoff, tls::TlsMode};
 
 mod filing;
+mod probe;
 
 /// RFC 2683 §3.2.1.5: a command line stays below 1000 bytes. A UID and its comma take up to 11,
 /// the question itself some 110.
@@ -34,7 +35,7 @@ const HEADERS_AT_ONCE: u32 = 75;
 const BODIES_AT_ONCE: usize = 50;
 
 /// How to reach a folder.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ImapSettings {
     /// The configured mailbox's name.
     pub name: String,

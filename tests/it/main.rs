@@ -16,6 +16,7 @@
 
 mod support;
 
+mod check_online;
 mod commands;
 mod config;
 mod corpus;
