@@ -63,7 +63,7 @@ pub struct ImapSettings {
 /// A folder on a server, not connected.
 #[derive(Debug)]
 pub struct Imap {
-    settings: ImapSettings,
+    settings: Box<ImapSettings>,
     /// Outlives each session: a server that refuses must not be asked again at every reconnect.
     rest: Arc<Rest>,
 }
@@ -109,7 +109,7 @@ impl Imap {
     /// Nothing is connected yet.
     pub fn new(settings: ImapSettings) -> Self {
         Self {
-            settings,
+            settings: Box::new(settings),
             rest: Arc::default(),
         }
     }
@@ -119,7 +119,7 @@ impl Imap {
     }
 
     pub(super) async fn open(&self) -> Result<ImapLink, MailboxError> {
-        let settings = &self.settings;
+        let settings = &*self.settings;
         let mut session = Session::open(settings).await?;
         let capabilities = session.capabilities().await?;
         let folder = session

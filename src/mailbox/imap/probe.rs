@@ -18,7 +18,7 @@ impl Imap {
     pub(in crate::mailbox) async fn probe(&self) -> Result<Probe, ProbeError> {
         let settings = ImapSettings {
             bounds: hasty(self.settings.bounds),
-            ..self.settings.clone()
+            ..(*self.settings).clone()
         };
         let mut session = match Session::open(&settings).await {
             Ok(session) => session,
