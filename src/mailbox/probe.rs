@@ -4,7 +4,12 @@
 
 use std::time::Duration;
 
+use tokio::time::timeout;
+
 use super::{MailboxError, Source};
+
+/// A person's patience with all of it, however steadily a server drips.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A mailbox that could be watched.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,9 +80,17 @@ impl Source {
     /// # Errors
     /// The first [`ProbeError`].
     pub async fn probe(&self) -> Result<Probe, ProbeError> {
-        match self {
-            Self::Imap(imap) => imap.probe().await,
-            Self::Maildir(maildir) => Ok(maildir.probe().await?),
-        }
+        let probing = async {
+            match self {
+                Self::Imap(imap) => imap.probe().await,
+                Self::Maildir(maildir) => Ok(maildir.probe().await?),
+            }
+        };
+        timeout(PATIENCE, probing).await.unwrap_or_else(|_| {
+            Err(ProbeError::Mailbox(MailboxError::Timeout {
+                operation: format!("try the mailbox {}", self.name()),
+                within: PATIENCE,
+            }))
+        })
     }
 }

@@ -171,10 +171,8 @@ async fn move_is_one_command_and_its_copyuid_is_only_noise() {
     .await;
     let task = Task::new(&server, archive(), Bounds::default()).await;
     let mut link = task.open().await;
-    // VANISHED was never switched on (RFC 7162): the decoder may take it or end the session, but
-    // what has had no OK is not filed.
-    let caught_up = task.watch.catch_up(&mut link).await;
-    assert_eq!(caught_up.is_ok(), task.unfiled().await.is_empty());
+    assert_eq!(task.watch.catch_up(&mut link).await.unwrap(), 1);
+    assert!(task.unfiled().await.is_empty());
     drop(link);
     server.finish().await;
 }
@@ -273,6 +271,58 @@ async fn what_was_copied_and_could_not_be_removed_is_not_copied_again() {
     assert!(task.unfiled().await.is_empty());
     drop(link);
     server.finish().await;
+}
+
+#[tokio::test]
+async fn what_has_left_the_folder_meanwhile_is_not_asked_for() {
+    let server = ScriptedImap::start(|mut peer: Peer| async move {
+        with_a_notice(&mut peer, "MOVE").await;
+        let asked = peer.expect("UID MOVE 4").await;
+        asked.answer("TAG NO [INUSE] not now\r\n").await;
+        list(&mut peer, "").await;
+        peer.must_leave().await;
+    })
+    .await;
+    let at_once = Bounds {
+        refile: Duration::ZERO,
+        ..Bounds::default()
+    };
+    let task = Task::new(&server, archive(), at_once).await;
+    let mut link = task.open().await;
+    task.watch.catch_up(&mut link).await.unwrap();
+    task.watch.catch_up(&mut link).await.unwrap();
+    assert!(task.unfiled().await.is_empty());
+    drop(link);
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn a_server_that_breaks_off_twice_over_it_is_watched_without_it() {
+    let server = ScriptedImap::start_for_all(|mut peer: Peer| async move {
+        peer.select("MOVE", 1).await;
+        while let Some(line) = peer.line().await {
+            let (tag, command) = line.split_once(' ').unwrap();
+            let mail = String::from_utf8(Notice::default().eml()).unwrap();
+            let header = mail.split_inclusive("\r\n\r\n").next().unwrap();
+            let answer = match command {
+                _ if command.starts_with("UID SEARCH BEFORE") => "* SEARCH\r\n".to_owned(),
+                _ if command.starts_with("UID SEARCH") => "* SEARCH 4\r\n".to_owned(),
+                _ if command.contains("RFC822.SIZE") => head(1, 4, mail.len(), header),
+                _ if command.contains("BODY.PEEK[]") => body(1, 4, &mail),
+                _ => return,
+            };
+            peer.say(&format!("{answer}{tag} OK done\r\n")).await;
+        }
+    })
+    .await;
+    let task = Task::new(&server, archive(), Bounds::default()).await;
+    for _ in 0..2 {
+        let mut link = task.open().await;
+        task.watch.catch_up(&mut link).await.unwrap_err();
+    }
+    let mut link = task.open().await;
+    task.watch.catch_up(&mut link).await.unwrap();
+    assert_eq!(task.unfiled().await, only(4));
 }
 
 #[tokio::test]
