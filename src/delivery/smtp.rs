@@ -155,13 +155,15 @@ impl Session {
             let logging_in = session.connection.auth(DEFAULT_MECHANISMS, &credentials);
             let step = format!("log in to {server} as {username}");
             let answer = bounded(&step, until, async { Ok(logging_in.await) }).await?;
-            let answer = answer.map_err(|error| Trouble {
-                kind: match Trouble::of(&step, &error).kind {
+            let answer = answer.map_err(|error| {
+                let trouble = Trouble::of(&step, &error);
+                let kind = match trouble.kind {
+                    // lettre found no mechanism that both sides know.
                     ObstacleKind::Passing if error.is_client() => ObstacleKind::NoAuth,
                     ObstacleKind::Refused => ObstacleKind::LoginRefused,
                     kind => kind,
-                },
-                ..Trouble::of(&step, &error)
+                };
+                Trouble { kind, ..trouble }
             })?;
             // RFC 4954 §6
             expect(&step, answer, &[235])?;
