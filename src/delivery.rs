@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use crate::{
     ledger::Letter,
     notice::{Address, AddressError},
-    tls::TlsMode,
+    tls::{Distrust, TlsMode},
 };
 
 pub mod compose;
@@ -192,7 +192,58 @@ pub struct Attempt {
 #[error("{0}")]
 pub struct Unreachable(String);
 
+/// Why letters would not go out, for a person who asks before there is one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{words}")]
+pub struct Obstacle {
+    /// The server's words or ours.
+    pub words: String,
+    /// What it comes from.
+    pub kind: ObstacleKind,
+}
+
+/// What an [`Obstacle`] comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ObstacleKind {
+    /// The network, silence: it may pass by itself. Where the cause is unknown as well.
+    Passing,
+    /// The server says that it will not take mail just now.
+    PutOff,
+    /// TLS or the certificate.
+    Tls(Distrust),
+    /// The CA file cannot be used.
+    CaFile,
+    /// The port is one for implicit TLS, and the settings say that it is not.
+    TlsFirst,
+    /// STARTTLS is asked for and not offered.
+    NoStartTls,
+    /// What answers does not speak SMTP.
+    NotSmtp,
+    /// The server takes mail only after AUTH, and there is no login.
+    LoginWanted,
+    /// The server offers no AUTH that we can speak.
+    NoAuth,
+    /// Name and password were refused.
+    LoginRefused,
+    /// Some other 5xx.
+    Refused,
+    /// The directory cannot be written to.
+    Directory,
+}
+
 impl Transport {
+    /// Goes as far as a letter would, up to and with its sender, and takes it back; takes no longer
+    /// than `within`, twice that where the server is silent. Nothing is sent.
+    ///
+    /// # Errors
+    /// The first [`Obstacle`].
+    pub async fn probe(&self, from: &Address, within: Duration) -> Result<(), Obstacle> {
+        match self {
+            Self::Smtp(settings) => smtp::probe(settings, from, within).await,
+            Self::Directory(directory) => directory::probe(directory, within).await,
+        }
+    }
+
     /// Tries to hand `letter` over, once, and takes no longer than `within` for it.
     ///
     /// # Errors

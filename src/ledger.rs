@@ -28,6 +28,8 @@ use crate::{
 
 mod allocations;
 mod columns;
+mod condition;
+mod filing;
 mod mailboxes;
 mod messages;
 mod news;
@@ -41,6 +43,7 @@ mod tests;
 
 pub use self::{
     allocations::{AllocationFilter, AllocationRow},
+    condition::{Condition, Stage},
     mailboxes::{LinkState, MailboxRow},
     messages::{Counts, Earlier, Entry, QuarantineRow},
     news::{AlertWindow, Cause, FoundIn, Import, News, Past, Pending, Quarantined, Reason},

@@ -7,16 +7,18 @@
 //! is.
 //!
 //! Guarantees: every wait is bounded; an error ends the link, and what is open is never reused
-//! after one; nothing is marked, moved or deleted (EXAMINE, `BODY.PEEK`).
+//! after one. Without `after_import` nothing is marked, moved or deleted (EXAMINE, `BODY.PEEK`);
+//! with it only what [`Link::file`] is given, and a refusal to do so is no error.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
-use crate::pulse::Pulse;
+use crate::{pulse::Pulse, tls::TlsMode};
 
 mod imap;
 mod maildir;
+mod probe;
 mod session;
 mod suspicion;
 mod sync;
@@ -24,6 +26,7 @@ mod sync;
 pub use self::{
     imap::{Imap, ImapSettings},
     maildir::Maildir,
+    probe::{News, Probe, ProbeError},
     suspicion::Suspicion,
     sync::UidSet,
 };
@@ -108,6 +111,17 @@ pub enum AfterImport {
     MarkSeen,
 }
 
+/// What came of asking the server to mark or move messages.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filing {
+    /// Those that need not be asked for again: the server's tagged OK was read, or they had left
+    /// the folder.
+    pub done: UidSet,
+    /// Why the others are as they were, in the server's words, and what to do about it. Nothing is
+    /// filed for [`Bounds::refile`] then.
+    pub refusal: Option<String>,
+}
+
 /// What to do with a message whose header has been seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Want {
@@ -162,6 +176,9 @@ pub struct Bounds {
     pub done: Duration,
     /// The pause between two looks where IDLE is missing.
     pub poll: Duration,
+    /// How long nothing is marked or moved after the server refused to, over reconnects as well;
+    /// long enough that a folder that is full or missing does not fill the log.
+    pub refile: Duration,
 }
 
 impl Default for Bounds {
@@ -173,6 +190,7 @@ impl Default for Bounds {
             idle: Duration::from_secs(300),
             done: Duration::from_secs(15),
             poll: Duration::from_secs(60),
+            refile: Duration::from_secs(3600),
         }
     }
 }
@@ -259,6 +277,17 @@ pub enum MailboxError {
         /// As the server wrote it.
         answer: String,
     },
+    /// The server takes no LOGIN, so that no password was sent.
+    #[error(
+        "log in as {username}: expected a server that takes LOGIN, found LOGINDISABLED \
+         (tls = \"{tls}\")"
+    )]
+    LoginDisabled {
+        /// The configured user name.
+        username: String,
+        /// How the connection was protected.
+        tls: TlsMode,
+    },
     /// The server said something that makes no sense.
     #[error("{operation}: {found}")]
     Protocol {
@@ -299,8 +328,8 @@ impl Source {
         }
     }
 
-    /// Connects, logs in and opens the folder read-only. The link shows its signs of life to
-    /// `pulse`.
+    /// Connects, logs in and opens the folder: read-only, unless mail is to be filed in it. The link
+    /// shows its signs of life to `pulse`.
     ///
     /// # Errors
     /// Any [`MailboxError`]; trying again later may help.
@@ -400,6 +429,26 @@ impl Link {
         match self {
             Self::Imap(link) => link.gone(),
             Self::Maildir(_) => UidSet::default(),
+        }
+    }
+
+    /// Whether mail whose ranges are recorded is to be given to [`Link::file`] just now.
+    pub fn files(&self) -> bool {
+        match self {
+            Self::Imap(link) => link.files(),
+            Self::Maildir(_) => false,
+        }
+    }
+
+    /// Marks or moves some of `uids`, as many as one command holds, as `after_import` asks. Asking
+    /// again for what was filed before is harmless. A survey comes first.
+    ///
+    /// # Errors
+    /// Any [`MailboxError`]; the link is then at its end, and some of them may have been filed.
+    pub async fn file(&mut self, uids: &UidSet) -> Result<Filing, MailboxError> {
+        match self {
+            Self::Imap(link) => link.file(uids).await,
+            Self::Maildir(_) => Ok(Filing::default()),
         }
     }
 

@@ -3,10 +3,15 @@
 //! Certificates are always verified, against the system's authorities or one private CA. There is
 //! no switch to turn that off; plaintext exists for loopback only, which `config` enforces.
 
-use std::{fmt, io, path::Path, sync::Arc};
+use std::{error::Error, fmt, io, path::Path, sync::Arc, time::Duration};
 
-use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer, pki_types::pem::PemObject};
+use rustls::{
+    CertificateError, ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, ServerName, pem::PemObject},
+};
 use rustls_platform_verifier::BuilderVerifierExt;
+use tokio::{net::TcpStream, time::timeout};
+use tokio_rustls::TlsConnector;
 
 /// The three ways to speak to a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +61,75 @@ pub enum TlsError {
     /// rustls refused the setup.
     #[error("set up TLS: {0}")]
     Setup(#[from] rustls::Error),
+}
+
+/// Why a handshake came to nothing, as far as an operator can do something about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Distrust {
+    /// No authority that is trusted here signed the certificate.
+    UnknownIssuer,
+    /// The certificate is for other names.
+    WrongName,
+    /// The certificate is past its last day.
+    Expired,
+    /// The certificate's first day has not come.
+    NotYetValid,
+    /// Something else is wrong with the certificate.
+    Unfit,
+    /// What answers is no TLS.
+    NoTls,
+    /// Both speak TLS, and no version or method suits both.
+    NoAgreement,
+}
+
+/// What TLS has against it, where TLS is what `error` or one of its causes is about.
+pub fn distrust(error: &(dyn Error + 'static)) -> Option<Distrust> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<rustls::Error>() {
+            return Some(match found {
+                rustls::Error::InvalidCertificate(why) => match why {
+                    CertificateError::UnknownIssuer => Distrust::UnknownIssuer,
+                    CertificateError::NotValidForName
+                    | CertificateError::NotValidForNameContext { .. } => Distrust::WrongName,
+                    CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                        Distrust::Expired
+                    }
+                    CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                        Distrust::NotYetValid
+                    }
+                    _ => Distrust::Unfit,
+                },
+                rustls::Error::InvalidMessage(_) => Distrust::NoTls,
+                _ => Distrust::NoAgreement,
+            });
+        }
+        // An io::Error that wraps another error does not name it as its source.
+        next = match error.downcast_ref::<io::Error>() {
+            Some(wrapped) => wrapped
+                .get_ref()
+                .map(|inner| inner as &(dyn Error + 'static)),
+            None => error.source(),
+        };
+    }
+    None
+}
+
+/// Whether a TLS handshake is answered by TLS, trusted or not: what sets a port for implicit TLS
+/// apart from one that merely says nothing. Nothing else is said over it.
+pub async fn answers(host: &str, port: u16, within: Duration) -> bool {
+    let trying = async {
+        let config = client_config(None).ok()?;
+        let name = ServerName::try_from(host.to_owned()).ok()?;
+        let tcp = TcpStream::connect((host, port)).await.ok()?;
+        match TlsConnector::from(config).connect(name, tcp).await {
+            Ok(_) => Some(true),
+            Err(error) => {
+                Some(distrust(&error).is_some_and(|distrust| distrust != Distrust::NoTls))
+            }
+        }
+    };
+    timeout(within, trying).await.ok().flatten() == Some(true)
 }
 
 /// A client configuration that trusts the system's authorities, or only `ca_file` where given.

@@ -1,18 +1,24 @@
 //! `check`: what the configuration amounts to. Mistakes never get this far; they end the command.
+//!
+//! Guarantee: without `--online` no secret is read and nothing is connected to.
 
 use std::fmt::Write as _;
 
 use super::{Exit, print};
 use crate::{
+    clock::Clock,
     config::{Config, MailboxKind, Outgoing},
     notice::Address,
 };
 
+mod advice;
+mod online;
+
 pub(super) async fn check(config: &Config, online: bool) -> anyhow::Result<Exit> {
-    print(&summary(config)?)?;
     if online {
-        anyhow::bail!("not built yet");
+        return online::check(config, &Clock::System).await;
     }
+    print(&summary(config)?)?;
     Ok(Exit::Done)
 }
 

@@ -26,6 +26,8 @@ use crate::{
     pulse::Pulse,
 };
 
+mod filing;
+
 /// After a broken connection. The first step is short, because most breaks are.
 const RECONNECT: Backoff = Backoff {
     first: Duration::from_secs(2),
@@ -106,23 +108,22 @@ pub enum WatchError {
 impl Watch {
     /// Runs until told to stop; trouble is waited out and tried again.
     pub async fn run(&self) {
-        let mut failures = 0;
+        let mut failures = Failures::default();
         loop {
             let orders = self.orders();
             let began = Instant::now();
             let error = self.session(&orders).await;
             match error {
                 WatchError::Stopped => return,
-                WatchError::Reordered => failures = 0,
+                WatchError::Reordered => failures = Failures::default(),
                 error => {
-                    failures = failures_now(failures, began.elapsed());
-                    let pause = pause_after(&error, failures);
+                    let pause = failures.pause_after(&error, began.elapsed());
                     self.report(&error, pause).await;
                     match self.pause(pause, &orders).await {
                         Ok(()) => {}
                         Err(WatchError::Stopped) => return,
                         // A changed password or place deserves a fresh beginning.
-                        Err(_) => failures = 0,
+                        Err(_) => failures = Failures::default(),
                     }
                 }
             }
@@ -230,6 +231,7 @@ impl Watch {
         }
         self.answered(true);
         self.write_down(&LinkState::Up).await?;
+        self.file(link).await?;
         while let Some(new) = self.take_in(link, Turn::Suspects).await? {
             taken += new;
         }
@@ -383,21 +385,31 @@ impl Watch {
     }
 }
 
-fn pause_after(error: &WatchError, failures: u32) -> Duration {
-    let series = match error {
-        WatchError::Mailbox(MailboxError::Login { .. }) => LOGIN_REFUSED,
-        _ => RECONNECT,
-    };
-    series.after(failures, backoff::random())
+/// Failures in a row, refused logins by themselves: an outage must not make the first of them wait
+/// for an hour, and none of them may end the row of the others.
+#[derive(Debug, Default)]
+struct Failures {
+    logins: u32,
+    others: u32,
 }
 
-/// Failures in a row, with one more after a session that lived so long. The row ends with a session
-/// that outlived the longest pause: a server that lets us in, answers everything and then hangs up
-/// must not be logged in to every two seconds for ever.
-fn failures_now(before: u32, lived: Duration) -> u32 {
-    match lived >= RECONNECT.most {
-        true => 1,
-        false => before.saturating_add(1),
+impl Failures {
+    /// How long to wait after one more failure, of a session that `lived` so long. A row ends with
+    /// a session that outlived the longest pause: a server that lets us in, answers everything and
+    /// then hangs up must not be logged in to every two seconds for ever.
+    fn pause_after(&mut self, error: &WatchError, lived: Duration) -> Duration {
+        if lived >= RECONNECT.most {
+            *self = Self::default();
+        }
+        if let WatchError::Mailbox(MailboxError::Login { .. }) = error {
+            self.logins = self.logins.saturating_add(1);
+            // Jitter only ever shortens a pause, and this one is what keeps the account from being
+            // locked.
+            LOGIN_REFUSED.after(self.logins, 1.0)
+        } else {
+            self.others = self.others.saturating_add(1);
+            RECONNECT.after(self.others, backoff::random())
+        }
     }
 }
 
@@ -405,31 +417,62 @@ fn failures_now(before: u32, lived: Duration) -> u32 {
 mod tests {
     use super::*;
 
-    #[test]
-    fn only_a_session_that_lasted_ends_a_row_of_failures() {
-        let second = Duration::from_secs(1);
-        assert_eq!(failures_now(0, second), 1);
-        assert_eq!(failures_now(7, RECONNECT.most - second), 8);
-        assert_eq!(failures_now(7, RECONNECT.most), 1);
-        assert_eq!(failures_now(u32::MAX, second), u32::MAX);
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn refused() -> WatchError {
+        WatchError::Mailbox(MailboxError::Login {
+            username: "u".to_owned(),
+            answer: "NO".to_owned(),
+        })
+    }
+
+    fn closed() -> WatchError {
+        WatchError::Mailbox(MailboxError::Closed {
+            operation: "wait".to_owned(),
+        })
+    }
+
+    /// The pause is `full` seconds, or up to half of them less.
+    fn assert_about(pause: Duration, full: u64) {
+        let full = Duration::from_secs(full);
+        assert!(full / 2 <= pause && pause <= full, "{pause:?} {full:?}");
     }
 
     #[test]
     fn a_refused_login_waits_long_and_everything_else_comes_back_soon() {
-        let login = WatchError::Mailbox(MailboxError::Login {
-            username: "u".to_owned(),
-            answer: "NO".to_owned(),
-        });
-        let closed = WatchError::Mailbox(MailboxError::Closed {
-            operation: "wait".to_owned(),
-        });
+        let mut failures = Failures::default();
+        for minutes in [1, 2, 4, 8, 16, 32, 60, 60] {
+            let pause = failures.pause_after(&refused(), SECOND);
+            assert_eq!(pause, Duration::from_secs(60 * minutes), "never any sooner");
+        }
         let locked = WatchError::Ledger(LedgerError::BadRow(String::new()));
-        for (error, first, most) in [(&login, 60, 3600), (&closed, 2, 80), (&locked, 2, 80)] {
-            for (failures, full) in [(1, first), (2, 2 * first), (1000, most)] {
-                let pause = pause_after(error, failures);
-                let full = Duration::from_secs(full);
-                assert!(full / 2 <= pause && pause <= full, "{error}: {pause:?}");
+        for error in [closed(), locked] {
+            let mut failures = Failures::default();
+            for full in [2, 4, 8, 16, 32, 64, 80, 80] {
+                assert_about(failures.pause_after(&error, SECOND), full);
             }
         }
+    }
+
+    #[test]
+    fn an_outage_and_refused_logins_do_not_count_for_each_other() {
+        let mut failures = Failures::default();
+        for _ in 0..20 {
+            failures.pause_after(&closed(), SECOND);
+        }
+        assert_eq!(failures.pause_after(&refused(), SECOND), 60 * SECOND);
+        assert_about(failures.pause_after(&closed(), SECOND), 80);
+        assert_eq!(failures.pause_after(&refused(), SECOND), 120 * SECOND);
+    }
+
+    #[test]
+    fn only_a_session_that_lasted_ends_a_row_of_failures() {
+        let mut failures = Failures::default();
+        for _ in 0..7 {
+            failures.pause_after(&closed(), SECOND);
+        }
+        let short = failures.pause_after(&closed(), RECONNECT.most - SECOND);
+        assert_about(short, 80);
+        assert_about(failures.pause_after(&closed(), RECONNECT.most), 2);
     }
 }

@@ -13,7 +13,7 @@ use std::{
 
 use tokio::time::timeout;
 
-use super::{Attempt, Unreachable};
+use super::{Attempt, Obstacle, ObstacleKind, Unreachable};
 use crate::ledger::Letter;
 
 pub(super) async fn send(
@@ -44,6 +44,24 @@ pub(super) async fn send(
             directory.display()
         ))),
     }
+}
+
+/// Whether letters could be written; makes no directory, for it would belong to whoever asks.
+pub(super) async fn probe(directory: &Path, within: Duration) -> Result<(), Obstacle> {
+    let place = directory.to_owned();
+    let trying = tokio::task::spawn_blocking(move || {
+        let existing = place.ancestors().find(|place| place.exists());
+        let existing = existing.ok_or(io::ErrorKind::NotFound)?;
+        let file = existing.join(format!(".invoice-trackd-check.{}", std::process::id()));
+        File::create_new(&file)?;
+        fs::remove_file(file)
+    });
+    let tried = timeout(within, trying).await.map_err(io::Error::from);
+    let tried = tried.and_then(|finished| finished.map_err(io::Error::from));
+    tried.flatten().map_err(|error| Obstacle {
+        words: format!("write to {}: {error}", directory.display()),
+        kind: ObstacleKind::Directory,
+    })
 }
 
 fn write(directory: &Path, name: &str, eml: &[u8]) -> io::Result<()> {

@@ -12,18 +12,21 @@ use lettre::transport::smtp::{
     Error,
     authentication::{Credentials, DEFAULT_MECHANISMS},
     client::{AsyncSmtpConnection, Certificate, CertificateStore, TlsParameters},
-    commands::{Data, Mail, Quit, Rcpt},
+    commands::{Data, Mail, Quit, Rcpt, Rset},
     extension::ClientId,
     response::{Response, Severity},
 };
 use secrecy::ExposeSecret;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Attempt, SmtpSettings, Unreachable, compose::lettre_address, stranger::one_line};
+use super::{
+    Attempt, Obstacle, ObstacleKind, SmtpSettings, Unreachable, compose::lettre_address,
+    stranger::one_line,
+};
 use crate::{
     ledger::Letter,
     notice::Address,
-    tls::{TlsError, TlsMode},
+    tls::{self, TlsError, TlsMode},
 };
 
 /// RFC 5321 §4.5.3.2.6: a server may take this long over the final dot. Hanging up earlier makes
@@ -48,6 +51,37 @@ pub(super) async fn send(
     Ok(attempt)
 }
 
+/// Connects and logs in as for a letter, names the sender, and takes that back: a server that wants
+/// AUTH first says so only then.
+pub(super) async fn probe(
+    settings: &SmtpSettings,
+    from: &Address,
+    within: Duration,
+) -> Result<(), Obstacle> {
+    let deadline = Instant::now() + within;
+    let trying = async {
+        let mut session = Session::open(settings, from, deadline).await?;
+        let mail = Mail::new(Some(lettre_address(from)), Vec::new());
+        let taken = session.command("MAIL FROM", mail, &[250]).await;
+        if taken.is_ok() {
+            // Whatever the answer: hanging up takes it back as well (RFC 5321 §4.1.1.5).
+            session.command("RSET", Rset, &[250]).await.ok();
+        }
+        session.close().await;
+        taken
+    };
+    let Err(Trouble { kind, words, .. }) = trying.await else {
+        return Ok(());
+    };
+    let SmtpSettings { host, port, .. } = settings;
+    let unexplained = kind == ObstacleKind::Passing && settings.tls != TlsMode::Implicit;
+    let kind = match unexplained && tls::answers(host, *port, within).await {
+        true => ObstacleKind::TlsFirst,
+        false => kind,
+    };
+    Err(Obstacle { words, kind })
+}
+
 /// Why a step did not succeed.
 struct Trouble {
     /// The server said no, and saying it again will not help.
@@ -56,6 +90,8 @@ struct Trouble {
     over: bool,
     /// The server's words, or ours.
     words: String,
+    /// What it comes from, for a person who asks.
+    kind: ObstacleKind,
 }
 
 /// A connection on which EHLO, and what the settings ask for before a letter, have succeeded.
@@ -79,7 +115,7 @@ impl Session {
         // Our own host name is often none that a server would know; the domain we write for is.
         let hello = ClientId::Domain(from.domain().to_owned());
         let implicit = match settings.tls {
-            TlsMode::Implicit => Some(tls(settings)?),
+            TlsMode::Implicit => Some(parameters(settings)?),
             TlsMode::StartTls | TlsMode::None => None,
         };
         let connecting = AsyncSmtpConnection::connect_tokio1(
@@ -101,12 +137,15 @@ impl Session {
         };
         if settings.tls == TlsMode::StartTls {
             if !session.connection.can_starttls() {
-                return Err(Trouble::ours(format!(
-                    "{server} does not offer STARTTLS, and nothing is sent without it"
-                )));
+                return Err(Trouble {
+                    kind: ObstacleKind::NoStartTls,
+                    ..Trouble::ours(format!(
+                        "{server} does not offer STARTTLS, and nothing is sent without it"
+                    ))
+                });
             }
             let until = session.until();
-            let upgrading = session.connection.starttls(tls(settings)?, &hello);
+            let upgrading = session.connection.starttls(parameters(settings)?, &hello);
             bounded(&format!("STARTTLS with {server}"), until, upgrading).await?;
         }
         if let Some((username, password)) = &settings.login {
@@ -115,7 +154,17 @@ impl Session {
             let until = session.until();
             let logging_in = session.connection.auth(DEFAULT_MECHANISMS, &credentials);
             let step = format!("log in to {server} as {username}");
-            let answer = bounded(&step, until, logging_in).await?;
+            let answer = bounded(&step, until, async { Ok(logging_in.await) }).await?;
+            let answer = answer.map_err(|error| {
+                let trouble = Trouble::of(&step, &error);
+                let kind = match trouble.kind {
+                    // lettre found no mechanism that both sides know.
+                    ObstacleKind::Passing if error.is_client() => ObstacleKind::NoAuth,
+                    ObstacleKind::Refused => ObstacleKind::LoginRefused,
+                    kind => kind,
+                };
+                Trouble { kind, ..trouble }
+            })?;
             // RFC 4954 §6
             expect(&step, answer, &[235])?;
         }
@@ -258,6 +307,7 @@ impl Trouble {
             permanent: false,
             over: true,
             words,
+            kind: ObstacleKind::Passing,
         }
     }
 
@@ -265,15 +315,31 @@ impl Trouble {
         let cause = error.source().map(ToString::to_string).unwrap_or_default();
         let cause = one_line(&cause, WORDS);
         let Some(code) = error.status() else {
-            return Self::ours(if error.is_response() {
+            let ours = Self::ours(if error.is_response() {
                 format!("{step}: the server hung up, or its answer is not SMTP ({cause})")
             } else {
                 format!("{step}: {cause}")
             });
+            let kind = match tls::distrust(error) {
+                Some(distrust) => ObstacleKind::Tls(distrust),
+                // lettre 0.11.23 says so when the server hangs up.
+                None if error.is_response() && cause != "incomplete response" => {
+                    ObstacleKind::NotSmtp
+                }
+                None => ObstacleKind::Passing,
+            };
+            return Self { kind, ..ours };
         };
+        let permanent =
+            code.severity == Severity::PermanentNegativeCompletion && !is_about_the_day(&cause);
         Self {
-            permanent: code.severity == Severity::PermanentNegativeCompletion
-                && !is_about_the_day(&cause),
+            permanent,
+            kind: match u16::from(code) {
+                // RFC 4954 §6
+                530 => ObstacleKind::LoginWanted,
+                _ if permanent => ObstacleKind::Refused,
+                _ => ObstacleKind::PutOff,
+            },
             // RFC 5321 §3.8: the server closes the connection after 421.
             over: u16::from(code) == 421,
             words: format!("{step}: {code} {cause}").trim_end().to_owned(),
@@ -292,13 +358,16 @@ fn is_about_the_day(text: &str) -> bool {
     )
 }
 
-fn tls(settings: &SmtpSettings) -> Result<TlsParameters, Trouble> {
+fn parameters(settings: &SmtpSettings) -> Result<TlsParameters, Trouble> {
     let mut builder = TlsParameters::builder(settings.host.clone());
     if let Some(file) = &settings.ca_file {
         // Says what is wrong with the file in the words used everywhere; lettre would take an
         // empty one for an authority that vouches for nobody.
-        let ours = |error: TlsError| Trouble::ours(error.to_string());
-        crate::tls::client_config(Some(file)).map_err(ours)?;
+        let ours = |error: TlsError| Trouble {
+            kind: ObstacleKind::CaFile,
+            ..Trouble::ours(error.to_string())
+        };
+        tls::client_config(Some(file)).map_err(ours)?;
         let path = file.display().to_string();
         let pem = std::fs::read(file).map_err(|source| ours(TlsError::CaFile { path, source }))?;
         let certificates =

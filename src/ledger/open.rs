@@ -13,7 +13,7 @@ use std::{
     fs::{File, OpenOptions, TryLockError},
     io::{self, Read, Seek, Write},
     os::unix::fs::{MetadataExt as _, OpenOptionsExt, fchown},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -98,15 +98,13 @@ pub(super) fn lock(path: &Path) -> Result<DaemonLock, LedgerError> {
         path: path.to_owned(),
         source,
     };
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".lock");
     let mut file = OpenOptions::new()
         .read(true)
         .write(true)
         .create(true)
         .truncate(false)
         .mode(0o600)
-        .open(beside)
+        .open(lock_file(path))
         .map_err(|error| not_created(path, error))?;
     give_to_owner(&file, path);
     match file.try_lock() {
@@ -130,6 +128,13 @@ pub(super) fn lock(path: &Path) -> Result<DaemonLock, LedgerError> {
     file.rewind().map_err(io)?;
     writeln!(file, "{}", std::process::id()).map_err(io)?;
     Ok(DaemonLock { _file: file })
+}
+
+/// The file that a daemon locks, beside the ledger.
+pub(super) fn lock_file(path: &Path) -> PathBuf {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".lock");
+    beside.into()
 }
 
 /// Whether a file is there at all.

@@ -16,12 +16,16 @@ use std::{
 use jiff::civil::Date;
 use secrecy::{ExposeSecret as _, SecretString};
 
+use self::filing::Rest;
 use super::{
     AfterImport, BATCH_BYTES, Bounds, Content, Gate, Known, MAX_HEADER, MailboxError, Origin,
     RawMessage, Trouble, UidSet, Want, header_of,
-    session::{Head, Part, Session},
+    session::{Access, Capabilities, Head, Opened, Part, Session, opening},
 };
 use crate::{backoff, pulse::Pulse, tls::TlsMode};
+
+mod filing;
+mod probe;
 
 /// RFC 2683 §3.2.1.5: a command line stays below 1000 bytes. A UID and its comma take up to 11,
 /// the question itself some 110.
@@ -31,7 +35,7 @@ const HEADERS_AT_ONCE: u32 = 75;
 const BODIES_AT_ONCE: usize = 50;
 
 /// How to reach a folder.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ImapSettings {
     /// The configured mailbox's name.
     pub name: String,
@@ -59,7 +63,9 @@ pub struct ImapSettings {
 /// A folder on a server, not connected.
 #[derive(Debug)]
 pub struct Imap {
-    settings: ImapSettings,
+    settings: Box<ImapSettings>,
+    /// Outlives each session: a server that refuses must not be asked again at every reconnect.
+    rest: Arc<Rest>,
 }
 
 /// A folder on a server, open.
@@ -67,9 +73,15 @@ pub struct Imap {
 pub struct ImapLink {
     mailbox: String,
     bounds: Bounds,
+    after_import: Option<AfterImport>,
+    rest: Arc<Rest>,
     session: Session,
-    can_idle: bool,
-    uidvalidity: u32,
+    capabilities: Capabilities,
+    folder: Opened,
+    /// What the last survey found, without what has been moved away since.
+    listed: UidSet,
+    /// Copied to the other folder and not yet removed from this one.
+    copied: UidSet,
     missing: UidSet,
     /// Due, in this order.
     suspects: VecDeque<u32>,
@@ -83,10 +95,23 @@ pub struct ImapLink {
     another_came: bool,
 }
 
+impl ImapSettings {
+    /// For what the folder is opened: no further than what is asked for.
+    fn access(&self) -> Access {
+        match self.after_import {
+            None => Access::Read,
+            Some(AfterImport::MoveTo(_) | AfterImport::MarkSeen) => Access::Write,
+        }
+    }
+}
+
 impl Imap {
     /// Nothing is connected yet.
     pub fn new(settings: ImapSettings) -> Self {
-        Self { settings }
+        Self {
+            settings: Box::new(settings),
+            rest: Arc::default(),
+        }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -106,7 +131,7 @@ impl Imap {
             folder,
             after_import,
             bounds,
-        } = &self.settings;
+        } = &*self.settings;
         let other = &other.settings;
         *name == other.name
             && (host, port, tls) == (&other.host, &other.port, &other.tls)
@@ -122,15 +147,26 @@ impl Imap {
     }
 
     pub(super) async fn open(&self, pulse: &Arc<Pulse>) -> Result<ImapLink, MailboxError> {
-        let mut session = Session::open(&self.settings, pulse).await?;
-        let can_idle = session.capable("IDLE").await?;
-        let uidvalidity = session.examine(&self.settings.folder).await?;
+        let settings = &*self.settings;
+        let mut session = Session::open(settings, pulse).await?;
+        let capabilities = session.capabilities().await?;
+        let folder = session
+            .open_folder(&settings.folder, settings.access())
+            .await?
+            .map_err(|answer| MailboxError::Refused {
+                operation: opening(&settings.folder),
+                answer,
+            })?;
         Ok(ImapLink {
-            mailbox: self.settings.name.clone(),
-            bounds: self.settings.bounds,
+            mailbox: settings.name.clone(),
+            bounds: settings.bounds,
+            after_import: settings.after_import.clone(),
+            rest: Arc::clone(&self.rest),
             session,
-            can_idle,
-            uidvalidity,
+            capabilities,
+            folder,
+            listed: UidSet::default(),
+            copied: UidSet::default(),
             missing: UidSet::default(),
             suspects: VecDeque::new(),
             others: UidSet::default(),
@@ -144,7 +180,7 @@ impl Imap {
 
 impl ImapLink {
     pub(super) fn uidvalidity(&self) -> u32 {
-        self.uidvalidity
+        self.folder.uidvalidity
     }
 
     pub(super) async fn older_than(&mut self, day: Date) -> Result<UidSet, MailboxError> {
@@ -161,6 +197,7 @@ impl ImapLink {
         self.gone = suspects.difference(&all);
         self.others = all.difference(&suspects);
         self.missing = self.others.difference(&known.uids);
+        self.listed = all.clone();
         let due = known.suspects.iter().copied();
         self.suspects = due.filter(|&uid| all.contains(uid)).collect();
         Ok(self.missing.len() + self.suspects.len())
@@ -281,7 +318,7 @@ impl ImapLink {
             batch.push(RawMessage {
                 origin: Origin::Imap {
                     mailbox: self.mailbox.clone(),
-                    uidvalidity: self.uidvalidity,
+                    uidvalidity: self.folder.uidvalidity,
                     uid,
                 },
                 internal_date: head.internal_date,
@@ -301,7 +338,7 @@ impl ImapLink {
         if self.session.has_news() {
             return Ok(());
         }
-        if !self.can_idle {
+        if !self.capabilities.has("IDLE") {
             self.session.rest(self.bounds.poll).await;
             return Ok(());
         }

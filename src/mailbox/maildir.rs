@@ -24,8 +24,8 @@ use tokio::{
 };
 
 use super::{
-    BATCH_BYTES, Content, Gate, Known, MAX_HEADER, MAX_LONG_HEADER, MailboxError, Origin,
-    RawMessage, Want, header_within,
+    BATCH_BYTES, Content, Gate, Known, MAX_HEADER, MAX_LONG_HEADER, MailboxError, News, Origin,
+    Probe, RawMessage, Want, header_within,
 };
 use crate::{clock::taipei_date, pulse::Pulse};
 
@@ -77,6 +77,14 @@ impl Maildir {
 
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    pub(super) async fn probe(&self) -> Result<Probe, MailboxError> {
+        let files = list(&self.path).await?;
+        Ok(Probe {
+            messages: files.len() as u64,
+            news: News::Polled(self.poll),
+        })
     }
 
     pub(super) async fn open(&self, pulse: &Arc<Pulse>) -> Result<MaildirLink, MailboxError> {

@@ -5,21 +5,23 @@
 //! what does not fit. So only its decoder is used: the commands are written here, which also keeps
 //! LOGIN out of the crate's trace log, and every answer is read here.
 //!
-//! Left out on purpose: every command that would change a mailbox.
+//! Left out on purpose: EXPUNGE without UIDs, CLOSE, and every other command that could remove what
+//! others have marked.
 //!
 //! Guarantees: `Ok` means that the server's tagged OK was read; the end of the stream is
 //! [`MailboxError::Closed`]; every wait is bounded; a session that met an error, a timeout or a
-//! cancel has already dropped its connection and answers nothing but errors.
+//! cancel has already dropped its connection and answers nothing but errors. A tagged NO or BAD is
+//! such an error, except to those few commands (`filing`, `folder`) whose callers can go on without
+//! what they asked for: it is a complete answer, so that the session is still in step.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use async_imap::imap_proto::{
-    AttributeValue, Capability, MailboxDatum, MessageSection, Response, ResponseCode, SectionPath,
-};
+use async_imap::imap_proto::{AttributeValue, MailboxDatum, MessageSection, Response, SectionPath};
 use jiff::{Timestamp, civil::Date};
 use secrecy::ExposeSecret;
 use tokio::time::{Instant, timeout};
 
+pub(super) use self::folder::{Access, Capabilities, Opened, opening};
 use self::line::{Heard, Line, SMALL, missing};
 use super::{MAX_HEADER, MailboxError, UidSet, imap::ImapSettings};
 use crate::{
@@ -27,6 +29,8 @@ use crate::{
     tls::{self, TlsMode},
 };
 
+mod filing;
+mod folder;
 mod line;
 mod syntax;
 #[cfg(test)]
@@ -43,7 +47,7 @@ const SEARCHED_AT_ONCE: u32 = 20_000;
 /// A logged-in session, for as long as nothing goes wrong.
 #[derive(Debug)]
 pub(super) struct Session {
-    /// Taken out while a command runs and put back only after its tagged OK.
+    /// Taken out while a command runs and put back only after its tagged answer.
     line: Option<Line>,
     news: News,
     /// Shown a sign of life with each tagged OK.
@@ -92,24 +96,18 @@ impl Session {
         let mut session = Self::new(line, Arc::clone(pulse));
 
         // RFC 9051 §6.2.3: LOGIN must not be sent where LOGINDISABLED is announced.
-        if session.capable("LOGINDISABLED").await? {
-            return Err(MailboxError::Protocol {
-                operation: format!("log in as {}", settings.username),
-                found: format!(
-                    "expected a server that takes LOGIN, found LOGINDISABLED (tls = \"{}\")",
-                    settings.tls
-                ),
+        let username = settings.username.clone();
+        if session.capabilities().await?.has("LOGINDISABLED") {
+            return Err(MailboxError::LoginDisabled {
+                username,
+                tls: settings.tls,
             });
         }
-        let operation = format!("log in as {}", settings.username);
-        match session.command(&operation, &login, SMALL, |_| ()).await {
-            Err(MailboxError::Refused { answer, .. }) if !answer.starts_with("BYE") => {
-                Err(MailboxError::Login {
-                    username: settings.username.clone(),
-                    answer,
-                })
-            }
-            outcome => outcome.map(|()| session),
+        let operation = format!("log in as {username}");
+        match session.ask(&operation, &login, SMALL, |_| ()).await? {
+            Ok(()) => Ok(session),
+            Err(answer) if is_for_now(&answer) => Err(MailboxError::Refused { operation, answer }),
+            Err(answer) => Err(MailboxError::Login { username, answer }),
         }
     }
 
@@ -125,37 +123,6 @@ impl Session {
     pub(super) async fn rest(&mut self, time: Duration) {
         self.pulse.within(time);
         tokio::time::sleep(time).await;
-    }
-
-    /// Whether the server announces `capability` at this moment: TLS and LOGIN change the list.
-    pub(super) async fn capable(&mut self, capability: &str) -> Result<bool, MailboxError> {
-        let mut announced = None;
-        self.command("ask for capabilities", "CAPABILITY", SMALL, |response| {
-            if let Response::Capabilities(list) = response {
-                announced = Some(list.iter().any(|known| {
-                    matches!(known, Capability::Atom(atom) if atom.eq_ignore_ascii_case(capability))
-                }));
-            }
-        })
-        .await?;
-        announced.ok_or_else(|| self.end("ask for capabilities", "a CAPABILITY response"))
-    }
-
-    /// Opens a folder read-only; returns its UIDVALIDITY, without which no UID means anything
-    /// (RFC 9051 §2.3.1.1).
-    pub(super) async fn examine(&mut self, folder: &str) -> Result<u32, MailboxError> {
-        let operation = format!("open the folder {folder}");
-        let command = format!("EXAMINE {}", syntax::folder_name(folder));
-        let mut uidvalidity = None;
-        self.command(&operation, &command, SMALL, |response| {
-            if let Response::Data { outcome, .. } = response
-                && let Some(ResponseCode::UidValidity(value)) = outcome.code
-            {
-                uidvalidity = Some(value);
-            }
-        })
-        .await?;
-        uidvalidity.ok_or_else(|| self.end(&operation, "a UIDVALIDITY"))
     }
 
     /// Every UID in the folder. News that came before this is settled by it.
@@ -415,8 +382,27 @@ impl Session {
         operation: &str,
         command: &str,
         most: u64,
-        mut untagged: impl FnMut(&Response<'_>) + Send,
+        untagged: impl FnMut(&Response<'_>) + Send,
     ) -> Result<(), MailboxError> {
+        let answered = self.ask(operation, command, most, untagged).await?;
+        answered.map_err(|answer| {
+            self.line = None;
+            MailboxError::Refused {
+                operation: operation.to_owned(),
+                answer,
+            }
+        })
+    }
+
+    /// As [`Session::command`], but a tagged NO or BAD is the inner error, in the server's words,
+    /// and the session goes on.
+    async fn ask(
+        &mut self,
+        operation: &str,
+        command: &str,
+        most: u64,
+        mut untagged: impl FnMut(&Response<'_>) + Send,
+    ) -> Result<Result<(), String>, MailboxError> {
         let mut line = self.take(operation)?;
         let within = line.most_patience;
         self.pulse.within(within);
@@ -425,32 +411,34 @@ impl Session {
             line.send(operation, command, most).await?;
             loop {
                 let heard = line
-                    .hear(operation, line.patience, |response| {
+                    .hear_out(operation, line.patience, |response| {
                         news.note(response);
                         untagged(response);
                     })
                     .await?;
                 match heard {
-                    Heard::Data => (),
-                    Heard::Continue => {
+                    Ok(Heard::Data) => (),
+                    Ok(Heard::Continue) => {
                         return Err(MailboxError::Protocol {
                             operation: operation.to_owned(),
                             found: "expected an answer, found a request to go on".to_owned(),
                         });
                     }
-                    Heard::Done => return Ok(line),
+                    Ok(Heard::Done) => return Ok((line, Ok(()))),
+                    Err(answer) => return Ok((line, Err(answer))),
                 }
             }
         };
-        let line = timeout(within, answered)
-            .await
-            .map_err(|_| MailboxError::Timeout {
-                operation: operation.to_owned(),
-                within,
-            })??;
+        let (line, outcome) =
+            timeout(within, answered)
+                .await
+                .map_err(|_| MailboxError::Timeout {
+                    operation: operation.to_owned(),
+                    within,
+                })??;
         self.pulse.within(Duration::ZERO);
         self.line = Some(line);
-        Ok(())
+        Ok(outcome)
     }
 
     /// Ends the session over an answer that was complete and yet lacked what it must hold.
@@ -459,7 +447,7 @@ impl Session {
         missing(operation, expected)
     }
 
-    /// The connection, to be put back after a tagged OK. Whoever gives up before, or is cancelled,
+    /// The connection, to be put back after a tagged answer. Whoever gives up before, or is cancelled,
     /// drops it, so that no later command can read an earlier one's answer.
     fn take(&mut self, operation: &str) -> Result<Line, MailboxError> {
         self.line.take().ok_or_else(|| MailboxError::Protocol {
@@ -510,6 +498,17 @@ impl News {
             _ => true,
         }
     }
+}
+
+/// RFC 5530 §3: a refusal that says nothing about name and password, whatever its text.
+fn is_for_now(answer: &str) -> bool {
+    let code = answer.split_once('[').and_then(|(_, rest)| {
+        let (code, _) = rest.split_once(']')?;
+        code.split(' ').next()
+    });
+    let codes = ["UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG"];
+    answer.starts_with("NO [")
+        && code.is_some_and(|code| codes.iter().any(|known| code.eq_ignore_ascii_case(known)))
 }
 
 /// `LOGIN name password`. RFC 9051 §4.3: line ends and NUL have no place in a quoted string.

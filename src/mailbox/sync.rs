@@ -51,6 +51,11 @@ impl UidSet {
         Self { runs: merged }
     }
 
+    /// What is in `self` or in `other`.
+    pub(super) fn union(&self, other: &Self) -> Self {
+        Self::from_runs(self.runs.iter().chain(&other.runs).copied())
+    }
+
     /// What is in `self` and not in `other`.
     pub fn difference(&self, other: &Self) -> Self {
         let mut left = Vec::new();

@@ -36,6 +36,7 @@ const PATIENT: Bounds = Bounds {
     idle: LONG,
     done: LONG,
     poll: SHORT,
+    refile: LONG,
 };
 
 fn settings(server: &ScriptedImap, bounds: Bounds) -> ImapSettings {

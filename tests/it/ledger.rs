@@ -22,6 +22,7 @@ use tempfile::TempDir;
 
 mod concurrency;
 mod defences;
+mod filing;
 mod folders;
 mod opening;
 mod outbox;

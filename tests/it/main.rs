@@ -16,12 +16,14 @@
 
 mod support;
 
+mod check_online;
 mod commands;
 mod config;
 mod corpus;
 mod docs;
 mod dovecot;
 mod end_to_end;
+mod filing;
 mod house;
 mod imap_traps;
 mod intake;

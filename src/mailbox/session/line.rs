@@ -3,7 +3,8 @@
 //! Left out on purpose: what commands mean.
 //!
 //! Guarantees: only the tagged OK of the command just sent is [`Heard::Done`]; NO, BAD, BYE, an
-//! unknown tag, silence and the end of the stream are errors; no error quotes a mail.
+//! unknown tag, silence and the end of the stream are errors; no error quotes a mail. Whoever can
+//! go on after a refusal asks with [`Line::hear_out`], which tells that one apart.
 
 use std::{io, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -151,6 +152,21 @@ impl Line {
         patience: Duration,
         untagged: impl FnOnce(&Response<'_>) + Send,
     ) -> Result<Heard, MailboxError> {
+        let heard = self.hear_out(operation, patience, untagged).await?;
+        heard.map_err(|answer| MailboxError::Refused {
+            operation: operation.to_owned(),
+            answer,
+        })
+    }
+
+    /// As [`Line::hear`], but the tagged NO or BAD is the inner error, in the server's words. It
+    /// is the whole answer (RFC 9051 §7.1), after which the next one is the next command's.
+    pub(super) async fn hear_out(
+        &mut self,
+        operation: &str,
+        patience: Duration,
+        untagged: impl FnOnce(&Response<'_>) + Send,
+    ) -> Result<Result<Heard, String>, MailboxError> {
         let mut taken = self.client.get_ref().taken();
         let decoded = loop {
             // imap-proto 0.17.0 panics on some malformed responses (`INTERNALDATE NIL`).
@@ -181,21 +197,21 @@ impl Line {
             }),
             Response::Done {
                 status: Status::Ok, ..
-            } => Ok(Heard::Done),
+            } => Ok(Ok(Heard::Done)),
             Response::Done {
                 status, outcome, ..
-            }
-            | Response::Data {
+            } => Ok(Err(answer(status, outcome))),
+            Response::Data {
                 status: status @ Status::Bye,
                 outcome,
             } => Err(MailboxError::Refused {
                 operation: operation.to_owned(),
                 answer: answer(status, outcome),
             }),
-            Response::Continue(_) => Ok(Heard::Continue),
+            Response::Continue(_) => Ok(Ok(Heard::Continue)),
             response => {
                 untagged(response);
-                Ok(Heard::Data)
+                Ok(Ok(Heard::Data))
             }
         }
     }

@@ -1,4 +1,4 @@
-//! How words are written in an IMAP command: quoted strings, folder names, dates.
+//! How words are written in IMAP: quoted strings, folder names, dates.
 //!
 //! Left out on purpose: literals. What we send is short and has no line ends.
 
@@ -34,9 +34,48 @@ pub(super) fn folder_name(name: &str) -> String {
     encoded
 }
 
+/// A folder's name as a person writes it; what is no modified UTF-7 stays as it came.
+pub(super) fn read_folder_name(written: &str) -> String {
+    let mut name = String::new();
+    let mut rest = written;
+    while let Some((plain, shifted)) = rest.split_once('&') {
+        let Some((encoded, after)) = shifted.split_once('-') else {
+            return written.to_owned();
+        };
+        name.push_str(plain);
+        match unshifted(encoded) {
+            _ if encoded.is_empty() => name.push('&'),
+            Some(foreign) => name.push_str(&foreign),
+            None => return written.to_owned(),
+        }
+        rest = after;
+    }
+    name.push_str(rest);
+    name
+}
+
+/// What stands between `&` and `-`.
+fn unshifted(encoded: &str) -> Option<String> {
+    let (mut bits, mut count) = (0_u32, 0);
+    let mut units = Vec::new();
+    for c in encoded.bytes() {
+        let sextet = ALPHABET.iter().position(|&known| known == c)?;
+        bits = bits << 6 | u32::try_from(sextet).ok()?;
+        count += 6;
+        if count >= 16 {
+            count -= 16;
+            units.push(u16::try_from(bits >> count & 0xffff).ok()?);
+            bits &= (1 << count) - 1;
+        }
+    }
+    String::from_utf16(&units).ok()
+}
+
+/// RFC 3501 §5.1.3: base64's, with `,` for `/`.
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+,";
+
 /// Appends `foreign` as `&…-`, base64 of UTF-16 with `,` for `/` and no padding, and empties it.
 fn shift(encoded: &mut String, foreign: &mut String) {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+,";
     if foreign.is_empty() {
         return;
     }
@@ -102,6 +141,13 @@ mod tests {
             ("a\r\nb", "\"a&AA0ACg-b\""),
         ] {
             assert_eq!(folder_name(name), written, "{name}");
+            let bare = written.trim_matches('"');
+            if !bare.contains('\\') {
+                assert_eq!(read_folder_name(bare), name, "{written}");
+            }
+        }
+        for unreadable in ["a&b", "&!-", "&2D0-"] {
+            assert_eq!(read_folder_name(unreadable), unreadable);
         }
     }
 

@@ -1,5 +1,5 @@
-//! The command primitive itself, with a command that nothing above it sends yet: whoever lets the
-//! daemon mark or move mail can rely on a STORE that was refused being an error.
+//! The command primitive itself, with a command that changes something: a STORE that was refused or
+//! cut off is an error.
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
 

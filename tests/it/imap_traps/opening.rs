@@ -171,6 +171,44 @@ async fn a_refused_login_is_told_apart_and_does_not_show_the_password() {
 }
 
 #[tokio::test]
+async fn a_login_that_is_put_off_is_not_a_refused_one() {
+    for (answer, refused) in [
+        ("NO [UNAVAILABLE] backend down", false),
+        ("NO [INUSE] another session", false),
+        ("NO [LIMIT] too many connections", false),
+        ("NO [serverbug] oops", false),
+        ("BYE [UNAVAILABLE] going down", false),
+        ("NO [AUTHENTICATIONFAILED] no", true),
+        ("NO [EXPIRED] password too old", true),
+        ("NO [CONTACTADMIN] ask us", true),
+        ("NO [ALERT] [UNAVAILABLE] see the web page", true),
+        ("NO Login failed. [UNAVAILABLE]", true),
+        ("NO LIMIT", true),
+        ("BAD [LIMIT] what", true),
+    ] {
+        let server = ScriptedImap::start(move |mut peer: Peer| async move {
+            peer.say("* OK ready\r\n").await;
+            let asked = peer.expect("CAPABILITY").await;
+            asked.ok("* CAPABILITY IMAP4rev1\r\n").await;
+            let tag = if answer.starts_with("BYE") {
+                "*"
+            } else {
+                "TAG"
+            };
+            let text = format!("{tag} {answer}\r\n");
+            peer.expect("LOGIN").await.answer(&text).await;
+            peer.must_leave().await;
+        })
+        .await;
+        let error = open(&server, PATIENT).await.unwrap_err();
+        let found = matches!(error, MailboxError::Login { .. });
+        assert_eq!(found, refused, "{answer}: {error:?}");
+        assert!(error.to_string().ends_with(answer), "{error}");
+        server.finish().await;
+    }
+}
+
+#[tokio::test]
 async fn a_password_is_quoted_and_one_with_a_line_end_is_never_sent() {
     let server = ScriptedImap::start(|mut peer: Peer| async move {
         peer.say("* OK ready\r\n").await;

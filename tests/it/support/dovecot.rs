@@ -124,10 +124,20 @@ impl Dovecot {
         self.directory.path().join("other-ca.pem")
     }
 
+    /// Makes an empty folder.
+    pub fn create(&self, user: &str, folder: &str) {
+        self.doveadm(&["mailbox", "create", "-u", user, folder]);
+    }
+
+    /// Moves every message of a folder to another one, as a person does.
+    pub fn move_all(&self, user: &str, from: &str, to: &str) {
+        self.doveadm(&["move", "-u", user, to, "mailbox", from, "all"]);
+    }
+
     /// Puts a message into a user's folder, which is made where it is missing.
     pub fn deliver(&self, user: &str, folder: &str, message: &[u8]) {
         if folder != "INBOX" && !self.has_folder(user, folder) {
-            self.doveadm(&["mailbox", "create", "-u", user, folder]);
+            self.create(user, folder);
         }
         let arguments = ["save", "-u", user, "-m", folder];
         self.doveadm_with(&arguments, message);

@@ -146,6 +146,19 @@ impl Peer {
             .await;
     }
 
+    /// As [`Peer::open`], for a client that means to change the folder.
+    pub async fn select(&mut self, capabilities: &str, exists: u32) {
+        self.log_in().await;
+        self.expect("CAPABILITY")
+            .await
+            .ok(&format!("* CAPABILITY IMAP4rev1 {capabilities}\r\n"))
+            .await;
+        self.expect("SELECT \"INBOX\"")
+            .await
+            .ok(&format!("* {exists} EXISTS\r\n* OK [UIDVALIDITY 7] ok\r\n"))
+            .await;
+    }
+
     /// Says nothing more until the client leaves.
     pub async fn fall_silent(&mut self) {
         while self.line().await.is_some() {}

@@ -1,0 +1,99 @@
+//! Whether a ledger could be used, for a person who asks before the daemon does.
+//!
+//! Guarantee: nothing is left behind that was not there before, for it would belong to whoever asks
+//! (root, as a rule) and keep the daemon out; no schema is brought up to date. Left out on purpose:
+//! how much room the disk has.
+
+use std::{
+    fs::{self, File, TryLockError},
+    io::{self, Read as _},
+    path::Path,
+};
+
+use jiff::Timestamp;
+
+use super::{Ledger, LedgerError, open::lock_file};
+
+/// A ledger that could be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condition {
+    /// How far it has got.
+    pub stage: Stage,
+    /// The process number of the daemon that runs on it, as it wrote itself down.
+    pub daemon: Option<String>,
+}
+
+/// How far a ledger has got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// There is none; the daemon will create it.
+    ToBeCreated,
+    /// It is from before this version; the daemon will bring it up to date.
+    ToBeMigrated,
+    /// It was read and written to.
+    Ready,
+}
+
+impl Ledger {
+    /// Tries all that the daemon will need of the ledger at `path`. `now` is written nowhere.
+    ///
+    /// # Errors
+    /// As [`Ledger::open`].
+    pub async fn condition(path: &Path, now: Timestamp) -> Result<Condition, LedgerError> {
+        let stage = match Self::open_for_reading(path).await {
+            Ok(None) => {
+                may_create_in(path)?;
+                Stage::ToBeCreated
+            }
+            Err(LedgerError::Older { .. }) => {
+                may_create_in(path)?;
+                Stage::ToBeMigrated
+            }
+            Ok(Some(ledger)) => {
+                ledger.close().await;
+                let ledger = Self::open(path, now).await?;
+                let proof = ledger.prove_writable().await;
+                ledger.close().await;
+                proof?;
+                Stage::Ready
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(Condition {
+            stage,
+            daemon: daemon(path),
+        })
+    }
+}
+
+/// SQLite writes beside the file (`-wal`, `-shm`), so the directory must let it in any case.
+fn may_create_in(path: &Path) -> Result<(), LedgerError> {
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    let file = directory.join(format!(".invoice-trackd-check.{}", std::process::id()));
+    File::create_new(&file)
+        .and_then(|_| fs::remove_file(&file))
+        .map_err(|error| LedgerError::Io {
+            path: path.to_owned(),
+            source: match error.kind() {
+                io::ErrorKind::NotFound => {
+                    io::Error::new(error.kind(), "its directory does not exist")
+                }
+                _ => error,
+            },
+        })
+}
+
+/// The daemon's process number, where one holds the lock. A daemon that starts in the moment of this
+/// look could find the lock taken, and is started again by systemd.
+fn daemon(path: &Path) -> Option<String> {
+    let mut file = File::open(lock_file(path)).ok()?;
+    match file.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => {
+            let mut pid = String::new();
+            // The number only helps a person to find it.
+            file.read_to_string(&mut pid).ok();
+            Some(pid.trim().to_owned())
+        }
+        Ok(()) | Err(TryLockError::Error(_)) => None,
+    }
+}
