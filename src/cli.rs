@@ -23,6 +23,7 @@ use crate::{
 mod allocations;
 mod check;
 mod demo;
+mod dispatch;
 mod explain;
 mod files;
 mod ingest;
@@ -380,7 +381,7 @@ fn log_to_stderr(default: &str) {
         .with_env_filter(filter)
         .with_writer(io::stderr)
         .with_target(false)
-        .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
+        .with_ansi(table::takes_colour(&io::stderr()))
         .try_init()
         .ok();
 }

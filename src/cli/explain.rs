@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{Exit, company_of, files, json, print, print_json};
+use super::{Exit, company_of, files, json, print, print_json, table::Screen};
 use crate::{
     clock::Clock,
     config::Config,
@@ -42,8 +42,9 @@ pub(super) async fn explain(
     } else {
         let why = checklist::unrelated(&message, &examined.reading, &config.rules);
         let rules = &config.rules;
+        let screen = Screen::stdout();
         print(&checklist::checklist(
-            &examined, &judgement, rules, earlier, why,
+            &examined, &judgement, rules, earlier, why, screen,
         )?)?;
     }
     Ok(match judgement.disposition {

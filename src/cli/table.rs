@@ -1,30 +1,316 @@
-//! Columns that line up, Chinese and Latin alike.
+//! Pages for people: columns that line up and fit the screen, and colour where it helps.
+//!
+//! Guarantee: no line is wider than the screen, whatever stands in the cells, as long as the cells
+//! that must stay whole leave room; a cell is one line of visible text, whoever wrote it. Colour
+//! goes to a terminal only, and never where `NO_COLOR` is set (<https://no-color.org>).
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, io};
 
-use unicode_width::UnicodeWidthStr as _;
+use anstream::{
+    AutoStream, ColorChoice,
+    stream::{IsTerminal, RawStream},
+};
+use anstyle::{AnsiColor, Style};
 
-/// Rows under a header, columns two spaces apart; an ideograph is two columns wide.
-pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
-    let header: Vec<String> = header.iter().map(|title| (*title).to_owned()).collect();
-    let lines = || std::iter::once(&header).chain(rows);
-    let mut widths = vec![0; header.len()];
-    for line in lines() {
-        for (width, cell) in widths.iter_mut().zip(line) {
-            *width = cell.width().max(*width);
+use crate::{
+    columns::{cut, cut_front, pad, width, wrap},
+    delivery::one_line,
+};
+
+/// What a person must act on.
+const ALARM: Style = AnsiColor::Red.on_default().bold();
+/// What is as it should be.
+const CALM: Style = AnsiColor::Green.on_default();
+/// The width of a page that goes to no terminal, and the least of one that does.
+const COLUMNS: usize = 80;
+/// Between two columns.
+const GAP: usize = 2;
+/// So much of a cell is looked at, characters; a server's answer is shorter than that.
+const CHARACTERS: usize = 1000;
+/// A column that is wrapped keeps at least so many columns of the page.
+const LEAST_WRAPPED: usize = 24;
+
+/// Where a page is shown.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Screen {
+    width: usize,
+    colour: bool,
+}
+
+impl Screen {
+    /// Standard output.
+    pub(super) fn stdout() -> Self {
+        let columns = console::Term::stdout()
+            .size_checked()
+            .map_or(COLUMNS, |(_, columns)| columns.into());
+        Self {
+            width: columns.max(COLUMNS),
+            colour: takes_colour(&io::stdout()),
         }
     }
-    let mut text = String::new();
-    for line in lines() {
-        let mut row = String::new();
-        for (width, cell) in widths.iter().zip(line) {
-            row.push_str(&pad(cell, *width));
-            row.push_str("  ");
-        }
-        text.push_str(row.trim_end());
-        text.push('\n');
+
+    /// `text` as what a person must act on.
+    pub(super) fn alarm(self, text: &str) -> String {
+        self.paint(text, ALARM)
     }
-    text
+
+    /// `text` as what is as it should be.
+    pub(super) fn calm(self, text: &str) -> String {
+        self.paint(text, CALM)
+    }
+
+    /// A paragraph, however long.
+    pub(super) fn paragraph(self, text: &str) -> String {
+        let lines = wrap(&one_line(text, CHARACTERS), self.width);
+        format!("{}\n", lines.join("\n"))
+    }
+
+    fn paint(self, text: &str, style: Style) -> String {
+        if self.colour && !style.is_plain() {
+            format!("{style}{text}{style:#}")
+        } else {
+            text.to_owned()
+        }
+    }
+}
+
+/// Whether colour may be written there.
+pub(super) fn takes_colour(stream: &impl RawStream) -> bool {
+    IsTerminal::is_terminal(stream) && AutoStream::choice(stream) != ColorChoice::Never
+}
+
+/// What becomes of a column when the page is too narrow for all that stands in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fit {
+    /// Nothing: half a number is a wrong one.
+    Whole,
+    /// It is left out.
+    Spare,
+    /// It keeps its beginning.
+    Cut,
+    /// It keeps its end.
+    CutFront,
+    /// It goes on below, as the last column.
+    Wrap,
+}
+
+/// One column.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Column {
+    title: &'static str,
+    fit: Fit,
+    least: usize,
+    right: bool,
+}
+
+impl Column {
+    const fn new(title: &'static str, fit: Fit, least: usize) -> Self {
+        Self {
+            title,
+            fit,
+            least,
+            right: false,
+        }
+    }
+
+    /// Ids, numbers, moments: never cut.
+    pub(super) const fn whole(title: &'static str) -> Self {
+        Self::new(title, Fit::Whole, 0)
+    }
+
+    /// As [`Column::whole`], flush right.
+    pub(super) const fn number(title: &'static str) -> Self {
+        Self {
+            right: true,
+            ..Self::whole(title)
+        }
+    }
+
+    /// Shown where there is room for all of the table; the last one goes first.
+    pub(super) const fn spare(title: &'static str) -> Self {
+        Self::new(title, Fit::Spare, 0)
+    }
+
+    /// Words, of which at least so many columns are shown.
+    pub(super) const fn cut(title: &'static str, least: usize) -> Self {
+        Self::new(title, Fit::Cut, least)
+    }
+
+    /// A path, whose end tells most.
+    pub(super) const fn path(title: &'static str, least: usize) -> Self {
+        Self::new(title, Fit::CutFront, least)
+    }
+
+    /// Words that are shown in full; the last column.
+    pub(super) const fn wrapped(title: &'static str) -> Self {
+        Self::new(title, Fit::Wrap, LEAST_WRAPPED)
+    }
+}
+
+/// What stands in one place.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Cell {
+    text: String,
+    style: Style,
+}
+
+impl Cell {
+    /// What a person must act on.
+    pub(super) fn alarm(text: impl Into<String>) -> Self {
+        Self::new(text, ALARM)
+    }
+
+    fn new(text: impl Into<String>, style: Style) -> Self {
+        let text = one_line(&text.into(), CHARACTERS);
+        Self { text, style }
+    }
+}
+
+impl<T: Into<String>> From<T> for Cell {
+    fn from(text: T) -> Self {
+        Self::new(text, Style::new())
+    }
+}
+
+/// Rows under a header.
+#[derive(Debug)]
+pub(super) struct Table {
+    indent: usize,
+    columns: Vec<Column>,
+    rows: Vec<Row>,
+}
+
+#[derive(Debug)]
+struct Row {
+    cells: Vec<Cell>,
+    below: Vec<String>,
+}
+
+impl Table {
+    /// A table with `indent` blanks before every line. There is no header where no column has a
+    /// title.
+    pub(super) fn new(indent: usize, columns: &[Column]) -> Self {
+        Self {
+            indent,
+            columns: columns.to_vec(),
+            rows: Vec::new(),
+        }
+    }
+
+    /// Adds a row: a cell for each column.
+    pub(super) fn row<const N: usize>(&mut self, cells: [Cell; N]) {
+        self.rows.push(Row {
+            cells: cells.into(),
+            below: Vec::new(),
+        });
+    }
+
+    /// Adds words below the last row, as wide as the table, wrapped.
+    pub(super) fn below(&mut self, words: impl Into<String>) {
+        let words = one_line(&words.into(), CHARACTERS);
+        if let Some(row) = self.rows.last_mut()
+            && !words.is_empty()
+        {
+            row.below.push(words);
+        }
+    }
+
+    /// The table as text; every line ends with a line end.
+    pub(super) fn on(&self, screen: Screen) -> String {
+        let widths = self.widths(screen.width);
+        let mut out = String::new();
+        if self.columns.iter().any(|column| !column.title.is_empty()) {
+            let titles: Vec<Cell> = self.columns.iter().map(|c| c.title.into()).collect();
+            self.write(&titles, &widths, screen, &mut out);
+        }
+        for row in &self.rows {
+            self.write(&row.cells, &widths, screen, &mut out);
+            let below = self.indent + 2 * GAP;
+            for words in &row.below {
+                for line in wrap(words, screen.width.saturating_sub(below)) {
+                    out.push_str(&pad("", below));
+                    out.push_str(&line);
+                    out.push('\n');
+                }
+            }
+        }
+        out
+    }
+
+    /// The width of each column; `None` for those that are left out.
+    fn widths(&self, screen: usize) -> Vec<Option<usize>> {
+        let mut widths: Vec<Option<usize>> = (0..)
+            .zip(&self.columns)
+            .map(|(at, column)| {
+                let cells = self.rows.iter().filter_map(|row| row.cells.get(at));
+                let widest = cells.map(|cell| width(&cell.text)).max();
+                Some(widest.unwrap_or_default().max(width(column.title)))
+            })
+            .collect();
+        let total = |widths: &[Option<usize>]| {
+            let shown = widths.iter().flatten();
+            self.indent + shown.map(|wide| wide + GAP).sum::<usize>() - GAP
+        };
+        while total(&widths) > screen {
+            let mut columns = self.columns.iter().zip(&mut widths);
+            let spare = columns.rfind(|(column, wide)| column.fit == Fit::Spare && wide.is_some());
+            match spare {
+                Some((_, wide)) => *wide = None,
+                None => break,
+            }
+        }
+        while total(&widths) > screen {
+            let columns = self.columns.iter().zip(&mut widths);
+            let widest = columns
+                .filter(|(column, _)| !matches!(column.fit, Fit::Whole | Fit::Spare))
+                .filter_map(|(column, wide)| Some((column, wide.as_mut()?)))
+                .filter(|(column, wide)| **wide > column.least)
+                .max_by_key(|(_, wide)| **wide);
+            match widest {
+                Some((_, wide)) => *wide -= 1,
+                None => break,
+            }
+        }
+        widths
+    }
+
+    fn write(&self, cells: &[Cell], widths: &[Option<usize>], screen: Screen, out: &mut String) {
+        let mut blanks = self.indent;
+        let mut rest: Vec<String> = Vec::new();
+        let mut column_at = self.indent;
+        let mut rest_at = 0;
+        for ((column, cell), wide) in self.columns.iter().zip(cells).zip(widths) {
+            let Some(wide) = *wide else { continue };
+            let text = match column.fit {
+                Fit::Whole | Fit::Spare => cell.text.clone(),
+                Fit::Cut => cut(&cell.text, wide),
+                Fit::CutFront => cut_front(&cell.text, wide),
+                Fit::Wrap => {
+                    let mut lines = wrap(&cell.text, wide).into_iter();
+                    let first = lines.next().unwrap_or_default();
+                    (rest, rest_at) = (lines.collect(), column_at);
+                    first
+                }
+            };
+            let space = wide.saturating_sub(width(&text));
+            let (before, behind) = if column.right { (space, 0) } else { (0, space) };
+            blanks += before;
+            // Blanks are written before words only, so that no line ends in them.
+            if !text.is_empty() {
+                out.push_str(&pad("", blanks));
+                out.push_str(&screen.paint(&text, cell.style));
+                blanks = 0;
+            }
+            blanks += behind + GAP;
+            column_at += wide + GAP;
+        }
+        out.push('\n');
+        for line in rest {
+            out.push_str(&pad("", rest_at));
+            out.push_str(&line);
+            out.push('\n');
+        }
+    }
 }
 
 /// `3 imported, 1 unrelated`: what there is, and `none` where there is nothing.
@@ -38,24 +324,135 @@ pub(super) fn tally(counts: &BTreeMap<String, u64>) -> String {
     }
 }
 
-/// `text` with spaces up to `width` columns.
-pub(super) fn pad(text: &str, width: usize) -> String {
-    format!("{text}{}", " ".repeat(width.saturating_sub(text.width())))
+/// Screens and strangers' words for the tests of pages.
+#[cfg(test)]
+pub(super) mod trial {
+    use super::*;
+
+    /// No terminal.
+    pub(in crate::cli) const PLAIN: Screen = Screen {
+        width: 80,
+        colour: false,
+    };
+
+    /// A terminal of 80 columns with colour.
+    pub(in crate::cli) const COLOURED: Screen = Screen {
+        width: 80,
+        colour: true,
+    };
+
+    /// Fails when a line of `page` is wider than 80 columns or does more than show text.
+    pub(in crate::cli) fn assert_fits(page: &str) {
+        for line in page.lines() {
+            let wide = unicode_width::UnicodeWidthStr::width(line);
+            assert!(wide <= 80, "{wide} columns: {line:?}\n{page}");
+            assert!(!line.contains(char::is_control), "{line:?}");
+            assert_eq!(line.trim_end(), line, "blanks at the end");
+        }
+    }
+
+    /// What a stranger may put anywhere: long, full-width, unbroken, controls, marks, emoji.
+    pub(in crate::cli) fn hostile() -> impl proptest::strategy::Strategy<Value = String> {
+        use proptest::prelude::*;
+        prop_oneof![
+            any::<String>(),
+            "[雲端行動科技股份有限公司]{0,200}",
+            "[a-z]{0,70}@[a-z.]{0,255}",
+            "[\u{1b}\r\n\t\u{202e}\u{200d}\u{fe0f}👩🏽🇹🇼ﷺe\u{301}한ｱ ]{0,120}",
+        ]
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use proptest::prelude::*;
+
+    use super::{trial::*, *};
 
     #[test]
-    fn ideographs_count_twice() {
-        let rows = vec![
-            vec!["雲端".to_owned(), "1".to_owned()],
-            vec!["cloud".to_owned(), "2".to_owned()],
-        ];
+    fn ideographs_count_twice_and_numbers_stand_flush_right() {
+        let mut table = Table::new(2, &[Column::whole("name"), Column::number("n")]);
+        table.row(["雲端".into(), "1".into()]);
+        table.row(["cloudy".into(), "20".into()]);
         assert_eq!(
-            table(&["name", "n"], &rows),
-            "name   n\n雲端   1\ncloud  2\n"
+            table.on(PLAIN),
+            "  name     n\n  雲端     1\n  cloudy  20\n"
         );
+    }
+
+    #[test]
+    fn the_widest_words_give_way_and_numbers_stay() {
+        let columns = [
+            Column::number("id"),
+            Column::cut("subject", 8),
+            Column::path("file", 8),
+            Column::spare("when"),
+        ];
+        let mut table = Table::new(0, &columns);
+        table.row([
+            "1234567890".into(),
+            "字軌配號結果通知".repeat(9).into(),
+            "/very/long/".repeat(9).into(),
+            "now".into(),
+        ]);
+        let page = table.on(PLAIN);
+        assert_fits(&page);
+        assert!(!page.contains("now") && !page.contains("when"), "{page}");
+        let row = page.lines().last().unwrap();
+        assert!(row.starts_with("1234567890  字軌配號"), "{page}");
+        assert!(row.contains("…") && row.ends_with("/very/long/"), "{page}");
+        let wide = Screen {
+            width: 300,
+            colour: false,
+        };
+        assert!(table.on(wide).contains("now"));
+    }
+
+    #[test]
+    fn words_go_on_below_the_place_where_they_begin() {
+        let mut table = Table::new(2, &[Column::whole("name"), Column::wrapped("state")]);
+        table.row(["box".into(), "not now ".repeat(12).into()]);
+        table.below("and more");
+        let page = table.on(PLAIN);
+        assert_fits(&page);
+        let lines: Vec<&str> = page.lines().collect();
+        assert!(lines[1].starts_with("  box   not now"), "{page}");
+        assert!(lines[2].starts_with("        not now"), "{page}");
+        assert_eq!(lines[3], "      and more");
+    }
+
+    #[test]
+    fn colour_goes_around_words_and_changes_no_column() {
+        let mut table = Table::new(0, &[Column::whole("state"), Column::whole("n")]);
+        table.row([Cell::alarm("DOWN"), "1".into()]);
+        let coloured = table.on(COLOURED);
+        assert!(
+            coloured.contains("\u{1b}[1m\u{1b}[31mDOWN\u{1b}[0m   1"),
+            "{coloured:?}"
+        );
+        assert!(!table.on(PLAIN).contains('\u{1b}'));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn nothing_makes_a_line_too_wide(
+            rows in prop::collection::vec((hostile(), hostile(), hostile(), hostile()), 0..4),
+        ) {
+            let columns = [
+                Column::number("id"),
+                Column::cut("名稱 name", 8),
+                Column::path("file", 10),
+                Column::spare("when"),
+                Column::wrapped("words"),
+            ];
+            let mut table = Table::new(2, &columns);
+            for (name, file, when, words) in rows {
+                table.row(["9999999999".into(), name.into(), file.into(), when.into(), words.clone().into()]);
+                table.below(words);
+            }
+            assert_fits(&table.on(PLAIN));
+        }
     }
 }
