@@ -118,6 +118,11 @@ impl Column {
         Self::new(title, Fit::Whole, 0)
     }
 
+    /// As [`Column::whole`], and as wide in every table.
+    pub(super) const fn at_least(title: &'static str, wide: usize) -> Self {
+        Self::new(title, Fit::Whole, wide)
+    }
+
     /// As [`Column::whole`], flush right.
     pub(super) const fn number(title: &'static str) -> Self {
         Self {
@@ -244,7 +249,12 @@ impl Table {
             .map(|(at, column)| {
                 let cells = self.rows.iter().filter_map(|row| row.cells.get(at));
                 let widest = cells.map(|cell| width(&cell.text)).max();
-                Some(widest.unwrap_or_default().max(width(column.title)))
+                let least = match column.fit {
+                    Fit::Whole => column.least,
+                    Fit::Spare | Fit::Cut | Fit::CutFront | Fit::Wrap => 0,
+                };
+                let widest = widest.unwrap_or_default().max(width(column.title));
+                Some(widest.max(least))
             })
             .collect();
         let total = |widths: &[Option<usize>]| {
