@@ -36,7 +36,7 @@ pub(super) async fn demo() -> anyhow::Result<Exit> {
     let root = scratch()?;
     let config = set_up(&root)?;
     print(&format!(
-        "invoice-trackd demo, in {}\n\n  1. a mailbox with three mails: a genuine notice, a forged one, the genuine one again\n  2. the real daemon runs on them …\n",
+        "invoice-trackd demo, in {}\n\n  1. a mailbox with three mails: a genuine notice, a forged one,\n     and the genuine one again\n  2. the real daemon runs on them …\n",
         root.display()
     ))?;
     daemon::run(&config, Clock::System, || {}, settled(&config)).await?;

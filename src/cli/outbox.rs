@@ -262,3 +262,73 @@ fn object(row: &OutboxRow) -> Value {
         "decisions": decisions,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{super::table::trial::*, *};
+    use crate::ledger::OutboxRecipient;
+
+    fn letter(id: i64, state: OutboxState, words: &str) -> OutboxRow {
+        let fate = |state| OutboxRecipient {
+            address: words.to_owned(),
+            state,
+            answer: Some(words.to_owned()),
+        };
+        OutboxRow {
+            id,
+            kind: Kind::Confirmation,
+            state,
+            attempts: 4_000,
+            posted_at: Timestamp::UNIX_EPOCH,
+            next_attempt_at: (state == OutboxState::Pending).then_some(Timestamp::UNIX_EPOCH),
+            sent_at: (state == OutboxState::Sent).then_some(Timestamp::UNIX_EPOCH),
+            recipients: vec![fate(RecipientState::Refused), fate(RecipientState::Sent)],
+            subject: words.to_owned(),
+            message_id: words.to_owned(),
+            last_answer: Some(words.to_owned()),
+            decisions: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_failed_is_in_alarm_and_a_stranger_cannot_write_on_the_terminal() {
+        let rows = [letter(
+            7,
+            OutboxState::Failed,
+            "550 \u{1b}[2J\u{202e}no\r\nx",
+        )];
+        let page = page(&rows, 0, COLOURED);
+        assert!(page.contains("mfailed\u{1b}"), "{page:?}");
+        assert!(
+            page.contains("answer: 550 <U+001B>[2J<U+202E>no x"),
+            "{page:?}"
+        );
+    }
+
+    #[test]
+    fn words_against_a_letter_that_everybody_has_are_not_shown() {
+        let mut row = letter(7, OutboxState::Sent, "451 later");
+        assert!(page(&[row.clone()], 0, PLAIN).contains("answer"));
+        row.recipients.remove(0);
+        assert!(!page(&[row], 0, PLAIN).contains("answer"));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn the_page_fits_whatever_stands_in_it(
+            words in prop::collection::vec((0..10_000_000_000_i64, hostile()), 1..4),
+        ) {
+            for state in OutboxState::ALL {
+                let rows: Vec<OutboxRow> =
+                    words.iter().map(|(id, words)| letter(*id, state, words)).collect();
+                assert_fits(&page(&rows, 1_000_000, PLAIN));
+                assert_fits(&called_off(&rows[0], 12, PLAIN));
+                assert_fits(&PLAIN.paragraph(&tried(&rows[0], false)));
+            }
+        }
+    }
+}

@@ -134,3 +134,32 @@ fn lines(outcome: &Outcome, screen: Screen) -> String {
     }
     table.on(screen) + &ranges.on(screen) + &defects.on(screen)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{super::super::table::trial::*, *};
+    use crate::{
+        mailbox::Origin,
+        notice::{Defect, DefectCode, Sentence},
+    };
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn the_report_fits_whatever_stands_in_it(path in hostile(), detail in hostile()) {
+            let outcome = Outcome {
+                origin: Origin::File { path },
+                disposition: Disposition::Quarantined,
+                defects: vec![Defect {
+                    code: DefectCode::SenderNotAllowed,
+                    detail: Sentence::new(detail.clone(), detail),
+                }],
+                recorded: Vec::new(),
+            };
+            assert_fits(&lines(&outcome, PLAIN));
+        }
+    }
+}
