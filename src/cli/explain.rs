@@ -43,9 +43,8 @@ pub(super) async fn explain(
         let why = checklist::unrelated(&message, &examined.reading, &config.rules);
         let rules = &config.rules;
         let screen = Screen::stdout();
-        print(&checklist::checklist(
-            &examined, &judgement, rules, earlier, why, screen,
-        )?)?;
+        let page = checklist::checklist(&examined, &judgement, rules, earlier, why, screen)?;
+        print(&screen.prose(&page))?;
     }
     Ok(match judgement.disposition {
         Disposition::Quarantined => Exit::Quarantined,

@@ -65,6 +65,27 @@ impl Screen {
         format!("{}\n", lines.join("\n"))
     }
 
+    /// Text of many lines: one that is too wide goes on below, further in than it began.
+    pub(super) fn prose(self, text: &str) -> String {
+        let mut out = String::new();
+        for line in text.lines() {
+            if width(line) <= self.width {
+                out.push_str(line);
+                out.push('\n');
+                continue;
+            }
+            let indent = line.len() - line.trim_start_matches(' ').len();
+            let further = self.width.saturating_sub(indent + 2 * GAP);
+            for (number, part) in wrap(line, further).iter().enumerate() {
+                let blanks = indent + if number == 0 { 0 } else { 2 * GAP };
+                out.push_str(&pad("", blanks));
+                out.push_str(part);
+                out.push('\n');
+            }
+        }
+        out
+    }
+
     fn paint(self, text: &str, style: Style) -> String {
         if self.colour && !style.is_plain() {
             format!("{style}{text}{style:#}")
@@ -441,6 +462,17 @@ mod tests {
             "{coloured:?}"
         );
         assert!(!table.on(PLAIN).contains('\u{1b}'));
+    }
+
+    #[test]
+    fn a_line_of_prose_that_is_too_wide_goes_on_further_in() {
+        let long = format!("head\n\n  ✗ {}\n", "notice ".repeat(20));
+        let text = PLAIN.prose(&long);
+        assert_fits(&text);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[..2], ["head", ""]);
+        assert!(lines[2].starts_with("  ✗ notice"), "{text}");
+        assert!(lines[3].starts_with("      notice"), "{text}");
     }
 
     proptest! {
