@@ -280,7 +280,7 @@ impl Table {
             .collect();
         let total = |widths: &[Option<usize>]| {
             let shown = widths.iter().flatten();
-            self.indent + shown.map(|wide| wide + GAP).sum::<usize>() - GAP
+            (self.indent + shown.map(|wide| wide + GAP).sum::<usize>()).saturating_sub(GAP)
         };
         while total(&widths) > screen {
             let mut columns = self.columns.iter().zip(&mut widths);
@@ -355,146 +355,8 @@ pub(super) fn tally(counts: &BTreeMap<String, u64>) -> String {
     }
 }
 
-/// Screens and strangers' words for the tests of pages.
 #[cfg(test)]
-pub(super) mod trial {
-    use super::*;
-
-    /// No terminal.
-    pub(in crate::cli) const PLAIN: Screen = Screen {
-        width: 80,
-        colour: false,
-    };
-
-    /// A terminal of 80 columns with colour.
-    pub(in crate::cli) const COLOURED: Screen = Screen {
-        width: 80,
-        colour: true,
-    };
-
-    /// Fails when a line of `page` is wider than 80 columns or does more than show text.
-    pub(in crate::cli) fn assert_fits(page: &str) {
-        for line in page.lines() {
-            let wide = unicode_width::UnicodeWidthStr::width(line);
-            assert!(wide <= 80, "{wide} columns: {line:?}\n{page}");
-            assert!(!line.contains(char::is_control), "{line:?}");
-            assert_eq!(line.trim_end(), line, "blanks at the end");
-        }
-    }
-
-    /// What a stranger may put anywhere: long, full-width, unbroken, controls, marks, emoji.
-    pub(in crate::cli) fn hostile() -> impl proptest::strategy::Strategy<Value = String> {
-        use proptest::prelude::*;
-        prop_oneof![
-            any::<String>(),
-            "[雲端行動科技股份有限公司]{0,200}",
-            "[a-z]{0,70}@[a-z.]{0,255}",
-            "[\u{1b}\r\n\t\u{202e}\u{200d}\u{fe0f}👩🏽🇹🇼ﷺe\u{301}한ｱ ]{0,120}",
-        ]
-    }
-}
+pub(super) mod trial;
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::{trial::*, *};
-
-    #[test]
-    fn ideographs_count_twice_and_numbers_stand_flush_right() {
-        let mut table = Table::new(2, &[Column::whole("name"), Column::number("n")]);
-        table.row(["雲端".into(), "1".into()]);
-        table.row(["cloudy".into(), "20".into()]);
-        assert_eq!(
-            table.on(PLAIN),
-            "  name     n\n  雲端     1\n  cloudy  20\n"
-        );
-    }
-
-    #[test]
-    fn the_widest_words_give_way_and_numbers_stay() {
-        let columns = [
-            Column::number("id"),
-            Column::cut("subject", 8),
-            Column::path("file", 8),
-            Column::spare("when"),
-        ];
-        let mut table = Table::new(0, &columns);
-        table.row([
-            "1234567890".into(),
-            "字軌配號結果通知".repeat(9).into(),
-            "/very/long/".repeat(9).into(),
-            "now".into(),
-        ]);
-        let page = table.on(PLAIN);
-        assert_fits(&page);
-        assert!(!page.contains("now") && !page.contains("when"), "{page}");
-        let row = page.lines().last().unwrap();
-        assert!(row.starts_with("1234567890  字軌配號"), "{page}");
-        assert!(row.contains("…") && row.ends_with("/very/long/"), "{page}");
-        let wide = Screen {
-            width: 300,
-            colour: false,
-        };
-        assert!(table.on(wide).contains("now"));
-    }
-
-    #[test]
-    fn words_go_on_below_the_place_where_they_begin() {
-        let mut table = Table::new(2, &[Column::whole("name"), Column::wrapped("state")]);
-        table.row(["box".into(), "not now ".repeat(12).into()]);
-        table.below("and more");
-        let page = table.on(PLAIN);
-        assert_fits(&page);
-        let lines: Vec<&str> = page.lines().collect();
-        assert!(lines[1].starts_with("  box   not now"), "{page}");
-        assert!(lines[2].starts_with("        not now"), "{page}");
-        assert_eq!(lines[3], "      and more");
-    }
-
-    #[test]
-    fn colour_goes_around_words_and_changes_no_column() {
-        let mut table = Table::new(0, &[Column::whole("state"), Column::whole("n")]);
-        table.row([Cell::alarm("DOWN"), "1".into()]);
-        let coloured = table.on(COLOURED);
-        assert!(
-            coloured.contains("\u{1b}[1m\u{1b}[31mDOWN\u{1b}[0m   1"),
-            "{coloured:?}"
-        );
-        assert!(!table.on(PLAIN).contains('\u{1b}'));
-    }
-
-    #[test]
-    fn a_line_of_prose_that_is_too_wide_goes_on_further_in() {
-        let long = format!("head\n\n  ✗ {}\n", "notice ".repeat(20));
-        let text = PLAIN.prose(&long);
-        assert_fits(&text);
-        let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines[..2], ["head", ""]);
-        assert!(lines[2].starts_with("  ✗ notice"), "{text}");
-        assert!(lines[3].starts_with("      notice"), "{text}");
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
-        #[test]
-        fn nothing_makes_a_line_too_wide(
-            rows in prop::collection::vec((hostile(), hostile(), hostile(), hostile()), 0..4),
-        ) {
-            let columns = [
-                Column::number("id"),
-                Column::cut("名稱 name", 8),
-                Column::path("file", 10),
-                Column::spare("when"),
-                Column::wrapped("words"),
-            ];
-            let mut table = Table::new(2, &columns);
-            for (name, file, when, words) in rows {
-                table.row(["9999999999".into(), name.into(), file.into(), when.into(), words.clone().into()]);
-                table.below(words);
-            }
-            assert_fits(&table.on(PLAIN));
-        }
-    }
-}
+mod tests;
