@@ -18,7 +18,7 @@ use crate::{
     clock::{Clock, taipei_minute},
     config::{Config, Outgoing},
     delivery::one_line,
-    ledger::{Kind, Ledger, OutboxRow, OutboxState, RecipientState},
+    ledger::{Declined, Kind, Ledger, OutboxRow, OutboxState, RecipientState},
 };
 
 /// So many finished ones are listed where not all are asked for.
@@ -59,8 +59,16 @@ async fn list(config: &Config, all: bool, as_json: bool) -> anyhow::Result<Exit>
     Ok(Exit::Done)
 }
 
+/// The ledger in which mail `id` stands; none is made.
+async fn open(config: &Config, id: i64) -> anyhow::Result<Ledger> {
+    if !config.ledger.exists() {
+        return Err(Declined::Unknown(id).into());
+    }
+    Ok(Ledger::open(&config.ledger, Clock::System.now()).await?)
+}
+
 async fn retry(config: &Config, id: i64) -> anyhow::Result<Exit> {
-    let ledger = Ledger::open(&config.ledger, Clock::System.now()).await?;
+    let ledger = open(config, id).await?;
     let alone = daemon_lock(config)?;
     let now = Clock::System.now();
     ledger
@@ -69,7 +77,7 @@ async fn retry(config: &Config, id: i64) -> anyhow::Result<Exit> {
     let Some(lock) = alone else {
         ledger.close().await;
         print(&format!(
-            "mail {id} is due now; the daemon sends it within 30 s\n"
+            "mail {id} is due now 已排入寄送; the daemon sends it within 30 s\n"
         ))?;
         return Ok(Exit::Done);
     };
@@ -90,23 +98,23 @@ fn tried(row: &OutboxRow, nowhere: bool) -> String {
         _ if nowhere => format!(
             "mail {id} is due, and waits: there is no [mail] in the configuration, so there is no way out"
         ),
-        OutboxState::Sent if missed(row).is_empty() => format!("mail {id} is sent"),
+        OutboxState::Sent if missed(row).is_empty() => format!("mail {id} is sent 已寄出"),
         OutboxState::Sent => format!(
-            "mail {id} is sent, but not to {}: {answer}",
+            "mail {id} is sent 已寄出, but not to {}: {answer}",
             missed(row).join(", ")
         ),
-        OutboxState::Failed => format!("mail {id} failed again: {answer}"),
+        OutboxState::Failed => format!("mail {id} failed again 仍無法送達: {answer}"),
         OutboxState::Pending | OutboxState::Sending | OutboxState::Dropped => {
             let next = row
                 .next_attempt_at
                 .map_or("later".to_owned(), |at| taipei_minute(at) + " (UTC+8)");
-            format!("mail {id} is put off; the next try is due {next}: {answer}")
+            format!("mail {id} is put off 暫緩; the next try is due {next}: {answer}")
         }
     }
 }
 
 async fn call_off(config: &Config, id: i64) -> anyhow::Result<Exit> {
-    let ledger = Ledger::open(&config.ledger, Clock::System.now()).await?;
+    let ledger = open(config, id).await?;
     let alone = daemon_lock(config)?;
     let now = Clock::System.now();
     ledger
@@ -122,7 +130,10 @@ async fn call_off(config: &Config, id: i64) -> anyhow::Result<Exit> {
 
 /// Who will not be told what.
 fn called_off(row: &OutboxRow, tells: u64, screen: Screen) -> String {
-    let mut text = screen.paragraph(&format!("mail {} is dropped and will not be sent", row.id));
+    let mut text = screen.paragraph(&format!(
+        "mail {} is dropped 已取消寄送 and will not be sent",
+        row.id
+    ));
     let mut facts = Table::new(2, &[Column::whole(""), Column::wrapped("")]);
     facts.row(["untold".into(), one_line(&row.subject, WORDS).into()]);
     if tells > 1 {
@@ -169,17 +180,17 @@ fn is_finished(row: &OutboxRow) -> bool {
 
 fn page(rows: &[OutboxRow], unlisted: u64, screen: Screen) -> String {
     if rows.is_empty() {
-        return "nothing was ever to be sent\n".to_owned();
+        return "nothing was ever to be sent 沒有寄件紀錄\n".to_owned();
     }
     let mut table = Table::new(
         0,
         &[
             Column::number("id"),
-            Column::whole("kind"),
-            Column::whole("state"),
-            Column::number("tries"),
+            Column::whole("種類 kind"),
+            Column::whole("狀態 state"),
+            Column::number("次數"),
             Column::whole("posted (UTC+8)"),
-            Column::whole("next or sent"),
+            Column::whole("due or sent"),
         ],
     );
     for row in rows {
@@ -197,7 +208,7 @@ fn page(rows: &[OutboxRow], unlisted: u64, screen: Screen) -> String {
             at.map(taipei_minute).unwrap_or_default().into(),
         ]);
         let subject = one_line(&row.subject, WORDS);
-        table.below(format!("to {}: {subject}", addressees(row)));
+        table.below_cut(format!("to {}: {subject}", addressees(row)));
         // Words that were spoken before everybody had it are of no use any more.
         if let Some(answer) = &row.last_answer
             && !(row.state == OutboxState::Sent && missed(row).is_empty())

@@ -217,28 +217,36 @@ fn page(overview: &Overview<'_>, now: Timestamp, screen: Screen) -> String {
         },
     ]);
     text.push_str(&table.on(screen));
-    text.push_str(&quarantined_mails(&overview.quarantine, screen));
+    let rows = &overview.quarantine;
+    if !rows.is_empty() {
+        text.push_str(&quarantined_mails(rows.iter().take(ROWS), 2, screen));
+        let list = "`invoice-trackd quarantine list` shows all";
+        text.push_str(&more(rows.len(), list));
+    }
 
     text.push_str("\nDue 應收到的配號\n");
     text.push_str(&dues(overview, screen));
     text
 }
 
-fn quarantined_mails(rows: &[QuarantineRow], screen: Screen) -> String {
-    if rows.is_empty() {
-        return String::new();
-    }
+/// Mails that wait for a person, a row each.
+pub(super) fn quarantined_mails<'a>(
+    rows: impl Iterator<Item = &'a QuarantineRow>,
+    indent: usize,
+    screen: Screen,
+) -> String {
     let mut table = Table::new(
-        2,
+        indent,
         &[
             Column::number("id"),
             Column::whole("received (UTC+8)"),
             Column::cut("why", 18),
             Column::cut("from", 10),
             Column::cut("subject", 10),
+            Column::spare("mailbox"),
         ],
     );
-    for row in rows.iter().take(ROWS) {
+    for row in rows {
         let mut codes: Vec<&str> = row.defects.iter().map(|(code, _)| code.as_str()).collect();
         // They are sorted; one mail may have many of a kind.
         codes.dedup();
@@ -248,9 +256,10 @@ fn quarantined_mails(rows: &[QuarantineRow], screen: Screen) -> String {
             codes.join(", ").into(),
             row.from.as_deref().unwrap_or("(not one)").into(),
             row.subject.as_str().into(),
+            row.mailbox.as_deref().unwrap_or("(file)").into(),
         ]);
     }
-    table.on(screen) + &more(rows.len(), "`invoice-trackd quarantine list` shows all")
+    table.on(screen)
 }
 
 /// What is overdue first, in alarm; then the others, in the order of the configuration.

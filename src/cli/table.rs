@@ -209,7 +209,7 @@ pub(super) struct Table {
 #[derive(Debug)]
 struct Row {
     cells: Vec<Cell>,
-    below: Vec<String>,
+    below: Vec<(String, Fit)>,
 }
 
 impl Table {
@@ -231,13 +231,22 @@ impl Table {
         });
     }
 
-    /// Adds words below the last row, as wide as the table, wrapped.
+    /// Adds words below the last row, all of them.
     pub(super) fn below(&mut self, words: impl Into<String>) {
+        self.add_below(words, Fit::Wrap);
+    }
+
+    /// Adds one line of words below the last row.
+    pub(super) fn below_cut(&mut self, words: impl Into<String>) {
+        self.add_below(words, Fit::Cut);
+    }
+
+    fn add_below(&mut self, words: impl Into<String>, fit: Fit) {
         let words = one_line(&words.into(), CHARACTERS);
         if let Some(row) = self.rows.last_mut()
             && !words.is_empty()
         {
-            row.below.push(words);
+            row.below.push((words, fit));
         }
     }
 
@@ -252,8 +261,13 @@ impl Table {
         for row in &self.rows {
             self.write(&row.cells, &widths, screen, &mut out);
             let below = self.indent + 2 * GAP;
-            for words in &row.below {
-                for line in wrap(words, screen.width.saturating_sub(below)) {
+            let room = screen.width.saturating_sub(below);
+            for (words, fit) in &row.below {
+                let lines = match fit {
+                    Fit::Cut => vec![cut(words, room)],
+                    _ => wrap(words, room),
+                };
+                for line in lines {
                     out.push_str(&pad("", below));
                     out.push_str(&line);
                     out.push('\n');

@@ -138,7 +138,7 @@ async fn a_letter_that_failed_goes_out_at_once_when_it_is_retried_and_no_daemon_
         .unwrap();
     assert_eq!(
         String::from_utf8(output.stdout).unwrap(),
-        "mail 1 is sent\n"
+        "mail 1 is sent 已寄出\n"
     );
     assert!(sent(&desk.house) >= 1);
     let row = desk.row(1);
@@ -256,7 +256,7 @@ async fn without_a_way_out_a_retried_letter_waits_and_says_so() {
     desk.house.write("sent", "where a directory should be");
     let words = desk.done("retry", "1");
     assert!(
-        words.contains("mail 1 is put off; the next try is due"),
+        words.contains("mail 1 is put off 暫緩; the next try is due"),
         "{words}"
     );
 }
@@ -265,7 +265,10 @@ async fn without_a_way_out_a_retried_letter_waits_and_says_so() {
 async fn the_list_has_what_waits_first_and_the_latest_of_what_is_over() {
     let desk = Desk::new().await;
     let output = desk.house.command(&["outbox", "list"]);
-    assert_eq!(output.stdout, b"nothing was ever to be sent\n");
+    assert_eq!(
+        output.stdout,
+        "nothing was ever to be sent 沒有寄件紀錄\n".as_bytes()
+    );
     for number in 1..=22 {
         let end = Settled::Sent {
             refused: Vec::new(),
@@ -318,6 +321,17 @@ async fn the_list_has_what_waits_first_and_the_latest_of_what_is_over() {
     );
     assert_eq!(row["message_id"], "<waits@example.com>");
     assert_eq!(row["kind"], "confirmation");
+}
+
+#[test]
+fn no_ledger_is_made_for_a_mail_that_cannot_be_in_it() {
+    let house = house();
+    for action in ["retry", "drop"] {
+        let output = house.command(&["outbox", action, "1"]);
+        assert_eq!(output.status.code(), Some(1));
+    }
+    assert_eq!(house.json(&["outbox", "list", "--json"]), (0, json!([])));
+    assert!(!house.path("ledger.db").exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
