@@ -1,7 +1,7 @@
 //! `outbox`: a person sees every mail with its fate, tries it again, calls it off; alone or beside
 //! a daemon.
 
-use std::{fs, process::Command};
+use std::{fs, process::Command, time::Duration};
 
 use invoice_trackd::{
     clock::Clock,
@@ -10,7 +10,7 @@ use invoice_trackd::{
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::support::daemon::{COMPANY, House, PROGRAM};
+use crate::support::daemon::{COMPANY, House, Notice, PROGRAM, maildir};
 
 /// Mail goes into a directory.
 fn house() -> House {
@@ -321,6 +321,39 @@ async fn the_list_has_what_waits_first_and_the_latest_of_what_is_over() {
     );
     assert_eq!(row["message_id"], "<waits@example.com>");
     assert_eq!(row["kind"], "confirmation");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_daemon_sends_what_is_retried_and_not_what_is_dropped() {
+    let desk = Desk::new().await;
+    desk.failed("wanted").await;
+    desk.failed("unwanted").await;
+    let house = &desk.house;
+    maildir(&house.path("mailbox"));
+    let config = fs::read_to_string(house.path("config.toml")).unwrap();
+    let mailbox = format!(
+        "[[mailbox]]\nname = \"box\"\nkind = \"maildir\"\npath = \"{}\"\n",
+        house.path("mailbox").display()
+    );
+    house.write("config.toml", config + &mailbox);
+    let daemon = house.run(&[]);
+    house
+        .until("the mailbox is open", || async {
+            house.log().contains("mailbox opened")
+        })
+        .await;
+    let words = desk.done("retry", "1");
+    assert!(words.contains("the daemon sends it"), "{words}");
+    desk.done("drop", "2");
+    // The daemon looks every 30 s; a notice that comes is what it does not wait for.
+    house.write("mailbox/new/1.host", Notice::default().eml());
+    house
+        .until("the letter is sent", || async {
+            desk.row(1)["state"] == "sent"
+        })
+        .await;
+    assert_eq!(desk.row(2)["state"], "dropped");
+    assert_eq!(daemon.terminate(Duration::from_secs(10)), Some(0));
 }
 
 #[test]
