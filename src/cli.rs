@@ -70,7 +70,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Judge and record messages from files, directories and Maildirs
+    /// Judge and record messages from files, mbox files, directories and Maildirs
     Ingest {
         /// Record without sending any mail, for backfills
         #[arg(long)]
@@ -78,7 +78,7 @@ enum Command {
         /// A JSON array with one object a message
         #[arg(long)]
         json: bool,
-        /// A message, a directory of .eml files, or a Maildir
+        /// A message, an mbox, a Maildir, or a directory of these
         #[arg(value_name = "PATH", required = true)]
         paths: Vec<PathBuf>,
     },
