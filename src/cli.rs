@@ -25,6 +25,7 @@ use crate::{
 mod allocations;
 mod check;
 mod demo;
+mod dispatch;
 mod explain;
 mod files;
 mod ingest;
@@ -71,7 +72,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Judge and record messages from files, directories and Maildirs
+    /// Judge and record messages from files, mbox files, directories and Maildirs
     Ingest {
         /// Record without sending any mail, for backfills
         #[arg(long)]
@@ -79,7 +80,7 @@ enum Command {
         /// A JSON array with one object a message
         #[arg(long)]
         json: bool,
-        /// A message, a directory of .eml files, or a Maildir
+        /// A message, an mbox, a Maildir, or a directory of these
         #[arg(value_name = "PATH", required = true)]
         paths: Vec<PathBuf>,
     },
@@ -392,7 +393,7 @@ fn log(default: &str) {
         tracing_subscriber::fmt::layer()
             .with_writer(io::stderr)
             .with_target(false)
-            .with_ansi(io::IsTerminal::is_terminal(&io::stderr()) && !no_color())
+            .with_ansi(table::takes_colour(&io::stderr()))
     });
     // A second call, as in tests of several commands in one process, changes nothing.
     tracing_subscriber::registry()
@@ -413,11 +414,6 @@ fn leads_to_journal() -> bool {
     let stderr = io::stderr().as_fd().try_clone_to_owned().map(File::from);
     let metadata = stderr.and_then(|stderr| stderr.metadata());
     metadata.is_ok_and(|found| stream == format!("{}:{}", found.dev(), found.ino()))
-}
-
-/// <https://no-color.org>
-fn no_color() -> bool {
-    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
 
 /// Writes a command's data.

@@ -48,7 +48,10 @@ pub use self::{
     messages::{Counts, Earlier, Entry, QuarantineRow},
     news::{AlertWindow, Cause, FoundIn, Import, News, Past, Pending, Quarantined, Reason},
     open::DaemonLock,
-    outbox::{Kind, Lease, Letter, OutboxCounts, OutboxState, Settled},
+    outbox::{
+        Declined, Kind, Lease, Letter, OutboxCounts, OutboxDecision, OutboxRecipient, OutboxRow,
+        OutboxState, RecipientState, Settled,
+    },
 };
 
 /// How long a writer waits for another process, such as `ingest` beside the daemon.

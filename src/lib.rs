@@ -48,6 +48,7 @@ pub mod authenticity;
 pub mod backoff;
 pub mod cli;
 pub mod clock;
+pub mod columns;
 pub mod config;
 pub mod daemon;
 pub mod delivery;

@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-use super::{Exit, json, print, print_json, table::table};
+use super::{
+    Exit, json, print, print_json,
+    table::{Column, Screen, Table},
+};
 use crate::{
     clock::{Clock, taipei_date, taipei_minute},
     config::Config,
@@ -32,7 +35,7 @@ pub(super) async fn allocations(
         })?;
     } else {
         let today = Period::containing(taipei_date(Clock::System.now()));
-        print(&render(&rows, today))?;
+        print(&render(&rows, today, Screen::stdout()))?;
     }
     Ok(Exit::Done)
 }
@@ -41,36 +44,36 @@ pub(super) async fn withdraw(_config: &Config, _id: i64, _reason: &str) -> anyho
     anyhow::bail!("not built yet")
 }
 
-fn render(rows: &[AllocationRow], today: Period) -> String {
-    let lines: Vec<Vec<String>> = rows
-        .iter()
-        .map(|row| {
-            let block = &row.allocation.block;
-            vec![
-                row.id.to_string(),
-                row.allocation.ban.to_string(),
-                block.period.to_string(),
-                block.invoice_type.code().to_owned(),
-                block.track.to_string(),
-                block.range.to_string(),
-                block.range.booklets().to_string(),
-                state(row, today).to_owned(),
-                taipei_minute(row.imported_at),
-            ]
-        })
-        .collect();
-    let header = [
-        "id",
-        "統編 ban",
-        "期別 period",
-        "類別",
-        "字軌",
-        "起迄號 range",
-        "本",
-        "state",
-        "recorded (UTC+8)",
-    ];
-    table(&header, &lines)
+fn render(rows: &[AllocationRow], today: Period, screen: Screen) -> String {
+    let mut table = Table::new(
+        0,
+        &[
+            Column::number("id"),
+            Column::whole("統編 ban"),
+            Column::whole("期別 period"),
+            Column::whole("類"),
+            Column::whole("字軌"),
+            Column::whole("起迄號 range"),
+            Column::number("本"),
+            Column::whole("state"),
+            Column::spare("recorded (UTC+8)"),
+        ],
+    );
+    for row in rows {
+        let block = &row.allocation.block;
+        table.row([
+            row.id.to_string().into(),
+            row.allocation.ban.to_string().into(),
+            block.period.to_string().into(),
+            block.invoice_type.code().into(),
+            block.track.to_string().into(),
+            block.range.to_string().into(),
+            block.range.booklets().to_string().into(),
+            state(row, today).into(),
+            taipei_minute(row.imported_at).into(),
+        ]);
+    }
+    table.on(screen)
 }
 
 fn state(row: &AllocationRow, today: Period) -> &'static str {

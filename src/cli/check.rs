@@ -2,9 +2,10 @@
 //!
 //! Guarantee: without `--online` no secret is read and nothing is connected to.
 
-use std::fmt::Write as _;
-
-use super::{Exit, print};
+use super::{
+    Exit, print,
+    table::{Column, Screen, Table},
+};
 use crate::{
     clock::Clock,
     config::{Config, MailboxKind, Outgoing},
@@ -18,26 +19,20 @@ pub(super) async fn check(config: &Config, online: bool) -> anyhow::Result<Exit>
     if online {
         return online::check(config, &Clock::System).await;
     }
-    print(&summary(config)?)?;
+    print(&summary(config, Screen::stdout()))?;
     Ok(Exit::Done)
 }
 
-fn summary(config: &Config) -> Result<String, std::fmt::Error> {
-    let mut text = String::new();
-    writeln!(
-        text,
-        "{}: the configuration holds together",
-        config.file.display()
-    )?;
-    writeln!(text)?;
-    writeln!(text, "  ledger     {}", config.ledger.display())?;
+fn summary(config: &Config, screen: Screen) -> String {
+    let mut facts = Table::new(2, &[Column::whole(""), Column::wrapped("")]);
+    facts.row(["ledger".into(), config.ledger.display().to_string().into()]);
     for company in config.rules.companies.iter() {
         let (ban, name) = (company.ban, &company.name);
-        writeln!(
-            text,
-            "  company    {ban}  {name}  ({})",
-            company.assignment.as_str()
-        )?;
+        let assignment = company.assignment.as_str();
+        facts.row([
+            "company".into(),
+            format!("{ban} {name} ({assignment})").into(),
+        ]);
     }
     for mailbox in &config.mailboxes {
         let place = match &mailbox.kind {
@@ -49,7 +44,10 @@ fn summary(config: &Config) -> Result<String, std::fmt::Error> {
             }
             MailboxKind::Maildir { path } => format!("Maildir {}", path.display()),
         };
-        writeln!(text, "  mailbox    {}  {place}", mailbox.name)?;
+        facts.row([
+            "mailbox".into(),
+            format!("{}: {place}", mailbox.name).into(),
+        ]);
     }
     let way = match &config.outgoing {
         Outgoing::Smtp(server) => {
@@ -58,30 +56,33 @@ fn summary(config: &Config) -> Result<String, std::fmt::Error> {
         Outgoing::Directory(path) => format!("files in {}", path.display()),
         Outgoing::Nowhere => "nowhere: there is no [mail], so nobody is told anything".to_owned(),
     };
-    writeln!(text, "  mail       {way}")?;
+    facts.row(["mail".into(), way.into()]);
     if config.outgoing != Outgoing::Nowhere {
-        writeln!(text, "  confirm    {}", addresses(&config.style.confirm_to))?;
-        writeln!(text, "  alert      {}", addresses(&config.style.alert_to))?;
+        facts.row(["confirm".into(), addresses(&config.style.confirm_to).into()]);
+        facts.row(["alert".into(), addresses(&config.style.alert_to).into()]);
     }
-    writeln!(
-        text,
-        "  proof      require = \"{}\": From is believed",
-        config.require.as_str()
-    )?;
+    let require = config.require.as_str();
+    facts.row([
+        "proof".into(),
+        format!("require = \"{require}\": From is believed").into(),
+    ]);
+
+    let file = config.file.display();
+    let mut text = screen.paragraph(&format!("{file}: the configuration holds together"));
+    text.push('\n');
+    text.push_str(&facts.on(screen));
+    let mut lacking = |words: &str| {
+        text.push('\n');
+        text.push_str(&screen.paragraph(words));
+    };
     if config.mailboxes.is_empty() {
-        writeln!(
-            text,
-            "\n`run` would have nothing to watch: there is no [[mailbox]]"
-        )?;
+        lacking("`run` would have nothing to watch: there is no [[mailbox]]");
     }
     let rules = &config.rules;
     if rules.companies.iter().next().is_none() && !rules.accept_unlisted_companies {
-        writeln!(
-            text,
-            "\nevery notice would be quarantined as `unknown_company`: there is no [[company]]"
-        )?;
+        lacking("every notice would be quarantined as `unknown_company`: there is no [[company]]");
     }
-    Ok(text)
+    text
 }
 
 fn addresses(list: &[Address]) -> String {

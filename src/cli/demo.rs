@@ -12,7 +12,7 @@ use tokio::{sync::mpsc, time::Instant};
 
 use super::{
     Exit, print,
-    table::{table, tally},
+    table::{Column, Screen, Table, tally},
 };
 use crate::{
     clock::Clock,
@@ -36,7 +36,7 @@ pub(super) async fn demo() -> anyhow::Result<Exit> {
     let root = scratch()?;
     let config = set_up(&root)?;
     print(&format!(
-        "invoice-trackd demo, in {}\n\n  1. a mailbox with three mails: a genuine notice, a forged one, the genuine one again\n  2. the real daemon runs on them …\n",
+        "invoice-trackd demo, in {}\n\n  1. a mailbox with three mails: a genuine notice, a forged one,\n     and the genuine one again\n  2. the real daemon runs on them …\n",
         root.display()
     ))?;
     let (say, words) = mpsc::channel(1);
@@ -145,32 +145,42 @@ async fn shown(config: &Config, root: &Path) -> anyhow::Result<String> {
     let ledger = Ledger::open_for_reading(&config.ledger)
         .await?
         .context("the daemon has left no ledger behind")?;
+    let screen = Screen::stdout();
     let mut text = String::new();
 
     writeln!(text, "\nRecorded 已匯入")?;
-    let mut rows = Vec::new();
+    let mut recorded = Table::new(
+        2,
+        &[
+            Column::whole("統編 ban"),
+            Column::whole("期別 period"),
+            Column::whole("字軌"),
+            Column::whole("起迄號 range"),
+            Column::number("本"),
+        ],
+    );
     for row in ledger.allocations(AllocationFilter::default()).await? {
         let block = row.allocation.block;
-        rows.push(vec![
-            format!("  {}", row.allocation.ban),
-            block.period.to_string(),
-            block.track.to_string(),
-            block.range.to_string(),
-            block.range.booklets().to_string(),
+        recorded.row([
+            row.allocation.ban.to_string().into(),
+            block.period.to_string().into(),
+            block.track.to_string().into(),
+            block.range.to_string().into(),
+            block.range.booklets().to_string().into(),
         ]);
     }
-    text.push_str(&table(
-        &["  統編 ban", "期別 period", "字軌", "起迄號 range", "本"],
-        &rows,
-    ));
+    text.push_str(&recorded.on(screen));
 
     writeln!(text, "\nQuarantined 隔離")?;
+    let mut quarantined = Table::new(2, &[Column::wrapped("")]);
     for row in ledger.quarantine().await? {
-        writeln!(text, "  from {}", row.from.as_deref().unwrap_or("(nobody)"))?;
+        let from = row.from.as_deref().unwrap_or("(nobody)");
+        quarantined.row([format!("from {from}").into()]);
         for (code, detail) in row.defects {
-            writeln!(text, "  {code}: {detail}")?;
+            quarantined.row([format!("{code}: {detail}").into()]);
         }
     }
+    text.push_str(&quarantined.on(screen));
 
     writeln!(text, "\nJudged    {}", tally(&ledger.counts().await?))?;
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{Exit, company_of, files, json, print, print_json};
+use super::{Exit, company_of, files, json, print, print_json, table::Screen};
 use crate::{
     clock::Clock,
     config::Config,
@@ -42,9 +42,9 @@ pub(super) async fn explain(
     } else {
         let why = checklist::unrelated(&message, &examined.reading, &config.rules);
         let rules = &config.rules;
-        print(&checklist::checklist(
-            &examined, &judgement, rules, earlier, why,
-        )?)?;
+        let screen = Screen::stdout();
+        let page = checklist::checklist(&examined, &judgement, rules, earlier, why, screen)?;
+        print(&screen.prose(&page))?;
     }
     Ok(match judgement.disposition {
         Disposition::Quarantined => Exit::Quarantined,

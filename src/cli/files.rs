@@ -1,71 +1,250 @@
-//! Messages that the operator names: files, directories of them, Maildirs, standard input.
+//! Messages that the operator names: files, directories of them, Maildirs, mbox files, standard
+//! input.
+//!
+//! Guarantee: neither a long list of files nor a large file is ever held in memory as a whole.
 
 use std::{
     fs::{self, File},
-    io::{self, Read},
+    io::{self, BufReader, Read},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, bail};
+use indicatif::{ProgressBar, ProgressBarIter};
 use jiff::Timestamp;
 
+use self::mbox::Mbox;
 use crate::mailbox::{Content, Origin, RawMessage, header_of};
 
-/// The message files at `path`, in a stable order: the file itself, a Maildir's messages, or all
-/// `.eml` files and Maildirs below a directory.
-pub(super) fn expand(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let metadata = fs::metadata(path).with_context(|| format!("read {}", path.display()))?;
-    if !metadata.is_dir() {
-        return Ok(vec![path.to_owned()]);
-    }
-    let mut files = Vec::new();
-    descend(path, &mut files)?;
-    if files.is_empty() {
-        bail!(
-            "{}: expected .eml files or a Maildir in it, found none",
-            path.display()
-        );
-    }
-    Ok(files)
+mod mbox;
+
+/// How an mbox file begins.
+const MBOX: &[u8] = b"From ";
+
+/// The message files at a path, in a stable order: the file itself, a Maildir's messages, or all
+/// `.eml` files, mbox files and Maildirs below a directory.
+#[derive(Debug)]
+pub(super) struct Files {
+    root: PathBuf,
+    /// What is still to be looked at, the next one last; the files of a Maildir as such.
+    ahead: Vec<(PathBuf, Place)>,
+    found: bool,
 }
 
-fn descend(directory: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
-    let is_maildir = directory.join("new").is_dir() && directory.join("cur").is_dir();
-    let parts = if is_maildir {
-        vec![directory.join("new"), directory.join("cur")]
-    } else {
-        vec![directory.to_owned()]
-    };
-    for part in parts {
-        let mut entries = Vec::new();
-        for entry in fs::read_dir(&part).with_context(|| format!("list {}", part.display()))? {
-            entries.push(
-                entry
-                    .with_context(|| format!("list {}", part.display()))?
-                    .path(),
-            );
+/// Where a file stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Named,
+    Directory,
+    Maildir,
+}
+
+impl Files {
+    /// # Errors
+    /// When there is nothing at `path`.
+    pub(super) fn at(path: &Path) -> anyhow::Result<Self> {
+        fs::metadata(path).with_context(|| format!("read {}", path.display()))?;
+        Ok(Self {
+            root: path.to_owned(),
+            ahead: vec![(path.to_owned(), Place::Named)],
+            found: false,
+        })
+    }
+
+    /// Puts what stands in a directory ahead.
+    fn descend(&mut self, directory: &Path) -> anyhow::Result<()> {
+        let is_maildir = directory.join("new").is_dir() && directory.join("cur").is_dir();
+        let (parts, place) = if is_maildir {
+            let parts = ["new", "cur"].map(|part| directory.join(part)).to_vec();
+            (parts, Place::Maildir)
+        } else {
+            (vec![directory.to_owned()], Place::Directory)
+        };
+        let mut all = Vec::new();
+        for part in parts {
+            let listing = || format!("list {}", part.display());
+            let mut entries = Vec::new();
+            for entry in fs::read_dir(&part).with_context(listing)? {
+                entries.push((entry.with_context(listing)?.path(), place));
+            }
+            entries.sort_by(|(one, _), (other, _)| one.cmp(other));
+            all.extend(entries);
         }
-        entries.sort();
-        for entry in entries {
-            let is_eml = entry
-                .extension()
-                .is_some_and(|extension| extension.eq_ignore_ascii_case("eml"));
+        self.ahead.extend(all.into_iter().rev());
+        Ok(())
+    }
+}
+
+impl Iterator for Files {
+    /// A file, or a directory that cannot be listed; the others come all the same.
+    type Item = anyhow::Result<PathBuf>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while let Some((path, place)) = self.ahead.pop() {
             // A link to a directory is not followed: it may lead back up. A pipe is not opened:
             // its writer may never come. A link that leads nowhere is somebody's missing mail.
-            if entry.is_dir() {
-                if !is_maildir && !entry.is_symlink() {
-                    descend(&entry, files)?;
+            if path.is_dir() {
+                let is_ours = match place {
+                    Place::Named => true,
+                    Place::Directory => !path.is_symlink(),
+                    Place::Maildir => false,
+                };
+                if is_ours && let Err(error) = self.descend(&path) {
+                    self.found = true;
+                    return Some(Err(error));
                 }
-            } else if (is_eml || is_maildir) && (entry.is_file() || !entry.exists()) {
-                files.push(entry);
+            } else if place == Place::Named
+                || (path.is_file() || !path.exists()) && (place == Place::Maildir || is_mail(&path))
+            {
+                self.found = true;
+                return Some(Ok(path));
+            }
+        }
+        if self.found {
+            return None;
+        }
+        self.found = true;
+        let root = self.root.display();
+        Some(Err(anyhow::anyhow!(
+            "{root}: expected .eml files, mbox files or a Maildir in it, found none"
+        )))
+    }
+}
+
+/// Whether a file that nobody named is mail, by its name or, where that says nothing, as an mbox
+/// by its content.
+fn is_mail(path: &Path) -> bool {
+    match path.extension() {
+        Some(extension) => ["eml", "mbox"]
+            .iter()
+            .any(|known| extension.eq_ignore_ascii_case(known)),
+        None => File::open(path)
+            .and_then(|file| beginning(file).map(|(start, _)| start == MBOX))
+            .unwrap_or(false),
+    }
+}
+
+/// The first bytes, and what reads on behind them.
+fn beginning<R: Read>(mut from: R) -> io::Result<(Vec<u8>, R)> {
+    let mut start = Vec::new();
+    from.by_ref()
+        .take(MBOX.len() as u64)
+        .read_to_end(&mut start)?;
+    Ok((start, from))
+}
+
+/// The messages of one file.
+#[derive(Debug)]
+pub(super) struct Messages {
+    path: PathBuf,
+    max_bytes: u64,
+    kind: Kind,
+}
+
+type Progressing = io::Chain<io::Cursor<Vec<u8>>, BufReader<ProgressBarIter<File>>>;
+
+#[derive(Debug)]
+enum Kind {
+    One(Option<RawMessage>),
+    Many(Box<Mbox<Progressing>>, u64),
+    Over,
+}
+
+impl Messages {
+    /// The messages in the file at `path`; an mbox is told by how it begins. Of each message no
+    /// more than `max_bytes` is read into memory. `bar` is told of every byte.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is nothing that is read here.
+    pub(super) fn of(path: &Path, max_bytes: u64, bar: &ProgressBar) -> anyhow::Result<Self> {
+        let reading = || format!("read {}", path.display());
+        let (file, size, modified) = open(path)?;
+        let (start, file) = beginning(bar.wrap_read(file)).with_context(reading)?;
+        let is_called_mbox = path
+            .extension()
+            .is_some_and(|extension| extension.eq_ignore_ascii_case("mbox"));
+        let is_mbox = start == MBOX;
+        let nothing = start.is_empty();
+        let from = io::Cursor::new(start).chain(BufReader::new(file));
+        let kind = if is_mbox {
+            Kind::Many(Box::new(Mbox::new(from, max_bytes)), 0)
+        } else if is_called_mbox && nothing {
+            Kind::Over
+        } else if is_called_mbox {
+            bail!(
+                "{}: expected an mbox file, which begins with `From `, found something else",
+                path.display()
+            );
+        } else {
+            let mut message = from_reader(from, size, max_bytes).with_context(reading)?;
+            message.origin = Origin::File {
+                path: path.display().to_string(),
+            };
+            message.internal_date = modified;
+            Kind::One(Some(message))
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            max_bytes,
+            kind,
+        })
+    }
+}
+
+impl Iterator for Messages {
+    /// A message, or why the rest of the file cannot be read; nothing comes after that.
+    type Item = anyhow::Result<RawMessage>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (mbox, number) = match &mut self.kind {
+            Kind::One(message) => return message.take().map(Ok),
+            Kind::Many(mbox, number) => (mbox, number),
+            Kind::Over => return None,
+        };
+        let path = self.path.display();
+        match mbox.next()? {
+            Ok(message) => {
+                *number += 1;
+                Some(Ok(RawMessage {
+                    origin: Origin::File {
+                        path: format!("{path}:{number}"),
+                    },
+                    internal_date: None,
+                    size: message.size,
+                    content: content(message.bytes, message.size, self.max_bytes),
+                }))
+            }
+            Err(error) => {
+                let what = format!("read {path} behind message {number}");
+                self.kind = Kind::Over;
+                Some(Err(anyhow::Error::from(error).context(what)))
             }
         }
     }
-    Ok(())
 }
 
 /// One message from a file; more than `max_bytes` of it are not read.
 pub(super) fn message(path: &Path, max_bytes: u64) -> anyhow::Result<RawMessage> {
+    let reading = || format!("read {}", path.display());
+    let (file, size, modified) = open(path)?;
+    let (start, file) = beginning(file).with_context(reading)?;
+    if start == MBOX {
+        bail!(
+            "{}: expected one message (RFC 5322), found an mbox file; `ingest` reads those",
+            path.display()
+        );
+    }
+    let from = start.as_slice().chain(file);
+    let mut message = from_reader(from, size, max_bytes).with_context(reading)?;
+    message.origin = Origin::File {
+        path: path.display().to_string(),
+    };
+    message.internal_date = modified;
+    Ok(message)
+}
+
+/// A file with its size in bytes and the time of its last change.
+fn open(path: &Path) -> anyhow::Result<(File, u64, Option<Timestamp>)> {
     let reading = || format!("read {}", path.display());
     refuse_other_kinds(path)?;
     let file = File::open(path).with_context(reading)?;
@@ -80,17 +259,18 @@ pub(super) fn message(path: &Path, max_bytes: u64) -> anyhow::Result<RawMessage>
         .modified()
         .ok()
         .and_then(|at| Timestamp::try_from(at).ok());
-    let mut message = from_reader(file, metadata.len(), max_bytes).with_context(reading)?;
-    message.origin = Origin::File {
-        path: path.display().to_string(),
-    };
-    message.internal_date = modified;
-    Ok(message)
+    Ok((file, metadata.len(), modified))
 }
 
 /// One message from standard input.
 pub(super) fn message_from_stdin(max_bytes: u64) -> anyhow::Result<RawMessage> {
-    from_reader(io::stdin().lock(), 0, max_bytes).context("read standard input")
+    let (start, stdin) = beginning(io::stdin().lock()).context("read standard input")?;
+    if start == MBOX {
+        bail!(
+            "standard input: expected one message (RFC 5322), found an mbox file; `ingest` reads those"
+        );
+    }
+    from_reader(start.as_slice().chain(stdin), 0, max_bytes).context("read standard input")
 }
 
 fn from_reader(mut from: impl Read, size: u64, max_bytes: u64) -> anyhow::Result<RawMessage> {
@@ -99,18 +279,6 @@ fn from_reader(mut from: impl Read, size: u64, max_bytes: u64) -> anyhow::Result
         .take(max_bytes.saturating_add(1))
         .read_to_end(&mut bytes)?;
     let size = size.max(u64::try_from(bytes.len())?);
-    if let Some(line) = bytes.split(|byte| *byte == b'\n').next()
-        && line.starts_with(b"From ")
-    {
-        bail!(
-            "expected one message (RFC 5322), found an mbox file; this version reads one message a file, directories of them, and Maildirs"
-        );
-    }
-    let content = if size > max_bytes {
-        Content::Oversized(header_of(&bytes).to_vec())
-    } else {
-        Content::Whole(bytes)
-    };
     let origin = Origin::File {
         path: "-".to_owned(),
     };
@@ -118,8 +286,16 @@ fn from_reader(mut from: impl Read, size: u64, max_bytes: u64) -> anyhow::Result
         origin,
         internal_date: None,
         size,
-        content,
+        content: content(bytes, size, max_bytes),
     })
+}
+
+fn content(bytes: Vec<u8>, size: u64, max_bytes: u64) -> Content {
+    if size > max_bytes {
+        Content::Oversized(header_of(&bytes).to_vec())
+    } else {
+        Content::Whole(bytes)
+    }
 }
 
 fn refuse_other_kinds(path: &Path) -> anyhow::Result<()> {
@@ -152,6 +328,36 @@ mod tests {
         assert_eq!(message.content, Content::Whole(mail));
     }
 
+    /// Paths of files below `root`.
+    fn found(root: &Path) -> Vec<String> {
+        let files = Files::at(root).unwrap().map(Result::unwrap);
+        let names = files.map(|file| file.strip_prefix(root).unwrap().display().to_string());
+        names.collect()
+    }
+
+    #[test]
+    fn a_directory_without_mail_is_said_once() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("note.txt"), "x").unwrap();
+        let mut files = Files::at(root.path()).unwrap();
+        let error = files.next().unwrap().unwrap_err().to_string();
+        assert!(error.contains("found none"), "{error}");
+        assert!(files.next().is_none());
+        assert!(Files::at(&root.path().join("nosuch")).is_err());
+    }
+
+    #[test]
+    fn a_file_that_is_only_called_mbox_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("a.mbox");
+        let bar = ProgressBar::hidden();
+        fs::write(&path, "Subject: x\n\n").unwrap();
+        let error = Messages::of(&path, 10, &bar).unwrap_err().to_string();
+        assert!(error.contains("a.mbox: expected an mbox file"), "{error}");
+        fs::write(&path, "").unwrap();
+        assert_eq!(Messages::of(&path, 10, &bar).unwrap().count(), 0);
+    }
+
     #[test]
     fn a_directory_gives_its_messages_and_those_of_maildirs_below() {
         let root = tempfile::tempdir().unwrap();
@@ -168,19 +374,19 @@ mod tests {
             fs::write(root.path().join(file), "x").unwrap();
         }
         fs::write(root.path().join("box/tmp/3.host"), "x").unwrap();
-        let found: Vec<String> = expand(root.path())
-            .unwrap()
-            .iter()
-            .map(|path| {
-                path.strip_prefix(root.path())
-                    .unwrap()
-                    .display()
-                    .to_string()
-            })
-            .collect();
+        for (file, start) in [("a/INBOX", "From a@b"), ("a/README", "Fro"), ("b.MBOX", "")] {
+            fs::write(root.path().join(file), start).unwrap();
+        }
         assert_eq!(
-            found,
-            ["a/1.eml", "a/2.eml", "box/new/1.host", "box/cur/2.host:2,S"]
+            found(root.path()),
+            [
+                "a/1.eml",
+                "a/2.eml",
+                "a/INBOX",
+                "b.MBOX",
+                "box/new/1.host",
+                "box/cur/2.host:2,S"
+            ]
         );
     }
 
@@ -195,7 +401,10 @@ mod tests {
         let pipe = root.path().join("a/2.eml");
         let made = std::process::Command::new("mkfifo").arg(&pipe).status();
         assert!(made.unwrap().success());
-        assert_eq!(expand(root.path()).unwrap(), [root.path().join("a/1.eml")]);
+        let silent = root.path().join("a/pipe");
+        let made = std::process::Command::new("mkfifo").arg(&silent).status();
+        assert!(made.unwrap().success());
+        assert_eq!(found(root.path()), ["a/1.eml"]);
     }
 
     #[test]
@@ -207,7 +416,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let error = message(directory.path(), 10).unwrap_err().to_string();
         assert!(error.contains("found a directory"), "{error}");
-        let error = from_reader(&b"From a@b Mon\nSubject: x\n\n"[..], 0, 100).unwrap_err();
-        assert!(error.to_string().contains("mbox"), "{error}");
+        let mbox = directory.path().join("mbox");
+        fs::write(&mbox, "From a@b Mon\nSubject: x\n\n").unwrap();
+        let error = message(&mbox, 10).unwrap_err().to_string();
+        assert!(error.contains("`ingest` reads those"), "{error}");
     }
 }

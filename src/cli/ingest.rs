@@ -1,19 +1,24 @@
 //! `ingest`: the same for messages that the operator names.
+//!
+//! Guarantee: what is reported is recorded, batch by batch; a file that cannot be read keeps no
+//! other out, and a reader of the report that has seen enough keeps no mail from going out.
 
-use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf};
+use std::{fs, io, path::PathBuf};
 
 use anyhow::bail;
-use serde_json::{Value, json};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{Exit, company_of, files, json, print, print_json, table::pad};
-use crate::{
-    clock::Clock,
-    config::Config,
-    delivery::Dispatcher,
-    intake::{Intake, Outcome},
-    ledger::{Ledger, LedgerError},
-    mailbox::RawMessage,
+use self::report::Report;
+use super::{
+    Exit, company_of,
+    dispatch::send_unless_daemon,
+    files::{Files, Messages},
 };
+use crate::{
+    clock::Clock, config::Config, intake::Intake, ledger::Ledger, mailbox::RawMessage, notice::Ban,
+};
+
+mod report;
 
 /// One transaction takes in at most so many messages …
 const BATCH: usize = 100;
@@ -27,10 +32,10 @@ pub(super) async fn ingest(
     as_json: bool,
 ) -> anyhow::Result<Exit> {
     let company = company_of(config, None)?;
-    let mut all = Vec::new();
-    for path in paths {
-        all.extend(files::expand(path)?);
-    }
+    let lists: Vec<Files> = paths
+        .iter()
+        .map(|path| Files::at(path))
+        .collect::<anyhow::Result<_>>()?;
     let ledger = Ledger::open(&config.ledger, Clock::System.now()).await?;
     let intake = Intake {
         ledger: ledger.clone(),
@@ -38,34 +43,45 @@ pub(super) async fn ingest(
         require: config.require,
         style: (!no_mail).then(|| config.style.clone()),
     };
+    let bar = progress(paths);
+    let mut run = Run {
+        intake,
+        company,
+        batch: Vec::new(),
+        report: Report::new(as_json, bar.clone()),
+    };
 
-    let mut outcomes = Vec::new();
-    let mut batch: Vec<RawMessage> = Vec::new();
     // One file that cannot be read must not keep the others out.
     let mut unreadable = Vec::new();
-    for file in &all {
-        match files::message(file, config.rules.max_message_bytes) {
-            Ok(message) => batch.push(message),
+    let max_bytes = config.rules.max_message_bytes;
+    let files = lists.into_iter().flatten();
+    let messages = files.flat_map(|file| {
+        let messages = file.and_then(|file| Messages::of(&file, max_bytes, &bar));
+        let (messages, error) = match messages {
+            Ok(messages) => (Some(messages), None),
+            Err(error) => (None, Some(Err(error))),
+        };
+        messages.into_iter().flatten().chain(error)
+    });
+    let mut taken = Ok(());
+    for message in messages {
+        match message {
+            Ok(message) => taken = run.take(message).await,
             Err(error) => unreadable.push(format!("{error:#}")),
         }
-        let bytes: u64 = batch.iter().map(|message| message.size).sum();
-        if batch.len() >= BATCH || bytes >= BATCH_BYTES {
-            outcomes.extend(intake.take(&batch, company, Clock::System.now()).await?);
-            batch.clear();
+        if taken.is_err() {
+            break;
         }
     }
-    outcomes.extend(intake.take(&batch, company, Clock::System.now()).await?);
-
-    // A reader of the report that has seen enough keeps no mail from going out.
-    let printed = if as_json {
-        print_json(&Value::Array(outcomes.iter().map(object).collect()))
-    } else if unreadable.len() < all.len() {
-        print(&report(&outcomes)?)
-    } else {
-        Ok(())
+    let taken = match taken {
+        Ok(()) => run.flush().await,
+        error => error,
     };
+    bar.finish_and_clear();
+    let printed = run.report.end(unreadable.is_empty());
+    taken?;
     if !no_mail {
-        send(config, &ledger).await?;
+        send_unless_daemon(config, &ledger).await?;
     }
     ledger.close().await;
     if !unreadable.is_empty() {
@@ -75,66 +91,47 @@ pub(super) async fn ingest(
     Ok(Exit::Done)
 }
 
-/// Sends what is due, unless a daemon runs on this ledger: then that is its business.
-async fn send(config: &Config, ledger: &Ledger) -> anyhow::Result<()> {
-    let _lock = match Ledger::lock(&config.ledger) {
-        Ok(lock) => lock,
-        Err(LedgerError::Locked { .. }) => return Ok(()),
-        Err(error) => return Err(error.into()),
-    };
-    let Some(transport) = config.transport()? else {
-        return Ok(());
-    };
-    let dispatcher = Dispatcher {
-        ledger: ledger.clone(),
-        transport,
-        style: config.style.clone(),
-        patience: config.patience,
-    };
-    dispatcher.run_once(Clock::System.now()).await?;
-    Ok(())
+/// Messages on their way into the ledger.
+struct Run {
+    intake: Intake,
+    company: Option<Ban>,
+    batch: Vec<RawMessage>,
+    report: Report,
 }
 
-fn object(outcome: &Outcome) -> Value {
-    json!({
-        "file": outcome.origin.place(),
-        "disposition": outcome.disposition.as_str(),
-        "defects": json::findings(&outcome.defects),
-        "allocations": outcome.recorded.iter().map(json::allocation).collect::<Vec<_>>(),
-    })
-}
-
-fn report(outcomes: &[Outcome]) -> Result<String, std::fmt::Error> {
-    let mut text = String::new();
-    let mut counts = BTreeMap::<_, u32>::new();
-    for outcome in outcomes {
-        *counts.entry(outcome.disposition).or_default() += 1;
-        writeln!(
-            text,
-            "{}  {}",
-            pad(outcome.disposition.as_str(), 11),
-            outcome.origin.place()
-        )?;
-        for allocation in &outcome.recorded {
-            let block = &allocation.block;
-            writeln!(
-                text,
-                "             {}  {}  {} {}  {} 本",
-                allocation.ban,
-                block.period,
-                block.track,
-                block.range,
-                block.range.booklets()
-            )?;
+impl Run {
+    async fn take(&mut self, message: RawMessage) -> anyhow::Result<()> {
+        self.batch.push(message);
+        let bytes: u64 = self.batch.iter().map(|message| message.size).sum();
+        if self.batch.len() >= BATCH || bytes >= BATCH_BYTES {
+            self.flush().await?;
         }
-        for defect in &outcome.defects {
-            writeln!(text, "             {}: {}", defect.code, defect.detail.en)?;
-        }
+        Ok(())
     }
-    let summary: Vec<String> = counts
-        .iter()
-        .map(|(what, n)| format!("{n} {what}"))
-        .collect();
-    writeln!(text, "{} read: {}", outcomes.len(), summary.join(", "))?;
-    Ok(text)
+
+    async fn flush(&mut self) -> anyhow::Result<()> {
+        let now = Clock::System.now();
+        let outcomes = self.intake.take(&self.batch, self.company, now).await?;
+        self.report.add(self.batch.len(), &outcomes);
+        self.batch.clear();
+        Ok(())
+    }
+}
+
+/// A bar on a terminal, none elsewhere; standard output is left alone. What is looked through
+/// twice for it are names and sizes, no content but how files without an extension begin.
+fn progress(paths: &[PathBuf]) -> ProgressBar {
+    if !io::IsTerminal::is_terminal(&io::stderr()) {
+        return ProgressBar::hidden();
+    }
+    let files = paths.iter().flat_map(|path| Files::at(path)).flatten();
+    let sizes = files
+        .flatten()
+        .map(|file| fs::metadata(file).map_or(0, |found| found.len()));
+    let style = ProgressStyle::with_template("[{bar:40}] {bytes} / {total_bytes}");
+    let bar = ProgressBar::with_draw_target(Some(sizes.sum()), ProgressDrawTarget::stderr());
+    match style {
+        Ok(style) => bar.with_style(style.progress_chars("=> ")),
+        Err(_) => bar,
+    }
 }

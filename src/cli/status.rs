@@ -1,13 +1,13 @@
 //! `status`: mailboxes, messages, mails to be sent, what waits for a person and what is due.
 
-use std::{collections::BTreeSet, fmt::Write as _};
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
     Exit, print, print_json,
-    table::{table, tally},
+    table::{Cell, Column, Screen, Table, tally},
 };
 use crate::{
     clock::{Clock, taipei_date, taipei_minute},
@@ -24,6 +24,8 @@ use crate::{
 
 /// So much of a stranger's words is shown, characters.
 const WORDS: usize = 200;
+/// So many rows of a kind are shown.
+const ROWS: usize = 50;
 
 /// Everything that is shown, gathered once.
 struct Overview<'a> {
@@ -35,13 +37,20 @@ struct Overview<'a> {
     due: Vec<(&'a Company, Vec<Due>)>,
 }
 
+impl Overview<'_> {
+    /// How many letters stand there.
+    fn letters(&self, state: OutboxState) -> u64 {
+        self.outbox.get(state.as_str()).copied().unwrap_or_default()
+    }
+}
+
 pub(super) async fn status(config: &Config, as_json: bool) -> anyhow::Result<Exit> {
     let now = Clock::System.now();
     let overview = gather(config, now).await?;
     if as_json {
         print_json(&object(&overview))?;
     } else {
-        print(&page(&overview, now)?)?;
+        print(&page(&overview, now, Screen::stdout()))?;
     }
     Ok(Exit::Done)
 }
@@ -158,87 +167,150 @@ fn object(overview: &Overview<'_>) -> Value {
     })
 }
 
-fn page(overview: &Overview<'_>, now: Timestamp) -> Result<String, std::fmt::Error> {
-    let mut text = String::new();
-    writeln!(text, "{}", headline(overview))?;
+fn page(overview: &Overview<'_>, now: Timestamp, screen: Screen) -> String {
+    let mut text = headline(overview, screen);
 
-    writeln!(text, "\nMailboxes 信箱")?;
-    let rows: Vec<Vec<String>> = overview
-        .mailboxes
-        .iter()
-        .map(|row| {
-            let state = match &row.state {
-                LinkState::Up => "up".to_owned(),
-                LinkState::Down(error) => format!("DOWN  {}", one_line(error, WORDS)),
-            };
-            let heard = row.last_ok_at.map_or("never".to_owned(), |at| ago(now, at));
-            vec![format!("  {}", row.name), heard, state]
-        })
-        .collect();
-    text.push_str(&table(&["  name", "last heard", "state"], &rows));
+    text.push_str("\nMailboxes 信箱\n");
+    let mut table = Table::new(
+        2,
+        &[
+            Column::cut("name", 12),
+            Column::whole("last heard"),
+            Column::whole("state"),
+            Column::wrapped(""),
+        ],
+    );
+    for row in &overview.mailboxes {
+        let heard = row.last_ok_at.map_or("never".to_owned(), |at| ago(now, at));
+        let (state, words) = match &row.state {
+            LinkState::Up => ("up".into(), String::new()),
+            LinkState::Down(error) => (Cell::alarm("DOWN"), one_line(error, WORDS)),
+        };
+        table.row([row.name.as_str().into(), heard.into(), state, words.into()]);
+    }
+    text.push_str(&table.on(screen));
 
-    writeln!(text, "\nMessages 郵件     {}", tally(&overview.messages))?;
-    writeln!(text, "Outbox 寄件匣     {}", tally(&overview.outbox))?;
+    text.push('\n');
+    let mut table = Table::new(0, &[Column::whole(""), Column::wrapped("")]);
+    table.row(["Messages 郵件".into(), tally(&overview.messages).into()]);
+    let failed = overview.letters(OutboxState::Failed) > 0;
+    let outbox = tally(&overview.outbox);
+    table.row([
+        "Outbox 寄件匣".into(),
+        if failed {
+            Cell::alarm(outbox)
+        } else {
+            outbox.into()
+        },
+    ]);
     if let Some((_, answer)) = &overview.put_off {
-        writeln!(text, "  put off  {}", one_line(answer, WORDS))?;
+        let answer = one_line(answer, WORDS);
+        table.row(["".into(), format!("put off: {answer}").into()]);
     }
-
-    writeln!(text, "\nQuarantine 隔離   {}", overview.quarantine.len())?;
-    let rows: Vec<Vec<String>> = overview
-        .quarantine
-        .iter()
-        .map(|row| {
-            let mut codes: Vec<&str> = row.defects.iter().map(|(code, _)| code.as_str()).collect();
-            // They are sorted; one mail may have many of a kind.
-            codes.dedup();
-            vec![
-                format!("  {}", row.id),
-                taipei_minute(row.received_at),
-                codes.join(", "),
-                row.from.as_deref().unwrap_or("(not one)").to_owned(),
-                one_line(&row.subject, WORDS),
-            ]
-        })
-        .collect();
+    let quarantined = overview.quarantine.len().to_string();
+    table.row([
+        "Quarantine 隔離".into(),
+        if overview.quarantine.is_empty() {
+            quarantined.into()
+        } else {
+            Cell::alarm(quarantined)
+        },
+    ]);
+    text.push_str(&table.on(screen));
+    let rows = &overview.quarantine;
     if !rows.is_empty() {
-        let header = ["  id", "received (UTC+8)", "why", "from", "subject"];
-        text.push_str(&table(&header, &rows));
+        text.push_str(&quarantined_mails(rows.iter().take(ROWS), 2, screen));
+        let list = "`invoice-trackd quarantine list` shows all";
+        text.push_str(&more(rows.len(), list));
     }
 
-    writeln!(text, "\nDue 應收到的配號")?;
-    let rows: Vec<Vec<String>> = overview
+    text.push_str("\nDue 應收到的配號\n");
+    text.push_str(&dues(overview, screen));
+    text
+}
+
+/// Mails that wait for a person, a row each.
+pub(super) fn quarantined_mails<'a>(
+    rows: impl Iterator<Item = &'a QuarantineRow>,
+    indent: usize,
+    screen: Screen,
+) -> String {
+    let mut table = Table::new(
+        indent,
+        &[
+            Column::number("id"),
+            Column::whole("received (UTC+8)"),
+            Column::cut("why", 18),
+            Column::cut("from", 10),
+            Column::cut("subject", 10),
+            Column::spare("mailbox"),
+        ],
+    );
+    for row in rows {
+        let mut codes: Vec<&str> = row.defects.iter().map(|(code, _)| code.as_str()).collect();
+        // They are sorted; one mail may have many of a kind.
+        codes.dedup();
+        table.row([
+            row.id.to_string().into(),
+            taipei_minute(row.received_at).into(),
+            codes.join(", ").into(),
+            row.from.as_deref().unwrap_or("(not one)").into(),
+            row.subject.as_str().into(),
+            row.mailbox.as_deref().unwrap_or("(file)").into(),
+        ]);
+    }
+    table.on(screen)
+}
+
+/// What is overdue first, in alarm; then the others, in the order of the configuration.
+fn dues(overview: &Overview<'_>, screen: Screen) -> String {
+    let mut rows: Vec<(&Company, &Due)> = overview
         .due
         .iter()
-        .flat_map(|(company, list)| list.iter().map(move |due| (company, due)))
-        .map(|(company, due)| {
-            vec![
-                format!("  {}", company.ban),
-                company.name.clone(),
-                due.period.to_string(),
-                due.state.as_str().to_owned(),
-                due.expected_on.to_string(),
-                due.due_by.to_string(),
-            ]
-        })
+        .flat_map(|(company, list)| list.iter().map(move |due| (*company, due)))
         .collect();
-    let header = [
-        "  統編 ban",
-        "營業人 company",
-        "期別 period",
-        "state",
-        "comes from",
-        "late after",
-    ];
+    rows.sort_by_key(|(_, due)| due.state != schedule::State::Overdue);
     if rows.is_empty() {
-        writeln!(text, "  nothing")?;
-    } else {
-        text.push_str(&table(&header, &rows));
+        return "  nothing\n".to_owned();
     }
-    Ok(text)
+    let mut table = Table::new(
+        2,
+        &[
+            Column::whole("統編 ban"),
+            Column::cut("營業人 company", 14),
+            Column::whole("期別 period"),
+            Column::whole("state"),
+            Column::whole("comes from"),
+            Column::whole("late after"),
+        ],
+    );
+    for (company, due) in rows.iter().take(ROWS) {
+        let state = due.state.as_str();
+        table.row([
+            company.ban.to_string().into(),
+            company.name.as_str().into(),
+            due.period.to_string().into(),
+            match due.state {
+                schedule::State::Overdue => Cell::alarm(state),
+                schedule::State::Recorded | schedule::State::Expected => state.into(),
+            },
+            due.expected_on.to_string().into(),
+            due.due_by.to_string().into(),
+        ]);
+    }
+    table.on(screen) + &more(rows.len(), "`--json` has all")
+}
+
+/// How many rows are not shown.
+fn more(all: usize, where_else: &str) -> String {
+    match all.saturating_sub(ROWS) {
+        0 => String::new(),
+        rest => format!("  … and {rest} more; {where_else}\n"),
+    }
 }
 
 /// The important fact first.
-fn headline(overview: &Overview<'_>) -> String {
+fn headline(overview: &Overview<'_>, screen: Screen) -> String {
     let down = overview
         .mailboxes
         .iter()
@@ -246,11 +318,6 @@ fn headline(overview: &Overview<'_>) -> String {
     let dues = overview.due.iter().flat_map(|(_, list)| list);
     let overdue = dues.filter(|due| due.state == schedule::State::Overdue);
     let put_off = overview.put_off.as_ref().map_or(0, |(waiting, _)| *waiting);
-    let failed = overview
-        .outbox
-        .get(OutboxState::Failed.as_str())
-        .copied()
-        .unwrap_or_default();
     let trouble: Vec<String> = [
         (
             down.count() as u64,
@@ -264,17 +331,30 @@ fn headline(overview: &Overview<'_>) -> String {
         ),
         (overdue.count() as u64, "notice overdue", "notices overdue"),
         (put_off, "mail put off", "mails put off"),
-        (failed, "mail undeliverable", "mails undeliverable"),
+        (
+            overview.letters(OutboxState::Failed),
+            "mail undeliverable",
+            "mails undeliverable",
+        ),
     ]
     .into_iter()
     .filter(|(count, ..)| *count > 0)
     .map(|(count, one, several)| format!("{count} {}", if count == 1 { one } else { several }))
     .collect();
-    if trouble.is_empty() {
+    let words = if trouble.is_empty() {
         "all is well 一切正常".to_owned()
     } else {
         format!("needs attention 需要處理: {}", trouble.join(", "))
-    }
+    };
+    let lines = screen.paragraph(&words);
+    let painted = lines.lines().map(|line| {
+        if trouble.is_empty() {
+            screen.calm(line)
+        } else {
+            screen.alarm(line)
+        }
+    });
+    painted.map(|line| line + "\n").collect()
 }
 
 fn ago(now: Timestamp, then: Timestamp) -> String {
@@ -288,7 +368,9 @@ fn ago(now: Timestamp, then: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use proptest::prelude::*;
+
+    use super::{super::table::trial::*, *};
 
     #[test]
     fn a_server_s_words_cannot_write_on_the_terminal() {
@@ -304,12 +386,99 @@ mod tests {
             quarantine: Vec::new(),
             due: Vec::new(),
         };
-        let page = page(&overview, Timestamp::UNIX_EPOCH).unwrap();
+        let page = page(&overview, Timestamp::UNIX_EPOCH, PLAIN);
+        assert_fits(&page);
         assert!(
-            page.contains("DOWN  NO <U+001B>[2Jall is well up"),
+            page.contains("DOWN   NO <U+001B>[2Jall is well up"),
             "{page}"
         );
-        assert!(page.contains("put off  451 <U+202E>later"), "{page}");
-        assert!(!page.contains(['\u{1b}', '\r', '\u{202e}']), "{page}");
+        assert!(page.contains("put off: 451 <U+202E>later"), "{page}");
+    }
+
+    fn row(id: i64, words: &str) -> QuarantineRow {
+        QuarantineRow {
+            id,
+            mailbox: Some(words.to_owned()),
+            received_at: Timestamp::UNIX_EPOCH,
+            from: Some(words.to_owned()),
+            subject: words.to_owned(),
+            defects: vec![(words.to_owned(), words.to_owned())],
+        }
+    }
+
+    fn company(name: &str) -> Company {
+        Company {
+            ban: "53567686".parse().unwrap(),
+            name: name.to_owned(),
+            assignment: crate::notice::Assignment::Period,
+            recipients: Vec::new(),
+        }
+    }
+
+    fn due(state: schedule::State) -> Due {
+        Due {
+            period: Period::containing("2026-05-20".parse().unwrap()),
+            expected_on: "2026-04-20".parse().unwrap(),
+            due_by: "2026-04-25".parse().unwrap(),
+            state,
+        }
+    }
+
+    fn calm() -> Overview<'static> {
+        Overview {
+            mailboxes: Vec::new(),
+            messages: Counts::new(),
+            outbox: OutboxCounts::from([("dropped".to_owned(), 3)]),
+            put_off: None,
+            quarantine: Vec::new(),
+            due: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_a_person_called_off_is_no_trouble() {
+        let page = page(&calm(), Timestamp::UNIX_EPOCH, PLAIN);
+        assert!(page.starts_with("all is well"), "{page}");
+        assert!(page.contains("3 dropped"), "{page}");
+    }
+
+    #[test]
+    fn what_is_overdue_stands_first_and_in_alarm() {
+        let (one, two) = (company("雲端"), company("企業"));
+        let mut overview = calm();
+        overview.due = vec![
+            (&one, vec![due(schedule::State::Recorded); 60]),
+            (&two, vec![due(schedule::State::Overdue)]),
+        ];
+        let page = page(&overview, Timestamp::UNIX_EPOCH, COLOURED);
+        let list = page.split_once("late after\n").unwrap().1;
+        let first = list.lines().next().unwrap();
+        assert!(first.contains("企業") && first.contains('\u{1b}'), "{page}");
+        assert!(page.ends_with("and 11 more; `--json` has all\n"), "{page}");
+        assert!(page.starts_with('\u{1b}'), "{page}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn the_page_fits_whatever_stands_in_it(
+            a in hostile(), b in hostile(), c in hostile(), id in 0..10_000_000_i64,
+        ) {
+            let company = company(&a);
+            let overview = Overview {
+                mailboxes: vec![MailboxRow {
+                    name: b.clone(),
+                    last_ok_at: Some(Timestamp::UNIX_EPOCH),
+                    state: LinkState::Down(c.clone()),
+                }],
+                messages: [(a.clone(), 7), ("quarantined".to_owned(), u64::MAX)].into(),
+                outbox: [(b.clone(), u64::MAX)].into(),
+                put_off: Some((1, c.clone())),
+                quarantine: vec![row(id, &a), row(1, &c)],
+                due: vec![(&company, vec![due(schedule::State::Overdue)])],
+            };
+            assert_fits(&page(&overview, "2026-11-22T00:00:00Z".parse().unwrap(), PLAIN));
+        }
     }
 }

@@ -20,6 +20,10 @@ use super::{
 };
 use crate::notice::Address;
 
+mod desk;
+
+pub use self::desk::{Declined, OutboxDecision, OutboxRecipient, OutboxRow, RecipientState};
+
 /// Nothing is put off for so long. What is due later than this was put off under a clock that has
 /// been set back since, and would wait until that moment comes again.
 const FARTHEST: SignedDuration = SignedDuration::from_hours(1);

@@ -262,7 +262,7 @@ fn status_says_that_mail_is_put_off_and_why() {
     house.command(&["ingest", file.to_str().unwrap()]);
     let page = String::from_utf8(house.command(&["status"]).stdout).unwrap();
     assert!(page.contains("1 mail put off"), "{page}");
-    assert!(page.contains("put off  write mail to"), "{page}");
+    assert!(page.contains("put off: write mail to"), "{page}");
 }
 
 #[test]

@@ -22,6 +22,9 @@ const STAYS_IN: &[(&str, &[&str])] = &[
     ("lettre::", &["delivery/smtp", "delivery/compose"]),
     ("axum::", &["http"]),
     ("clap::", &["cli"]),
+    ("console::", &["cli"]),
+    ("indicatif::", &["cli"]),
+    ("anstream::", &["cli"]),
     ("std::io::stdout", &["cli"]),
 ];
 

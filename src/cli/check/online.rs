@@ -9,22 +9,19 @@
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use super::{
-    super::{Exit, Misconfigured, print, table::pad},
+    super::{Exit, Misconfigured, print, table::Screen},
     advice::{self, Failure},
 };
 use crate::{
     clock::Clock,
+    columns::{pad, width},
     config::{Config, Mailbox, MailboxKind, Outgoing},
     delivery::{Transport, one_line},
     ledger::{Ledger, Stage},
     mailbox::News,
 };
-
-/// How wide a terminal is at least.
-const COLUMNS: usize = 80;
 
 /// Longer than a mail server that works takes, greeting delay included.
 const MAIL: Duration = Duration::from_secs(15);
@@ -54,7 +51,9 @@ pub(super) async fn check(config: &Config, clock: &Clock) -> anyhow::Result<Exit
         "{}: the configuration holds together",
         config.file.display()
     );
-    print(&format!("{}\n{}", hanging("", 0, &file), report(&rows)))?;
+    let screen = Screen::stdout();
+    let report = report(&rows, screen);
+    print(&format!("{}\n{report}", screen.paragraph(&file)))?;
     let failures = || rows.iter().filter_map(|row| row.outcome.as_ref().err());
     if failures().all(|failure| failure.passing) {
         return Ok(match failures().next() {
@@ -151,19 +150,19 @@ async fn mail(config: &Config) -> Option<Row> {
     })
 }
 
-fn report(rows: &[Row]) -> String {
+fn report(rows: &[Row], screen: Screen) -> String {
     // A name of any length must leave room for what is said about it.
-    let named = rows.iter().map(|row| row.what.width()).max().unwrap_or(0);
+    let named = rows.iter().map(|row| width(&row.what)).max().unwrap_or(0);
     let named = named.min(24);
     let mut text = String::new();
     for row in rows {
         let (verdict, said) = match &row.outcome {
-            Ok(said) => ("ok", format!("{}: {said}", row.place)),
-            Err(_) => ("FAILED", row.place.clone()),
+            Ok(said) => (pad("ok", 6), format!("{}: {said}", row.place)),
+            Err(_) => (screen.alarm("FAILED"), row.place.clone()),
         };
         let what = one_line(&row.what, 200);
-        let head = format!("{}  {}  ", pad(verdict, 6), pad(&what, named));
-        text.push_str(&hanging(&head, named + 10, &said));
+        text.push_str(&verdict);
+        text.push_str(&screen.hanging(&format!("  {}  ", pad(&what, named)), 6, named + 10, &said));
         let Err(failure) = &row.outcome else {
             continue;
         };
@@ -172,83 +171,8 @@ fn report(rows: &[Row]) -> String {
             ("expected  ", &failure.expected),
             ("to do     ", &failure.to_do),
         ] {
-            text.push_str(&hanging(&format!("        {label}"), 18, said));
+            text.push_str(&screen.hanging(&format!("        {label}"), 0, 18, said));
         }
     }
     text
-}
-
-/// `text` behind `head`, in as many lines as it takes, the further ones `indent` columns in. A
-/// word that is longer than a line is cut.
-fn hanging(head: &str, indent: usize, text: &str) -> String {
-    let mut lines = String::from(head);
-    let mut column = head.width();
-    let mut fresh = true;
-    let turn = |lines: &mut String, column: &mut usize| {
-        let kept = lines.trim_end().len();
-        lines.truncate(kept);
-        lines.push('\n');
-        lines.push_str(&" ".repeat(indent));
-        *column = indent;
-    };
-    if column > indent {
-        turn(&mut lines, &mut column);
-    }
-    for word in text.split_whitespace() {
-        let blank = usize::from(!fresh);
-        if !fresh && column + blank + word.width() > COLUMNS {
-            turn(&mut lines, &mut column);
-        } else if !fresh {
-            lines.push(' ');
-            column += 1;
-        }
-        for c in word.chars() {
-            let width = c.width().unwrap_or(0);
-            if column + width > COLUMNS {
-                turn(&mut lines, &mut column);
-            }
-            lines.push(c);
-            column += width;
-        }
-        fresh = false;
-    }
-    lines.push('\n');
-    lines
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_line_is_wider_than_a_terminal_whatever_stands_in_it() {
-        for text in [
-            "short".to_owned(),
-            "several words that together are longer than what one line of a terminal can hold"
-                .to_owned(),
-            "x".repeat(300),
-            format!("then {} and on", "字".repeat(90)),
-            String::new(),
-        ] {
-            for head in [
-                "ok      ledger  ",
-                &format!("FAILED  mailbox {}  ", "n".repeat(60)),
-            ] {
-                let lines = hanging(head, 20, &text);
-                for line in lines.lines() {
-                    assert!(line.width() <= COLUMNS, "{lines}");
-                }
-                let said: String = lines.split_whitespace().collect();
-                let expected = format!("{head}{text}");
-                assert_eq!(said, expected.split_whitespace().collect::<String>());
-            }
-        }
-    }
-
-    #[test]
-    fn lines_break_between_words_and_hang() {
-        let lines = hanging("ok  ", 4, &["word"; 17].join(" "));
-        let first = ["word"; 15].join(" ");
-        assert_eq!(lines, format!("ok  {first}\n    word word\n"));
-    }
 }

@@ -5,8 +5,9 @@
 
 use std::fmt::{self, Write as _};
 
-use super::super::table::{pad, table};
+use super::super::table::{Column, Screen, Table};
 use crate::{
+    columns::pad,
     delivery::one_line,
     intake::Examined,
     ledger::Earlier,
@@ -20,6 +21,7 @@ pub(super) fn checklist(
     known: &notice::Rules,
     earlier: Option<Earlier>,
     unrelated: &str,
+    screen: Screen,
 ) -> Result<String, fmt::Error> {
     let Examined {
         sha256, reading, ..
@@ -91,38 +93,32 @@ pub(super) fn checklist(
     }
     if !judgement.allocations.is_empty() {
         writeln!(text)?;
-        let rows: Vec<Vec<String>> = judgement
-            .allocations
-            .iter()
-            .map(|judged| {
-                let block = &judged.allocation.block;
-                vec![
-                    format!("  {}", judged.allocation.ban),
-                    block.period.to_string(),
-                    format!(
-                        "{} {}",
-                        block.invoice_type.code(),
-                        block.invoice_type.name()
-                    ),
-                    block.track.to_string(),
-                    block.range.to_string(),
-                    block.range.booklets().to_string(),
-                    judged
-                        .known
-                        .map_or("not recorded".to_owned(), |id| format!("recorded as {id}")),
-                ]
-            })
-            .collect();
-        let header = [
-            "  統編 ban",
-            "期別 period",
-            "類別 type",
-            "字軌",
-            "起迄號 range",
-            "本",
-            "",
-        ];
-        text.push_str(&table(&header, &rows));
+        let mut table = Table::new(
+            2,
+            &[
+                Column::whole("統編 ban"),
+                Column::whole("期別 period"),
+                Column::whole("類"),
+                Column::whole("字軌"),
+                Column::whole("起迄號 range"),
+                Column::number("本"),
+                Column::whole(""),
+            ],
+        );
+        for judged in &judgement.allocations {
+            let block = &judged.allocation.block;
+            let known = judged.known.map(|id| format!("recorded as {id}"));
+            table.row([
+                judged.allocation.ban.to_string().into(),
+                block.period.to_string().into(),
+                block.invoice_type.code().into(),
+                block.track.to_string().into(),
+                block.range.to_string().into(),
+                block.range.booklets().to_string().into(),
+                known.unwrap_or_else(|| "not recorded".to_owned()).into(),
+            ]);
+        }
+        text.push_str(&table.on(screen));
     }
     Ok(text)
 }

@@ -1,7 +1,7 @@
 //! Columns that line up in a terminal and in a mail reader with a fixed-width font, where a
 //! Chinese character is as wide as two letters.
 
-use unicode_width::UnicodeWidthStr as _;
+use crate::columns::{flush_right, pad, width};
 
 /// Lines of `label  value`, the values below each other.
 pub(super) fn facts(rows: &[(&str, String)]) -> String {
@@ -19,22 +19,19 @@ pub(super) fn columns(rows: &[Vec<String>], right: &[usize]) -> String {
     let widths: Vec<usize> = (0..count)
         .map(|column| {
             let cells = rows.iter().filter_map(|row| row.get(column));
-            cells.map(|cell| cell.width()).max().unwrap_or_default()
+            cells.map(|cell| width(cell)).max().unwrap_or_default()
         })
         .collect();
     let mut out = String::new();
     for row in rows {
         let mut line = String::new();
         for (column, (cell, wide)) in row.iter().zip(&widths).enumerate() {
-            let space = " ".repeat(wide - cell.width());
             line.push_str("  ");
-            if right.contains(&column) {
-                line.push_str(&space);
-                line.push_str(cell);
+            line.push_str(&if right.contains(&column) {
+                flush_right(cell, *wide)
             } else {
-                line.push_str(cell);
-                line.push_str(&space);
-            }
+                pad(cell, *wide)
+            });
         }
         out.push_str(line.trim_end());
         out.push('\n');
