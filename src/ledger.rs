@@ -28,11 +28,13 @@ use crate::{
 
 mod allocations;
 mod columns;
+mod decisions;
 mod mailboxes;
 mod messages;
 mod news;
 mod open;
 mod outbox;
+mod quarantine;
 mod suspects;
 mod uid_runs;
 
@@ -41,11 +43,13 @@ mod tests;
 
 pub use self::{
     allocations::{AllocationFilter, AllocationRow},
+    decisions::{Decision, DecisionRow},
     mailboxes::{LinkState, MailboxRow},
-    messages::{Counts, Earlier, Entry, QuarantineRow},
+    messages::{Counts, Earlier, Entry},
     news::{AlertWindow, Cause, FoundIn, Import, News, Past, Pending, Quarantined, Reason},
     open::DaemonLock,
     outbox::{Kind, Lease, Letter, OutboxCounts, OutboxState, Settled},
+    quarantine::{QuarantineRow, StoredEvidence, StoredMessage},
 };
 
 /// How long a writer waits for another process, such as `ingest` beside the daemon.

@@ -87,6 +87,22 @@ codes! {
     }
 }
 
+impl DefectCode {
+    /// Whether a person who releases a mail may overrule this. [`Self::UnknownCompany`] is not
+    /// overruled at will: that person says whose the numbers are.
+    pub fn is_overrulable(self) -> bool {
+        matches!(
+            self,
+            Self::SenderNotAllowed
+                | Self::SubjectUnexpected
+                | Self::NotAuthenticated
+                | Self::BookletsDisagree
+                | Self::TrackPeriodConflict
+                | Self::PeriodTooFar
+        )
+    }
+}
+
 codes! {
     /// What travels with an import and does not stop it.
     WarningCode {

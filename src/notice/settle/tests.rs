@@ -89,6 +89,7 @@ fn judge_by(reading: &Reading, rules: &Rules, neighbours: &[Recorded]) -> Judgem
             authenticity: &Authenticity::NotRequired,
             neighbours,
             today: TODAY,
+            release: None,
         },
     )
 }
@@ -144,6 +145,7 @@ fn authenticity_decides_between_waiting_and_quarantine() {
             authenticity,
             neighbours: &[],
             today: TODAY,
+            release: None,
         };
         settle(reading, &given)
     };
@@ -275,6 +277,7 @@ fn the_mailbox_s_company_is_assumed_only_when_nothing_speaks_against_it() {
         },
         neighbours: &[],
         today: TODAY,
+        release: None,
     };
     let replayed = settle(&to("theirs@example.com"), &circumstances);
     assert_eq!(codes(&replayed), [UnknownCompany]);
