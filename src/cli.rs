@@ -23,6 +23,7 @@ use crate::{
 mod allocations;
 mod check;
 mod demo;
+mod dispatch;
 mod explain;
 mod files;
 mod ingest;

@@ -5,13 +5,14 @@ use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf};
 use anyhow::bail;
 use serde_json::{Value, json};
 
-use super::{Exit, company_of, files, json, print, print_json, table::pad};
+use super::{
+    Exit, company_of, dispatch::send_unless_daemon, files, json, print, print_json, table::pad,
+};
 use crate::{
     clock::Clock,
     config::Config,
-    delivery::Dispatcher,
     intake::{Intake, Outcome},
-    ledger::{Ledger, LedgerError},
+    ledger::Ledger,
     mailbox::RawMessage,
 };
 
@@ -65,7 +66,7 @@ pub(super) async fn ingest(
         Ok(())
     };
     if !no_mail {
-        send(config, &ledger).await?;
+        send_unless_daemon(config, &ledger).await?;
     }
     ledger.close().await;
     if !unreadable.is_empty() {
@@ -73,26 +74,6 @@ pub(super) async fn ingest(
     }
     printed?;
     Ok(Exit::Done)
-}
-
-/// Sends what is due, unless a daemon runs on this ledger: then that is its business.
-async fn send(config: &Config, ledger: &Ledger) -> anyhow::Result<()> {
-    let _lock = match Ledger::lock(&config.ledger) {
-        Ok(lock) => lock,
-        Err(LedgerError::Locked { .. }) => return Ok(()),
-        Err(error) => return Err(error.into()),
-    };
-    let Some(transport) = config.transport()? else {
-        return Ok(());
-    };
-    let dispatcher = Dispatcher {
-        ledger: ledger.clone(),
-        transport,
-        style: config.style.clone(),
-        patience: config.patience,
-    };
-    dispatcher.run_once(Clock::System.now()).await?;
-    Ok(())
 }
 
 fn object(outcome: &Outcome) -> Value {

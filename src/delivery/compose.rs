@@ -7,10 +7,10 @@
 
 use jiff::Timestamp;
 
-use super::Style;
+use super::{Language, Style};
 use crate::{
     ledger::{Cause, Letter, Pending},
-    notice::{Allocation, Ban, Warning},
+    notice::{Allocation, Ban, DefectCode, Warning},
 };
 
 mod alert;
@@ -18,9 +18,9 @@ mod confirmation;
 mod letter;
 mod meaning;
 mod table;
-mod withdrawal;
 #[cfg(test)]
 pub(super) mod tests;
+mod withdrawal;
 
 pub(super) use self::letter::lettre_address;
 
@@ -75,4 +75,9 @@ pub fn alert(alerts: &[Pending<Cause>], style: &Style, now: Timestamp) -> Option
 /// `None` when nobody is to be told. `now` is the moment of the withdrawal.
 pub fn withdrawal(facts: &Withdrawn<'_>, style: &Style, now: Timestamp) -> Option<Letter> {
     withdrawal::compose(facts, style, now)
+}
+
+/// What a person does about a defect, in a sentence or two.
+pub fn remedy(code: DefectCode, language: Language) -> &'static str {
+    meaning::defect(code, language).remedy
 }

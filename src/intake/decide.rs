@@ -16,7 +16,9 @@ use crate::{
     authenticity::Evidence,
     clock::taipei_minute,
     delivery::compose,
-    ledger::{AllocationRow, Decision, DecisionRow, Entry, LedgerError, StoredMessage, Transaction},
+    ledger::{
+        AllocationRow, Decision, DecisionRow, Entry, LedgerError, StoredMessage, Transaction,
+    },
     mailbox::{Content, RawMessage},
     notice::{self, Ban, Defect, DefectCode, Disposition, Judgement, Release},
 };

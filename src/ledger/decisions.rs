@@ -112,7 +112,13 @@ impl Transaction {
         .await
         .map_err(LedgerError::during("dismiss a message"))?;
         self.needs_nobody(id).await?;
-        insert(&mut self.inner, About::Message("dismiss", id), decision, &[]).await
+        insert(
+            &mut self.inner,
+            About::Message("dismiss", id),
+            decision,
+            &[],
+        )
+        .await
     }
 
     /// Takes a range out of use.

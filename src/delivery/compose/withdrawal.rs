@@ -95,10 +95,17 @@ fn text(withdrawn: &Withdrawn<'_>, language: Language, now: Timestamp) -> String
             format!("{} {}", block.track, block.range),
         ),
         (language.pick("本數", "Booklets"), counted),
-        (language.pick("發票期別", "Period"), block.period.to_string()),
+        (
+            language.pick("發票期別", "Period"),
+            block.period.to_string(),
+        ),
         (
             language.pick("發票類別", "Type"),
-            format!("{} {}", block.invoice_type.code(), block.invoice_type.name()),
+            format!(
+                "{} {}",
+                block.invoice_type.code(),
+                block.invoice_type.name()
+            ),
         ),
         (language.pick("營業人", "Company"), company),
         (
@@ -110,10 +117,7 @@ fn text(withdrawn: &Withdrawn<'_>, language: Language, now: Timestamp) -> String
     text.push_str(language.pick("\n撤回\n", "\nWithdrawn\n"));
     text.push_str(&facts(&[
         (language.pick("撤回的人", "By"), one_line(who, 60)),
-        (
-            language.pick("撤回時間", "At (UTC+8)"),
-            taipei_minute(now),
-        ),
+        (language.pick("撤回時間", "At (UTC+8)"), taipei_minute(now)),
         (language.pick("原因", "Why"), one_line(reason, 300)),
     ]));
     text.push_str(language.pick(
@@ -131,4 +135,3 @@ fn text(withdrawn: &Withdrawn<'_>, language: Language, now: Timestamp) -> String
     ));
     text
 }
-

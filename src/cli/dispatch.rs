@@ -1,0 +1,45 @@
+//! Sending what a command has posted, where no daemon does it.
+
+use crate::{
+    clock::Clock,
+    config::Config,
+    delivery::Dispatcher,
+    ledger::{DaemonLock, Ledger, LedgerError},
+};
+
+/// Sends what is due, unless a daemon runs on this ledger: then that is its business.
+pub(super) async fn send_unless_daemon(config: &Config, ledger: &Ledger) -> anyhow::Result<()> {
+    match daemon_lock(config)? {
+        Some(lock) => send(config, ledger, &lock).await,
+        None => Ok(()),
+    }
+}
+
+/// The daemon's lock, for as long as a command does its work; `None` while a daemon, or another
+/// command that sends, has it.
+pub(super) fn daemon_lock(config: &Config) -> Result<Option<DaemonLock>, LedgerError> {
+    match Ledger::lock(&config.ledger) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(LedgerError::Locked { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Sends what is due; nothing where the configuration says no way out.
+pub(super) async fn send(
+    config: &Config,
+    ledger: &Ledger,
+    _alone: &DaemonLock,
+) -> anyhow::Result<()> {
+    let Some(transport) = config.transport()? else {
+        return Ok(());
+    };
+    let dispatcher = Dispatcher {
+        ledger: ledger.clone(),
+        transport,
+        style: config.style.clone(),
+        patience: config.patience,
+    };
+    dispatcher.run_once(Clock::System.now()).await?;
+    Ok(())
+}
