@@ -8,6 +8,8 @@ use super::{
     *,
 };
 
+mod release;
+
 const OURS: &str = "53567686";
 const THEIRS: &str = "24634102";
 const UNLISTED: &str = "22099131";
