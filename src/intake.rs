@@ -34,7 +34,7 @@ use crate::{
     },
 };
 
-pub use self::decide::{Action, Decided, Refusal};
+pub use self::decide::{Action, Decided, Lacking, Refusal};
 
 /// Takes messages in, one ledger, one set of rules.
 #[derive(Debug, Clone)]

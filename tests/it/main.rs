@@ -19,6 +19,7 @@ mod support;
 mod commands;
 mod config;
 mod corpus;
+mod decide;
 mod dovecot;
 mod end_to_end;
 mod house;
