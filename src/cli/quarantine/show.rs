@@ -95,7 +95,7 @@ pub(super) fn page(message: &StoredMessage, language: Language) -> Result<String
     writeln!(text, "{}\n", headline(message))?;
 
     let mut fact = |label: &str, value: &str| writeln!(text, "  {} {value}", pad(label, LABEL));
-    fact("信箱 found in", &place(&message.origin))?;
+    fact("位置 found in", &place(&message.origin))?;
     for copy in &message.copies {
         fact("也在 also in", &place(copy))?;
     }
@@ -124,6 +124,9 @@ pub(super) fn page(message: &StoredMessage, language: Language) -> Result<String
     }
     for same in message.defects.chunk_by(|a, b| a.code == b.code) {
         wrong(&mut text, same, language)?;
+        if message.disposition == Disposition::Quarantined {
+            what_then(&mut text, same, language)?;
+        }
     }
     if !message.warnings.is_empty() {
         writeln!(text, "\n注意 please note")?;
@@ -259,13 +262,19 @@ fn overrulable(code: &str) -> Option<May> {
     })
 }
 
-/// The defects of one code: what was found, whether it may be overruled, what to do.
+/// The defects of one code: what was found.
 fn wrong(text: &mut String, same: &[Reason], language: Language) -> fmt::Result {
     let code = same.first().map_or("", |reason| reason.code.as_str());
     writeln!(text, "  ✗ {}", one_line(code, 40))?;
     for reason in same {
         writeln!(text, "    {}", one_line(told(reason, language), 300))?;
     }
+    Ok(())
+}
+
+/// Whether these may be overruled, and what to do about them.
+fn what_then(text: &mut String, same: &[Reason], language: Language) -> fmt::Result {
+    let code = same.first().map_or("", |reason| reason.code.as_str());
     if let Some(may) = overrulable(code) {
         let may = match may {
             May::Yes => "yes 可以",
@@ -317,10 +326,14 @@ fn commands(text: &mut String, message: &StoredMessage) -> fmt::Result {
             "  put aside 捨棄   invoice-trackd quarantine dismiss {id} --reason TEXT"
         )?;
     }
-    writeln!(
-        text,
-        "  look at it 看信  invoice-trackd quarantine show {id} --raw"
-    )
+    if message.raw.is_some() {
+        writeln!(
+            text,
+            "  look at it 看信  invoice-trackd quarantine show {id} --raw\n  \
+             judge it 逐條看  invoice-trackd quarantine show {id} --raw | invoice-trackd explain -"
+        )?;
+    }
+    Ok(())
 }
 
 /// Where it was found, for a person who looks for it.

@@ -153,6 +153,7 @@ fn a_mail_is_listed_shown_released_and_its_confirmation_sent() {
     for shown in ["release by", "overruled sender_not_allowed", WHY[1]] {
         assert!(page.contains(shown), "{page}");
     }
+    assert!(!page.contains("may be overruled"), "{page}");
 }
 
 #[test]
