@@ -243,7 +243,8 @@ fn granted(judgement: &Judgement, config: &Config) -> Vec<String> {
         lines.push(format!("  overruled {}", codes(&judgement.overruled)));
     }
     for warning in &judgement.warnings {
-        lines.push(format!("  {}: {}", warning.code, warning.detail.en));
+        let detail = one_line(&warning.detail.en, WORDS);
+        lines.push(format!("  {}: {detail}", warning.code));
     }
     lines
 }

@@ -15,7 +15,7 @@ use super::{Examined, Intake, guarded, judge, sha256, tell};
 use crate::{
     authenticity::Evidence,
     clock::taipei_minute,
-    delivery::compose,
+    delivery::{compose, one_line},
     ledger::{
         AllocationRow, Decision, DecisionRow, Entry, LedgerError, StoredMessage, Transaction,
     },
@@ -124,13 +124,22 @@ pub enum Lacking {
     Forgotten,
 }
 
+/// So many defects stand in a refusal; `quarantine show` lists all.
+const LISTED: usize = 5;
+/// So much of anybody's words, characters.
+const WORDS: usize = 200;
+
 /// By whom and when, where that is known.
 fn by(decision: &Option<DecisionRow>) -> String {
     decision.as_ref().map_or_else(String::new, |decision| {
         let DecisionRow {
             who, reason, at, ..
         } = decision;
-        let at = taipei_minute(*at);
+        let (at, who, reason) = (
+            taipei_minute(*at),
+            one_line(who, 60),
+            one_line(reason, WORDS),
+        );
         format!(", decided by {who} at {at} (UTC+8): {reason}")
     })
 }
@@ -138,9 +147,12 @@ fn by(decision: &Option<DecisionRow>) -> String {
 /// What stands in the way, and what to do.
 fn standing(defects: &[Defect], id: i64, ban: Option<Ban>) -> String {
     let mut text = String::new();
-    for Defect { code, detail } in defects {
-        // Writing to a String does not fail.
-        write!(text, "{code} ({}); ", detail.en).ok();
+    // Writing to a String does not fail.
+    for Defect { code, detail } in defects.iter().take(LISTED) {
+        write!(text, "{code} ({}); ", one_line(&detail.en, WORDS)).ok();
+    }
+    if let more @ 1.. = defects.len().saturating_sub(LISTED) {
+        write!(text, "and {more} more; ").ok();
     }
     let needs_ban = |defect: &Defect| defect.code == DefectCode::UnknownCompany;
     if ban.is_none() && !defects.is_empty() && defects.iter().all(needs_ban) {
