@@ -7,10 +7,10 @@
 
 use jiff::Timestamp;
 
-use super::{Language, Style};
+use super::Style;
 use crate::{
     ledger::{Cause, Letter, Pending},
-    notice::{Allocation, Ban, DefectCode, Warning},
+    notice::{Allocation, Ban, Warning},
 };
 
 mod alert;
@@ -23,6 +23,16 @@ pub(super) mod tests;
 mod withdrawal;
 
 pub(super) use self::letter::lettre_address;
+
+/// What a code means to the reader of an alert, and what that person does about it; the
+/// documentation shows the same words.
+pub fn explained(
+    code: crate::notice::DefectCode,
+    language: super::Language,
+) -> (&'static str, &'static str) {
+    let meaning = meaning::defect(code, language);
+    (meaning.what, meaning.remedy)
+}
 
 /// The facts of one imported notice.
 #[derive(Debug, Clone, Copy)]
@@ -75,9 +85,4 @@ pub fn alert(alerts: &[Pending<Cause>], style: &Style, now: Timestamp) -> Option
 /// `None` when nobody is to be told. `now` is the moment of the withdrawal.
 pub fn withdrawal(facts: &Withdrawn<'_>, style: &Style, now: Timestamp) -> Option<Letter> {
     withdrawal::compose(facts, style, now)
-}
-
-/// What a person does about a defect, in a sentence or two.
-pub fn remedy(code: DefectCode, language: Language) -> &'static str {
-    meaning::defect(code, language).remedy
 }

@@ -284,7 +284,8 @@ fn what_then(text: &mut String, same: &[Reason], language: Language) -> fmt::Res
         writeln!(text, "    可否放行 may be overruled: {may}")?;
     }
     if let Ok(code) = code.parse() {
-        writeln!(text, "    處理 do: {}", compose::remedy(code, language))?;
+        let (_, remedy) = compose::explained(code, language);
+        writeln!(text, "    處理 do: {remedy}")?;
     }
     Ok(())
 }
