@@ -270,8 +270,7 @@ impl Intake {
         if let Some(style) = &self.style {
             let found = RawMessage {
                 origin: message.origin,
-                // However old it is, this is news: somebody decided about it just now.
-                internal_date: None,
+                internal_date: message.internal_date,
                 size: message.size,
                 content: Content::Whole(raw),
             };
