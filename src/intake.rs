@@ -12,6 +12,8 @@
 //!
 //! Left out on purpose: where messages come from, and how mails leave.
 
+mod decide;
+
 use std::{
     collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -28,9 +30,11 @@ use crate::{
     mailbox::{Content, Origin, RawMessage, Suspicion, Want},
     notice::{
         self, Allocation, Ban, Circumstances, Defect, Disposition, Judgement, Reading, Recorded,
-        Rules, Sentence,
+        Release, Rules, Sentence,
     },
 };
+
+pub use self::decide::{Action, Decided, Lacking, Refusal};
 
 /// Takes messages in, one ledger, one set of rules.
 #[derive(Debug, Clone)]
@@ -108,12 +112,14 @@ fn failures(suspicion: &Suspicion) -> Sentence {
     )
 }
 
-/// Judges what was examined, with the ranges that the ledger holds beside it.
+/// Judges what was examined, with the ranges that the ledger holds beside it; `release` is what a
+/// person has decided about it.
 pub fn judge(
     examined: &Examined,
     rules: &Rules,
     mailbox_company: Option<Ban>,
     neighbours: &[Recorded],
+    release: Option<Release>,
     now: Timestamp,
 ) -> Judgement {
     let circumstances = Circumstances {
@@ -122,6 +128,7 @@ pub fn judge(
         authenticity: &examined.evidence.verdict,
         neighbours,
         today: taipei_date(now),
+        release,
     };
     guarded(|| notice::settle(&examined.reading, &circumstances))
         .unwrap_or_else(|what| notice::settle(&notice::panicked(&what), &circumstances))
@@ -208,7 +215,14 @@ impl Intake {
             return Ok(outcome(disposition, Vec::new(), Vec::new()));
         }
         let neighbours = transaction.neighbours(&reading.blocks).await?;
-        let judgement = judge(examined, &self.rules, mailbox_company, &neighbours, now);
+        let judgement = judge(
+            examined,
+            &self.rules,
+            mailbox_company,
+            &neighbours,
+            None,
+            now,
+        );
         let entry = Entry {
             message,
             sha256,
@@ -395,8 +409,8 @@ fn log(outcome: &Outcome) {
         };
     }
     match outcome.disposition {
-        // A person must act.
-        Disposition::Quarantined => line!(error),
+        // A person must act; of a copy, which lists no defects, somebody was told before.
+        Disposition::Quarantined if !outcome.defects.is_empty() => line!(error),
         _ => line!(info),
     }
 }

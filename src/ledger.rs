@@ -29,12 +29,14 @@ use crate::{
 mod allocations;
 mod columns;
 mod condition;
+mod decisions;
 mod filing;
 mod mailboxes;
 mod messages;
 mod news;
 mod open;
 mod outbox;
+mod quarantine;
 mod suspects;
 mod uid_runs;
 
@@ -44,14 +46,16 @@ mod tests;
 pub use self::{
     allocations::{AllocationFilter, AllocationRow},
     condition::{Condition, Stage},
+    decisions::{Decision, DecisionRow},
     mailboxes::{LinkState, MailboxRow},
-    messages::{Counts, Earlier, Entry, QuarantineRow},
+    messages::{Counts, Earlier, Entry},
     news::{AlertWindow, Cause, FoundIn, Import, News, Past, Pending, Quarantined, Reason},
     open::DaemonLock,
     outbox::{
         Declined, Kind, Lease, Letter, OutboxCounts, OutboxDecision, OutboxRecipient, OutboxRow,
         OutboxState, RecipientState, Settled,
     },
+    quarantine::{QuarantineRow, StoredEvidence, StoredMessage},
 };
 
 /// How long a writer waits for another process, such as `ingest` beside the daemon.

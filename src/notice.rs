@@ -40,7 +40,7 @@ pub use self::{
     sender::{Address, AddressError},
     settle::{
         Authenticity, Circumstances, CompanySource, Disposition, Judged, Judgement, Recorded,
-        settle,
+        Release, settle,
     },
     track::{Track, TrackError},
 };

@@ -1,17 +1,26 @@
-//! `allocations`: what is recorded.
+//! `allocations`: what is recorded, and taking one of it out of use.
+
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 use super::{
-    Exit, json, print, print_json,
+    Exit,
+    dispatch::send_unless_daemon,
+    json, person, print, print_json,
     table::{Column, Screen, Table},
 };
 use crate::{
     clock::{Clock, taipei_date, taipei_minute},
     config::Config,
-    ledger::{AllocationFilter, AllocationRow, Ledger},
+    delivery::one_line,
+    intake::{Intake, Refusal},
+    ledger::{AllocationFilter, AllocationRow, Decision, DecisionRow, Ledger},
     notice::{Ban, Period},
 };
+
+/// So much of a person's reason is shown, characters.
+const WORDS: usize = 200;
 
 pub(super) async fn allocations(
     config: &Config,
@@ -19,9 +28,12 @@ pub(super) async fn allocations(
     period: Option<Period>,
     as_json: bool,
 ) -> anyhow::Result<Exit> {
-    let rows = match Ledger::open_for_reading(&config.ledger).await? {
-        Some(ledger) => ledger.allocations(AllocationFilter { ban, period }).await?,
-        None => Vec::new(),
+    let (rows, withdrawals) = match Ledger::open_for_reading(&config.ledger).await? {
+        Some(ledger) => (
+            ledger.allocations(AllocationFilter { ban, period }).await?,
+            ledger.withdrawals().await?,
+        ),
+        None => Default::default(),
     };
     if as_json {
         print_json(&Value::Array(
@@ -35,13 +47,65 @@ pub(super) async fn allocations(
         })?;
     } else {
         let today = Period::containing(taipei_date(Clock::System.now()));
-        print(&render(&rows, today, Screen::stdout()))?;
+        let screen = Screen::stdout();
+        let mut page = render(&rows, today, screen);
+        page.push_str(&screen.prose(&withdrawn(&rows, &withdrawals)));
+        print(&page)?;
     }
     Ok(Exit::Done)
 }
 
-pub(super) async fn withdraw(_config: &Config, _id: i64, _reason: &str) -> anyhow::Result<Exit> {
-    anyhow::bail!("not built yet")
+pub(super) async fn withdraw(config: &Config, id: i64, reason: &str) -> anyhow::Result<Exit> {
+    let who = person::login_name();
+    let decision = Decision {
+        who: &who,
+        reason: person::reason(reason)?,
+        at: Clock::System.now(),
+    };
+    if !config.ledger.exists() {
+        return Err(Refusal::NoAllocation(id).into());
+    }
+    let ledger = Ledger::open(&config.ledger, decision.at).await?;
+    let intake = Intake {
+        ledger: ledger.clone(),
+        rules: config.rules.clone(),
+        require: config.require,
+        style: Some(config.style.clone()),
+    };
+    let AllocationRow { allocation, .. } = intake.withdraw(id, &decision).await??;
+    let block = &allocation.block;
+    let printed = print(&format!(
+        "withdrawn 已撤回: {} {}, {}, of {}\ntake it out of the issuing system 請從開立發票的系統移除\n",
+        block.track, block.range, block.period, allocation.ban
+    ));
+    // A reader of the report that has gone keeps no mail from going out.
+    send_unless_daemon(config, &ledger).await?;
+    ledger.close().await;
+    printed?;
+    Ok(Exit::Done)
+}
+
+/// Who withdrew which of these, when and why.
+fn withdrawn(rows: &[AllocationRow], withdrawals: &BTreeMap<i64, DecisionRow>) -> String {
+    let lines: Vec<String> = rows
+        .iter()
+        .filter_map(|row| withdrawals.get(&row.id).map(|decision| (row, decision)))
+        .map(|(row, decision)| {
+            let at = taipei_minute(decision.at);
+            let (who, why) = (
+                one_line(&decision.who, 60),
+                one_line(&decision.reason, WORDS),
+            );
+            format!("  {}  {at}  {who}: {why}\n", row.id)
+        })
+        .collect();
+    if lines.is_empty() {
+        return String::new();
+    }
+    format!(
+        "\nwithdrawn 已撤回 (id, UTC+8, by whom and why)\n{}",
+        lines.concat()
+    )
 }
 
 fn render(rows: &[AllocationRow], today: Period, screen: Screen) -> String {

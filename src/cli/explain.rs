@@ -36,7 +36,7 @@ pub(super) async fn explain(
         ledger.close().await;
     }
     let now = Clock::System.now();
-    let judgement = intake::judge(&examined, &config.rules, company, &neighbours, now);
+    let judgement = intake::judge(&examined, &config.rules, company, &neighbours, None, now);
     if as_json {
         print_json(&object(&examined, &judgement))?;
     } else {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    ledger::AllocationRow,
+    ledger::{AllocationRow, QuarantineRow},
     notice::{Allocation, Finding},
 };
 
@@ -34,6 +34,19 @@ pub(super) fn allocation_row(row: &AllocationRow) -> Value {
         columns.insert("withdrawn_at".to_owned(), json!(withdrawn_at));
     }
     value
+}
+
+/// A message that waits for a person.
+pub(super) fn quarantined(row: &QuarantineRow) -> Value {
+    let defect = |(code, detail): &(String, String)| json!({ "code": code, "detail": detail });
+    json!({
+        "id": row.id,
+        "mailbox": row.mailbox,
+        "received_at": row.received_at.to_string(),
+        "from": row.from,
+        "subject": row.subject,
+        "defects": row.defects.iter().map(defect).collect::<Vec<_>>(),
+    })
 }
 
 /// Defects or warnings as `{"code", "detail"}`; the detail is the English sentence.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
-    Exit, print, print_json,
+    Exit, json, print, print_json,
     table::{Cell, Column, Screen, Table, tally},
 };
 use crate::{
@@ -125,25 +125,7 @@ fn object(overview: &Overview<'_>) -> Value {
             json!({ "name": row.name, "state": state, "last_ok_at": last_ok_at, "error": error })
         })
         .collect();
-    let quarantine: Vec<Value> = overview
-        .quarantine
-        .iter()
-        .map(|row| {
-            let defects: Vec<Value> = row
-                .defects
-                .iter()
-                .map(|(code, detail)| json!({ "code": code, "detail": detail }))
-                .collect();
-            json!({
-                "id": row.id,
-                "mailbox": row.mailbox,
-                "received_at": row.received_at.to_string(),
-                "from": row.from,
-                "subject": row.subject,
-                "defects": defects,
-            })
-        })
-        .collect();
+    let quarantine: Vec<Value> = overview.quarantine.iter().map(json::quarantined).collect();
     let due: Vec<Value> = overview
         .due
         .iter()

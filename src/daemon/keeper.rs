@@ -79,6 +79,10 @@ impl Keeper {
         self.ledger.prove_writable().await?;
         self.vitals.send_modify(|vitals| vitals.ledger = Some(now));
         self.miss_mailboxes(now).await?;
+        let forgotten = self.ledger.forget_dismissed(now).await?;
+        if forgotten > 0 {
+            info!(messages = forgotten, "bytes of dismissed mail thrown away");
+        }
         systemd::status(&self.status(now).await?);
         Ok(())
     }

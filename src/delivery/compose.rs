@@ -20,6 +20,7 @@ mod meaning;
 mod table;
 #[cfg(test)]
 pub(super) mod tests;
+mod withdrawal;
 
 pub(super) use self::letter::lettre_address;
 
@@ -52,6 +53,23 @@ pub struct Imported<'a> {
     pub warnings: &'a [Warning],
 }
 
+/// The facts of one range that was taken out of use.
+#[derive(Debug, Clone, Copy)]
+pub struct Withdrawn<'a> {
+    /// `allocation.id`
+    pub id: i64,
+    /// The range and whose it is.
+    pub allocation: &'a Allocation,
+    /// The company's configured name; `None` for one that is not configured.
+    pub company_name: Option<&'a str>,
+    /// When it was recorded.
+    pub imported_at: Timestamp,
+    /// Who took it out of use.
+    pub who: &'a str,
+    /// Why, in that person's words.
+    pub reason: &'a str,
+}
+
 /// The confirmation of one imported notice; `None` when nothing was recorded or nobody is to be
 /// told.
 pub fn confirmation(facts: &Imported<'_>, style: &Style, now: Timestamp) -> Option<Letter> {
@@ -61,4 +79,10 @@ pub fn confirmation(facts: &Imported<'_>, style: &Style, now: Timestamp) -> Opti
 /// One letter for one alert or for many; `None` when there are no alerts or nobody is to be told.
 pub fn alert(alerts: &[Pending<Cause>], style: &Style, now: Timestamp) -> Option<Letter> {
     alert::compose(alerts, style, now)
+}
+
+/// The letter about one range taken out of use, to all who may have been told of it, each once;
+/// `None` when nobody is to be told. `now` is the moment of the withdrawal.
+pub fn withdrawal(facts: &Withdrawn<'_>, style: &Style, now: Timestamp) -> Option<Letter> {
+    withdrawal::compose(facts, style, now)
 }

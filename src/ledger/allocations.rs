@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use sqlx::{FromRow, sqlite::SqliteConnection};
 
 use super::{
-    Ledger, LedgerError,
+    Ledger, LedgerError, Transaction,
     columns::{expected, moment, parsed},
 };
 use crate::notice::{Allocation, Ban, Block, InvoiceNo, InvoiceType, Period, Range, Recorded};
@@ -61,6 +61,26 @@ impl Ledger {
         .await
         .map_err(LedgerError::during("read allocations"))?;
         rows.iter().map(Columns::row).collect()
+    }
+}
+
+impl Transaction {
+    /// One recorded range; `None` where no allocation has this id.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub async fn allocation(&mut self, id: i64) -> Result<Option<AllocationRow>, LedgerError> {
+        let row: Option<Columns> = sqlx::query_as(
+            "SELECT id, ban, invoice_type, year_month, invoice_track, invoice_begin_no,
+                 invoice_end_no, requested_booklets, added_booklets, message_id, imported_at,
+                 withdrawn_at, source
+             FROM allocation WHERE id = ?",
+        )
+        .bind(id)
+        .fetch_optional(&mut *self.inner)
+        .await
+        .map_err(LedgerError::during("read an allocation"))?;
+        row.as_ref().map(Columns::row).transpose()
     }
 }
 

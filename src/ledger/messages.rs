@@ -12,7 +12,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::{
     Ledger, LedgerError, Transaction, allocations,
-    columns::{expected, moment, parsed},
+    columns::{expected, moment},
     suspects,
     uid_runs::{self, Reason},
 };
@@ -54,23 +54,6 @@ pub struct Earlier {
 /// How many messages ended in which disposition, all five present.
 pub type Counts = BTreeMap<String, u64>;
 
-/// A message that waits for a person.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QuarantineRow {
-    /// `message.id`
-    pub id: i64,
-    /// The mailbox it came from; `None` for a file.
-    pub mailbox: Option<String>,
-    /// When it was recorded.
-    pub received_at: Timestamp,
-    /// From, when there was exactly one.
-    pub from: Option<String>,
-    /// The decoded Subject.
-    pub subject: String,
-    /// Codes and English sentences, in order.
-    pub defects: Vec<(String, String)>,
-}
-
 /// See [`Transaction::judged_before`].
 pub(super) async fn judged_before(
     connection: &mut SqliteConnection,
@@ -94,17 +77,21 @@ pub(super) async fn judged_before(
     .await
     .map_err(LedgerError::during("look for the same bytes"))?;
     row.map(|(id, word)| {
-        let disposition = expected(
-            Disposition::ALL
-                .into_iter()
-                .find(|known| known.as_str() == word),
-            "message.disposition",
-            "a disposition",
-            &word,
-        )?;
+        let disposition = disposition(&word)?;
         Ok(Earlier { id, disposition })
     })
     .transpose()
+}
+
+/// Reads `message.disposition`.
+pub(super) fn disposition(word: &str) -> Result<Disposition, LedgerError> {
+    let mut known = Disposition::ALL.into_iter();
+    expected(
+        known.find(|known| known.as_str() == word),
+        "message.disposition",
+        "a disposition",
+        word,
+    )
 }
 
 impl Transaction {
@@ -165,7 +152,7 @@ impl Transaction {
     }
 
     /// Records that these bytes stand at one more place: the earlier decision holds, an imported
-    /// one counts as a duplicate here. Returns the disposition at this place. A place that is
+    /// one counts as a duplicate here, and a dismissed one is dismissed. Returns the disposition at this place. A place that is
     /// recorded already is left as it is.
     ///
     /// # Errors
@@ -185,15 +172,14 @@ impl Transaction {
         let place = Place::of(&message.origin);
         sqlx::query(
             "INSERT INTO message (mailbox, uidvalidity, uid, file, internal_date, size, sha256,
-                 disposition, received_at, copy_of, from_address, subject)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,
-                 (SELECT from_address FROM message WHERE id = ?10),
-                 (SELECT subject FROM message WHERE id = ?10))
+                 disposition, received_at, copy_of, from_address, subject, dismissed_at)
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, id, from_address, subject, dismissed_at
+             FROM message WHERE id = ?10
              ON CONFLICT (mailbox, uidvalidity, uid) DO UPDATE SET
                  internal_date = excluded.internal_date, size = excluded.size,
                  sha256 = excluded.sha256, disposition = excluded.disposition,
                  copy_of = excluded.copy_of, from_address = excluded.from_address,
-                 subject = excluded.subject
+                 subject = excluded.subject, dismissed_at = excluded.dismissed_at
              WHERE id = ?11
              ON CONFLICT DO NOTHING",
         )
@@ -299,48 +285,6 @@ impl Ledger {
         }
         Ok(counts)
     }
-
-    /// What waits for a person, oldest first; copies of the same bytes are listed once.
-    ///
-    /// # Errors
-    /// SQLite's.
-    pub async fn quarantine(&self) -> Result<Vec<QuarantineRow>, LedgerError> {
-        type Columns = (
-            i64,
-            Option<String>,
-            String,
-            Option<String>,
-            String,
-            Option<String>,
-            Option<String>,
-        );
-        let rows: Vec<Columns> = sqlx::query_as(
-            "SELECT message.id, mailbox, received_at, from_address, subject, code, detail
-             FROM message
-             LEFT JOIN finding ON message_id = message.id AND severity = 'defect'
-             WHERE disposition = 'quarantined' AND copy_of IS NULL
-             ORDER BY message.id, position",
-        )
-        .fetch_all(&self.pool)
-        .await
-        .map_err(LedgerError::during("read the quarantine"))?;
-        let mut waiting: Vec<QuarantineRow> = Vec::new();
-        for (id, mailbox, received_at, from, subject, code, detail) in rows {
-            let defect = code.zip(detail);
-            match waiting.last_mut() {
-                Some(row) if row.id == id => row.defects.extend(defect),
-                _ => waiting.push(QuarantineRow {
-                    id,
-                    mailbox,
-                    received_at: parsed("message.received_at", &received_at)?,
-                    from,
-                    subject,
-                    defects: defect.into_iter().collect(),
-                }),
-            }
-        }
-        Ok(waiting)
-    }
 }
 
 /// An [`Origin`] as four columns.
@@ -412,7 +356,7 @@ async fn insert_message(
              sha256 = excluded.sha256, disposition = excluded.disposition,
              from_address = excluded.from_address, subject = excluded.subject,
              company_ban = excluded.company_ban, company_source = excluded.company_source,
-             raw = excluded.raw
+             raw = excluded.raw, dismissed_at = NULL
          WHERE id = ?
          ON CONFLICT DO NOTHING
          RETURNING id",
@@ -469,7 +413,7 @@ async fn insert_evidence(
     Ok(())
 }
 
-async fn insert_findings<'a>(
+pub(super) async fn insert_findings<'a>(
     connection: &mut SqliteConnection,
     message_id: i64,
     severity: &str,

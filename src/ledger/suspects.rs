@@ -221,7 +221,7 @@ pub(super) async fn unrelated(
     for (_, id) in &stood_in {
         for statement in [
             "DELETE FROM finding WHERE message_id = ?",
-            "UPDATE message SET disposition = 'unrelated' WHERE id = ?",
+            "UPDATE message SET disposition = 'unrelated', dismissed_at = NULL WHERE id = ?",
         ] {
             sqlx::query(statement)
                 .bind(id)

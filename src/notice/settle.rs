@@ -2,9 +2,10 @@
 //!
 //! Left out on purpose: finding the neighbours and proving the sender; both are given.
 //!
-//! Guarantee: a mail is imported only when nothing at all is wrong with it. A range that is
-//! already recorded identically is held against nobody, so that a notice that comes again, or
-//! comes again after a person released it, changes nothing.
+//! Guarantee: a mail is imported only when nothing at all is wrong with it, or nothing but what
+//! a person overruled and may overrule. A range that is already recorded identically is held
+//! against nobody, so that a notice that comes again, or comes again after a person released it,
+//! changes nothing.
 
 mod company;
 
@@ -88,6 +89,13 @@ pub struct Recorded {
     pub from_file: bool,
 }
 
+/// A person's word that a mail is to be recorded in spite of what may be overruled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Release {
+    /// Whose numbers they are, where the person says so.
+    pub ban: Option<Ban>,
+}
+
 /// Everything a judgement depends on besides the mail.
 #[derive(Debug, Clone, Copy)]
 pub struct Circumstances<'a> {
@@ -102,6 +110,8 @@ pub struct Circumstances<'a> {
     pub neighbours: &'a [Recorded],
     /// The day in Taipei.
     pub today: Date,
+    /// What a person has decided about this mail; `None` until somebody does.
+    pub release: Option<Release>,
 }
 
 /// How the company was told.
@@ -117,6 +127,8 @@ pub enum CompanySource {
     Mailbox,
     /// An identical range from a file of the platform's.
     File,
+    /// The person who released the mail.
+    Person,
 }
 
 impl CompanySource {
@@ -128,6 +140,7 @@ impl CompanySource {
             Self::Recipient => "recipient",
             Self::Mailbox => "mailbox",
             Self::File => "file",
+            Self::Person => "person",
         }
     }
 }
@@ -146,8 +159,10 @@ pub struct Judged {
 pub struct Judgement {
     /// What becomes of it.
     pub disposition: Disposition,
-    /// Everything that is wrong with it.
+    /// Everything that is wrong with it and stands in the way.
     pub defects: Vec<Defect>,
+    /// What is wrong with it and was overruled; empty unless a person releases it.
+    pub overruled: Vec<Defect>,
     /// What a person should know.
     pub warnings: Vec<Warning>,
     /// Whose it is and how that was told.
@@ -171,6 +186,7 @@ pub fn settle(reading: &Reading, given: &Circumstances<'_>) -> Judgement {
     let mut judgement = Judgement {
         disposition: Disposition::Unrelated,
         defects: reading.defects.clone(),
+        overruled: Vec::new(),
         warnings: reading.warnings.clone(),
         company: None,
         allocations: Vec::new(),
@@ -197,6 +213,10 @@ pub fn settle(reading: &Reading, given: &Circumstances<'_>) -> Judgement {
     let (company, defects) = company::of(reading, given);
     judgement.company = company;
     judgement.defects.extend(defects);
+    if let Some(ban) = given.release.and_then(|release| release.ban) {
+        company::by_person(ban, reading, given, &mut judgement);
+    }
+    let company = judgement.company;
     if let Some((ban, CompanySource::Mailbox)) = company {
         judgement.warnings.push(Warning::new(
             WarningCode::CompanyAssumed,
@@ -208,11 +228,19 @@ pub fn settle(reading: &Reading, given: &Circumstances<'_>) -> Judgement {
     }
     blocks(reading, given, &mut judgement);
 
-    judgement.defects.sort_by_key(|defect| defect.code);
+    if given.release.is_some() {
+        let overruled = judgement
+            .defects
+            .extract_if(.., |defect| defect.code.is_overrulable());
+        judgement.overruled.extend(overruled);
+    }
+    for defects in [&mut judgement.defects, &mut judgement.overruled] {
+        defects.sort_by_key(|defect| defect.code);
+        // Blocks share their period more often than not.
+        defects.dedup();
+        *defects = bounded(std::mem::take(defects));
+    }
     judgement.warnings.sort_by_key(|warning| warning.code);
-    // Blocks share their period more often than not.
-    judgement.defects.dedup();
-    judgement.defects = bounded(judgement.defects);
     let all_known = judgement.allocations.iter().all(|j| j.known.is_some());
     judgement.disposition = if matches!(given.authenticity, Authenticity::Unknown(_)) {
         Disposition::Waiting

@@ -212,6 +212,7 @@ fn judge(raw: &[u8], given: &Given) -> Option<Judgement> {
             authenticity: &given.authenticity(),
             neighbours: &neighbours,
             today: given.today,
+            release: None,
         },
     ))
 }

@@ -176,6 +176,7 @@ impl Mail {
             judgement: Judgement {
                 disposition,
                 defects: Vec::new(),
+                overruled: Vec::new(),
                 warnings: Vec::new(),
                 company: None,
                 allocations: Vec::new(),

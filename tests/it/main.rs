@@ -20,6 +20,7 @@ mod check_online;
 mod commands;
 mod config;
 mod corpus;
+mod decide;
 mod desk;
 mod docs;
 mod dovecot;

@@ -96,6 +96,7 @@ fn judge(mail: &[u8]) -> Reading {
             authenticity: &Authenticity::NotRequired,
             neighbours: &[],
             today: date(2026, 11, 22),
+            release: None,
         },
     );
     // No company is configured, so nothing can be anybody's.

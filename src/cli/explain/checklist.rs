@@ -42,7 +42,7 @@ pub(super) fn checklist(
         if judgement.disposition == Disposition::Imported {
             writeln!(
                 text,
-                "to have it judged again, forward it to the mailbox as an attachment"
+                "to have it judged again: `invoice-trackd quarantine release {id} --reason TEXT`, or forward it to the mailbox as an attachment"
             )?;
         }
     }

@@ -114,8 +114,8 @@ fn single(alert: &Pending<Cause>, language: Language) -> String {
             }
             if let Some(more) = defects.len().checked_sub(DEFECTS).filter(|more| *more > 0) {
                 text.push_str(&language.pick(
-                    format!("  另有 {more} 項，用 `invoice-trackd explain` 可全部列出。\n"),
-                    format!("  and {more} more, which `invoice-trackd explain` lists.\n"),
+                    format!("  另有 {more} 項，用 `invoice-trackd quarantine show {message_id}` 可全部列出。\n"),
+                    format!("  and {more} more, which `invoice-trackd quarantine show {message_id}` lists.\n"),
                 ));
             }
             text.push_str(language.pick("\n這封信\n", "\nThe mail\n"));
@@ -142,32 +142,8 @@ fn single(alert: &Pending<Cause>, language: Language) -> String {
                 ),
                 ("SHA-256", format!("{digest}…")),
             ]));
-            text.push_str(match found_in {
-                FoundIn::Mailbox(_) => language.pick(
-                    "\n接下來\n\
-                     \x20 1. 在信箱裡打開這封信；寄件人和主旨可以偽造，不要點信裡的連結。\n\
-                     \x20 2. 另存成檔案，用 `invoice-trackd explain 檔案` 逐條看判斷的理由。\n",
-                    "\nWhat to do next\n\
-                     \x20 1. Open the mail in its mailbox; sender and subject can be forged, so do not follow\n\
-                     \x20    its links.\n\
-                     \x20 2. Save it as a file; `invoice-trackd explain FILE` shows the judgement rule by rule.\n",
-                ),
-                FoundIn::File(_) => language.pick(
-                    "\n接下來\n\
-                     \x20 1. 打開上列檔案；寄件人和主旨可以偽造，不要點信裡的連結。\n\
-                     \x20 2. 用 `invoice-trackd explain 檔案` 逐條看判斷的理由。\n",
-                    "\nWhat to do next\n\
-                     \x20 1. Open the file named above; sender and subject can be forged, so do not follow\n\
-                     \x20    links in it.\n\
-                     \x20 2. `invoice-trackd explain FILE` shows the judgement rule by rule.\n",
-                ),
-            });
-            text.push_str(language.pick(
-                "\x20 3. 登入平台核對字軌；查明之前，不要把這些號碼載入開立發票的系統。\n\
-                 \n原信沒有變動。`invoice-trackd status` 可看還有多少封等待處理。\n",
-                "\x20 3. Log in to the platform and compare. Load none of these numbers before that.\n\
-                 \nThe mail itself was left as it is. `invoice-trackd status` shows how many wait.\n",
-            ));
+            let codes = defects.iter().map(|reason| reason.code.as_str());
+            text.push_str(&meaning::next_steps(*message_id, codes, language));
             text
         }
         Cause::DeliveryFailed {
@@ -317,14 +293,20 @@ fn digest(alerts: &[Pending<Cause>], language: Language) -> String {
     text.push_str(&columns(&rows, &[0]));
     text.push_str(language.pick(
         "\n接下來\n\
-         \x20 1. `invoice-trackd status` 列出等待處理的信。\n\
-         \x20 2. 另存成檔案，用 `invoice-trackd explain 檔案` 逐條看判斷的理由。\n\
-         \x20 3. 登入平台核對字軌；查明之前不要載入這些號碼，也不要點信裡的連結。\n",
+         \x20 1. `invoice-trackd quarantine list` 列出等待處理的信；`invoice-trackd quarantine show 編號`\n\
+         \x20    看其中一封判斷的理由和處理方式。\n\
+         \x20 2. 登入平台核對字軌；查明之前不要載入這些號碼，也不要點信裡的連結。\n\
+         \x20 3. 逐封放行或捨棄：`invoice-trackd quarantine release 編號 --reason 原因`、\n\
+         \x20    `invoice-trackd quarantine dismiss 編號 --reason 原因`；\n\
+         \x20    同一種原因可用 `--all --code 代碼` 一次處理，先加 `--dry-run` 試跑。\n",
         "\nWhat to do next\n\
-         \x20 1. `invoice-trackd status` shows what waits.\n\
-         \x20 2. Save a mail as a file; `invoice-trackd explain FILE` shows the judgement rule by rule.\n\
-         \x20 3. Log in to the platform and compare. Until then load none of these numbers, and do\n\
-         \x20    not follow links in those mails.\n",
+         \x20 1. `invoice-trackd quarantine list` shows what waits; `invoice-trackd quarantine show ID`\n\
+         \x20    shows why one of them does, and what to do.\n\
+         \x20 2. Log in to the platform and compare. Until then load none of these numbers, and do\n\
+         \x20    not follow links in those mails.\n\
+         \x20 3. Decide about each: `invoice-trackd quarantine release ID --reason TEXT` or\n\
+         \x20    `invoice-trackd quarantine dismiss ID --reason TEXT`; `--all --code CODE` is for all with\n\
+         \x20    one cause, and `--dry-run` tries it out.\n",
     ));
     text
 }

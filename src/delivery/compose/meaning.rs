@@ -25,28 +25,31 @@ pub(super) fn defect(code: DefectCode, language: Language) -> Meaning {
         DefectCode::SenderNotAllowed => pick(
             (
                 "寄件人不在名單上",
-                "若不是轉寄，可能是冒名信，也可能是平台換了寄件地址：先向平台（0800-521-988）查證，屬實才把地址加進 senders。",
+                "若不是轉寄，可能是冒名信，也可能是平台換了寄件地址：先向平台（0800-521-988）查證。屬實才把地址加進 senders，這一封再用 `invoice-trackd quarantine release` 放行。",
             ),
             (
                 "its sender is not on the list",
-                "If nobody passed it on, somebody imitates the platform or it has a new address: ask the platform (0800-521-988), and add the address to senders only when it is theirs.",
+                "If nobody passed it on, somebody imitates the platform or it has a new address: ask the platform (0800-521-988). Only when it is theirs, add the address to senders, and release this one with `invoice-trackd quarantine release`.",
             ),
         ),
         DefectCode::SubjectUnexpected => pick(
             (
                 "主旨沒有「配號結果」",
-                "登入平台核對字軌；這一封請先照平台上的字軌處理。",
+                "登入平台核對字軌；號碼相符，就用 `invoice-trackd quarantine release` 放行。",
             ),
             (
                 "its subject does not say 配號結果",
-                "Log in to the platform and take the ranges from there.",
+                "Log in to the platform and compare the ranges; when they are the same, `invoice-trackd quarantine release` records them.",
             ),
         ),
         DefectCode::NotAuthenticated => pick(
-            ("無法證明由平台寄出", "不要點信裡的連結。登入平台核對字軌。"),
+            (
+                "無法證明由平台寄出",
+                "不要點信裡的連結。登入平台核對字軌；號碼確實相符，才用 `invoice-trackd quarantine release` 放行。",
+            ),
             (
                 "nothing proves that the platform sent it",
-                "Do not follow its links. Compare with what the platform shows after logging in.",
+                "Do not follow its links. Log in to the platform and compare; only when the ranges are the same, `invoice-trackd quarantine release` records them.",
             ),
         ),
         DefectCode::AmbiguousHeader => pick(
@@ -66,11 +69,11 @@ pub(super) fn defect(code: DefectCode, language: Language) -> Meaning {
         DefectCode::Oversized => pick(
             (
                 "信件太大，沒有讀取",
-                "配號通知通常只有幾 KB。請看原信；若確實是平台寄的，再調高 max_message_bytes。",
+                "配號通知通常只有幾 KB。請看原信；若確實是平台寄的，先調高 max_message_bytes，再把信另存成檔案，用 `invoice-trackd ingest` 匯入。",
             ),
             (
                 "it is too large to be read",
-                "Notices are a few kilobytes: look at it yourself. If it is genuine all the same, raise max_message_bytes.",
+                "Notices are a few kilobytes: look at it yourself. If it is genuine all the same, raise max_message_bytes, save it as a file and `invoice-trackd ingest` it.",
             ),
         ),
         DefectCode::Unfetchable => pick(
@@ -135,10 +138,13 @@ pub(super) fn defect(code: DefectCode, language: Language) -> Meaning {
             ),
         ),
         DefectCode::BookletsDisagree => pick(
-            ("起迄號的張數與本數不合", "登入平台核對本數與起迄號。"),
+            (
+                "起迄號的張數與本數不合",
+                "登入平台核對本數與起迄號；起迄號正確，就用 `invoice-trackd quarantine release` 放行。",
+            ),
             (
                 "its range and its number of booklets do not fit together",
-                "See on the platform how many booklets were allocated.",
+                "See on the platform how many booklets were allocated; when the range is right, `invoice-trackd quarantine release` records it.",
             ),
         ),
         DefectCode::BanInvalid => pick(
@@ -151,51 +157,51 @@ pub(super) fn defect(code: DefectCode, language: Language) -> Meaning {
         DefectCode::UnknownCompany => pick(
             (
                 "無法確定是哪一家公司的號碼",
-                "設定改好、也查明是真的通知之後，把這封信以附件轉寄到監看的信箱，就會重新判斷。",
+                "查明是真的通知之後，用 `invoice-trackd quarantine release` 加上 --ban 指明統一編號；或是改好設定再放行。",
             ),
             (
                 "it cannot be told whose numbers these are",
-                "Once the configuration is mended and the notice is known to be genuine, forward it to the watched mailbox as an attachment to have it judged again.",
+                "Once the notice is known to be genuine, `invoice-trackd quarantine release` with --ban says whose they are; or mend the configuration and release it then.",
             ),
         ),
         DefectCode::RangeOverlap => pick(
             (
                 "號碼與另一段號碼重疊",
-                "用 `invoice-trackd allocations` 對照已匯入的號碼，再向平台確認這些號碼是誰的；確認之前不要使用。",
+                "用 `invoice-trackd allocations` 對照已匯入的號碼，再向平台確認這些號碼是誰的；確認之前不要使用。已匯入的那一段若是錯的，用 `invoice-trackd allocations withdraw` 撤回後再放行。",
             ),
             (
                 "its numbers overlap another range",
-                "Compare with `invoice-trackd allocations`, then ask the platform whose they are; do not use them before.",
+                "Compare with `invoice-trackd allocations`, then ask the platform whose they are; do not use them before. When the recorded range is the wrong one, `invoice-trackd allocations withdraw` it, then release this mail.",
             ),
         ),
         DefectCode::TrackPeriodConflict => pick(
             (
                 "字軌在同一年已屬於另一期",
-                "用 `invoice-trackd allocations` 對照已匯入的期別，並登入平台核對。",
+                "用 `invoice-trackd allocations` 對照已匯入的期別，並登入平台核對；這一封才對，就用 `invoice-trackd quarantine release` 放行。",
             ),
             (
                 "its track belongs to another period of the same year",
-                "Compare with `invoice-trackd allocations` and with the platform.",
+                "Compare with `invoice-trackd allocations` and with the platform; when this one is right, `invoice-trackd quarantine release` records it.",
             ),
         ),
         DefectCode::PeriodTooFar => pick(
             (
                 "期別太遠，這家公司還配不到",
-                "登入平台核對期別；若改為年配，請調整設定檔的 assignment。",
+                "登入平台核對期別；若改為年配，請調整設定檔的 assignment。期別正確，就用 `invoice-trackd quarantine release` 放行。",
             ),
             (
                 "its period lies further ahead than this company is given numbers for",
-                "See on the platform which period it is; if the company is now 年配, set assignment = \"year\".",
+                "See on the platform which period it is; if the company is now 年配, set assignment = \"year\". When the period is right, `invoice-trackd quarantine release` records it.",
             ),
         ),
         DefectCode::ReaderPanicked => pick(
             (
                 "程式讀取時發生錯誤",
-                "信已保留，程式繼續運作。這是程式的錯誤，請回報；同時登入平台核對字軌。",
+                "信已保留，程式繼續運作。這是程式的錯誤，請回報；同時登入平台核對字軌。更新程式之後，`invoice-trackd quarantine release` 會重新判讀。",
             ),
             (
                 "the program failed to read it",
-                "The mail is kept and the program runs on. This is a bug: report it, and meanwhile compare with the platform.",
+                "The mail is kept and the program runs on. This is a bug: report it, and meanwhile compare with the platform. Once the program is updated, `invoice-trackd quarantine release` reads the mail again.",
             ),
         ),
     }
@@ -223,6 +229,64 @@ pub(super) fn warning(code: WarningCode, language: Language) -> &'static str {
     }
 }
 
+/// What to do with a mail in quarantine: `id` is the handle, `codes` are its defects. What cannot be
+/// overruled is not offered to be.
+pub(super) fn next_steps<'a>(
+    id: i64,
+    codes: impl Iterator<Item = &'a str>,
+    language: Language,
+) -> String {
+    let codes: Vec<Option<DefectCode>> = codes.map(|code| code.parse().ok()).collect();
+    let names_nobody = |code: &Option<DefectCode>| *code == Some(DefectCode::UnknownCompany);
+    let may_pass = |code: &Option<DefectCode>| {
+        names_nobody(code) || code.is_some_and(DefectCode::is_overrulable)
+    };
+    let (ban_zh, ban_en) = match codes.iter().any(names_nobody) {
+        true => (" --ban 統編", " --ban BAN"),
+        false => ("", ""),
+    };
+    let release = if codes.iter().all(may_pass) {
+        language.pick(
+            format!(
+                "確實是平台配的號碼，就放行，號碼會記入帳本：\n\
+                 \x20      invoice-trackd quarantine release {id}{ban_zh} --reason 原因\n"
+            ),
+            format!(
+                "If the platform did allocate these numbers, release the mail to record them:\n\
+                 \x20      invoice-trackd quarantine release {id}{ban_en} --reason TEXT\n"
+            ),
+        )
+    } else {
+        language.pick(
+            "這封信的問題不能由人放行；照上面「處理」的說明辦理。\n".to_owned(),
+            "What is wrong with this mail is not for a person to overrule: see \"Do\" above.\n"
+                .to_owned(),
+        )
+    };
+    language.pick(
+        format!(
+            "\n接下來\n\
+             \x20 1. 用 `invoice-trackd quarantine show {id}` 看這封信、判斷的理由和處理方式；\n\
+             \x20    寄件人和主旨可以偽造，不要點信裡的連結。\n\
+             \x20 2. 登入平台核對字軌；查明之前，不要把這些號碼載入開立發票的系統。\n\
+             \x20 3. {release}\
+             \x20 4. 不是平台寄的，或已另行處理，就捨棄，之後不再列入：\n\
+             \x20      invoice-trackd quarantine dismiss {id} --reason 原因\n\
+             \n原信沒有變動。`invoice-trackd quarantine list` 可看還有哪些信等待處理。\n"
+        ),
+        format!(
+            "\nWhat to do next\n\
+             \x20 1. `invoice-trackd quarantine show {id}` shows the mail, why it waits and what to do. Sender\n\
+             \x20    and subject can be forged, so do not follow its links.\n\
+             \x20 2. Log in to the platform and compare. Load none of these numbers before that.\n\
+             \x20 3. {release}\
+             \x20 4. If it is not the platform's, or dealt with otherwise, dismiss it; it waits no more:\n\
+             \x20      invoice-trackd quarantine dismiss {id} --reason TEXT\n\
+             \nThe mail itself was left as it is. `invoice-trackd quarantine list` shows what else waits.\n"
+        ),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -237,12 +301,47 @@ mod tests {
                     "{code}"
                 );
                 for command in remedy.split("`invoice-trackd ").skip(1) {
-                    let known = ["status`", "explain", "ingest", "allocations`"];
+                    let known = [
+                        "ingest`",
+                        "allocations`",
+                        "allocations withdraw`",
+                        "quarantine release`",
+                    ];
                     assert!(
                         known.iter().any(|k| command.starts_with(k)),
                         "{code}: {command}"
                     );
                 }
+                // An overruling is recommended where it is allowed; `release` may be named besides
+                // where it only judges again.
+                let may = code.is_overrulable() || *code == DefectCode::UnknownCompany;
+                let is_said = remedy.contains("`invoice-trackd quarantine release`");
+                assert!(is_said || !may, "{code} may be overruled: {remedy}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_release_is_offered_only_where_it_can_succeed() {
+        for language in [Language::ZhTw, Language::En] {
+            let steps = |codes: &[&str]| next_steps(7, codes.iter().copied(), language);
+            let forged = steps(&["sender_not_allowed", "period_too_far"]);
+            assert!(
+                forged.contains("quarantine release 7 --reason "),
+                "{forged}"
+            );
+            let nobody_s = steps(&["unknown_company"]);
+            assert!(
+                nobody_s.contains("quarantine release 7 --ban "),
+                "{nobody_s}"
+            );
+            for codes in [
+                &["sender_not_allowed", "range_overlap"][..],
+                &["of_a_later_version"],
+            ] {
+                let broken = steps(codes);
+                assert!(!broken.contains("release 7"), "{broken}");
+                assert!(broken.contains("quarantine dismiss 7"), "{broken}");
             }
         }
     }

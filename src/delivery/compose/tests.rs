@@ -12,6 +12,8 @@ use crate::{
     notice::{Address, Block, InvoiceNo, InvoiceType, Range, Sentence, Warning, WarningCode},
 };
 
+mod withdrawal;
+
 const SHA256: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
 
 pub(in crate::delivery) fn allocation(

@@ -1,7 +1,8 @@
 //! Whose numbers: the company a notice is about.
 //!
 //! The evidence is asked in the order of its weight: the number in the parentheses, the name
-//! there, the recipient, the mailbox, a file of the platform's.
+//! there, the recipient, the mailbox, a file of the platform's. A person who releases a mail may
+//! say whose the numbers are, but nothing else than what the mail itself names.
 //!
 //! Guarantee: exactly one company or none; a guess is never made between two.
 
@@ -9,7 +10,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::{
     super::{Ban, BanError, Company, Defect, DefectCode, Reading, Sentence, draft::shown},
-    Authenticity, Circumstances, CompanySource, same_numbers,
+    Authenticity, Circumstances, CompanySource, Judgement, same_numbers,
 };
 
 /// The company of a mail and how that was told, with everything that is wrong about it: a number
@@ -56,6 +57,54 @@ pub(super) fn of(
     (company, defects)
 }
 
+/// Takes a person's word for the company. Where the parentheses name one, that word must be the
+/// same; nothing else in a mail outweighs it.
+pub(super) fn by_person(
+    ban: Ban,
+    reading: &Reading,
+    given: &Circumstances<'_>,
+    judgement: &mut Judgement,
+) {
+    let named = reading
+        .addressee
+        .as_deref()
+        .map_or_else(Vec::new, |addressee| named(addressee, given));
+    let told = judgement.company.map(|(told, _)| told);
+    let is_contradicted = !named.is_empty() && !named.contains(&ban);
+    if told == Some(ban) {
+        return;
+    }
+    let unknown = judgement
+        .defects
+        .extract_if(.., |defect| defect.code == DefectCode::UnknownCompany);
+    if is_contradicted {
+        unknown.for_each(drop);
+        let names: Vec<&str> = named.iter().map(Ban::as_str).collect();
+        let (en, zh) = (names.join(" and "), names.join("、"));
+        judgement.company = None;
+        judgement.defects.push(Defect::new(
+            DefectCode::UnknownCompany,
+            Sentence::new(
+                format!("the mail itself is for {en}, so it cannot be released for {ban}"),
+                format!("信中寫明是給統一編號 {zh} 的，不能當作 {ban} 的號碼放行"),
+            ),
+        ));
+    } else {
+        judgement.overruled.extend(unknown);
+        judgement.company = Some((ban, CompanySource::Person));
+    }
+}
+
+/// The companies that the parentheses name by number, configured or not, or by a configured name.
+fn named(addressee: &str, given: &Circumstances<'_>) -> Vec<Ban> {
+    let by_name: Vec<Ban> = bearers(addressee, given).map(|c| c.ban).collect();
+    if by_name.is_empty() {
+        numbers(addressee).collect()
+    } else {
+        by_name
+    }
+}
+
 fn by_ban(ban: Ban, given: &Circumstances<'_>) -> Result<(Ban, CompanySource), Defect> {
     if is_accepted(ban, given) {
         Ok((ban, CompanySource::Body))
@@ -78,10 +127,14 @@ fn by_ban(ban: Ban, given: &Circumstances<'_>) -> Result<(Ban, CompanySource), D
 
 /// The one valid number in a text such as `統一編號:53567686`.
 fn ban_in(addressee: &str) -> Option<Ban> {
-    let runs = addressee.split(|c: char| !c.is_ascii_digit());
-    let mut bans = runs.filter_map(|run| run.parse().ok());
+    let mut bans = numbers(addressee);
     let first = bans.next()?;
     bans.all(|ban| ban == first).then_some(first)
+}
+
+fn numbers(addressee: &str) -> impl Iterator<Item = Ban> {
+    let runs = addressee.split(|c: char| !c.is_ascii_digit());
+    runs.filter_map(|run| run.parse().ok())
 }
 
 fn is_accepted(ban: Ban, given: &Circumstances<'_>) -> bool {
@@ -92,13 +145,7 @@ fn by_name(
     addressee: &str,
     given: &Circumstances<'_>,
 ) -> Result<Option<(Ban, CompanySource)>, Defect> {
-    let normal = |name: &str| name.nfkc().collect::<String>().trim().to_owned();
-    let named = normal(addressee);
-    let mut bearers = given
-        .rules
-        .companies
-        .iter()
-        .filter(|c| normal(&c.name) == named);
+    let mut bearers = bearers(addressee, given);
     match (bearers.next(), bearers.next()) {
         (Some(one), None) => Ok(Some((one.ban, CompanySource::Name))),
         (Some(one), Some(other)) => {
@@ -113,6 +160,14 @@ fn by_name(
         }
         _ => Ok(None),
     }
+}
+
+/// The configured companies of this name.
+fn bearers<'a>(addressee: &str, given: &Circumstances<'a>) -> impl Iterator<Item = &'a Company> {
+    let normal = |name: &str| name.nfkc().collect::<String>().trim().to_owned();
+    let named = normal(addressee);
+    let companies = given.rules.companies.iter();
+    companies.filter(move |company| normal(&company.name) == named)
 }
 
 /// The one company that lists a recipient; under a signature, only signed fields count.

@@ -8,6 +8,8 @@ use super::{
     *,
 };
 
+mod release;
+
 const OURS: &str = "53567686";
 const THEIRS: &str = "24634102";
 const UNLISTED: &str = "22099131";
@@ -89,6 +91,7 @@ fn judge_by(reading: &Reading, rules: &Rules, neighbours: &[Recorded]) -> Judgem
             authenticity: &Authenticity::NotRequired,
             neighbours,
             today: TODAY,
+            release: None,
         },
     )
 }
@@ -144,6 +147,7 @@ fn authenticity_decides_between_waiting_and_quarantine() {
             authenticity,
             neighbours: &[],
             today: TODAY,
+            release: None,
         };
         settle(reading, &given)
     };
@@ -275,6 +279,7 @@ fn the_mailbox_s_company_is_assumed_only_when_nothing_speaks_against_it() {
         },
         neighbours: &[],
         today: TODAY,
+        release: None,
     };
     let replayed = settle(&to("theirs@example.com"), &circumstances);
     assert_eq!(codes(&replayed), [UnknownCompany]);

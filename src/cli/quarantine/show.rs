@@ -1,0 +1,357 @@
+//! One message with everything that is known of it, for a person who has to decide.
+//!
+//! Guarantee: the important fact first, and the command that resolves it last; what strangers
+//! wrote is shown on one line each, and cannot pass for ours.
+
+use std::fmt::{self, Write as _};
+
+use serde_json::{Value, json};
+
+use super::WORDS;
+use crate::{
+    clock::taipei_minute,
+    columns::pad,
+    delivery::{Language, compose, one_line},
+    ledger::{DecisionRow, Reason, StoredEvidence, StoredMessage},
+    mailbox::Origin,
+    notice::{DefectCode, Disposition},
+};
+
+/// The width of a label, of which an ideograph takes two columns.
+const LABEL: usize = 18;
+
+pub(super) fn object(message: &StoredMessage) -> Value {
+    let reason = |reason: &Reason| json!({ "code": reason.code, "detail": reason.detail, "detail_zh": reason.detail_zh });
+    let defects: Vec<Value> = message
+        .defects
+        .iter()
+        .map(|defect| {
+            let mut value = reason(defect);
+            if let Value::Object(fields) = &mut value {
+                let may = overrulable(&defect.code).map(|may| may.word());
+                fields.insert("overrulable".to_owned(), json!(may));
+            }
+            value
+        })
+        .collect();
+    let StoredEvidence {
+        result,
+        detail,
+        method,
+        domain,
+        selector,
+        key,
+        signed_fields,
+        judged_at,
+    } = &message.evidence;
+    let decisions: Vec<Value> = message
+        .decisions
+        .iter()
+        .map(|decision| {
+            json!({
+                "action": decision.action,
+                "who": decision.who,
+                "reason": decision.reason,
+                "overruled": decision.overruled,
+                "decided_at": decision.at.to_string(),
+            })
+        })
+        .collect();
+    json!({
+        "id": message.id,
+        "disposition": message.disposition.as_str(),
+        "dismissed_at": message.dismissed_at.map(|at| at.to_string()),
+        "mailbox": message.origin.mailbox(),
+        "found_in": place(&message.origin),
+        "copies": message.copies.iter().map(place).collect::<Vec<_>>(),
+        "received_at": message.received_at.to_string(),
+        "internal_date": message.internal_date.map(|at| at.to_string()),
+        "from": message.from,
+        "subject": message.subject,
+        "size": message.size,
+        "kept_bytes": message.raw.as_ref().map_or(0, Vec::len),
+        "sha256": message.sha256,
+        "company": message
+            .company
+            .as_ref()
+            .map(|(ban, source)| json!({ "ban": ban.as_str(), "source": source })),
+        "authenticity": {
+            "result": result,
+            "detail": detail,
+            "method": method,
+            "domain": domain,
+            "selector": selector,
+            "key": key,
+            "signed_fields": signed_fields,
+            "judged_at": judged_at,
+        },
+        "defects": defects,
+        "warnings": message.warnings.iter().map(reason).collect::<Vec<_>>(),
+        "decisions": decisions,
+    })
+}
+
+pub(super) fn page(message: &StoredMessage, language: Language) -> Result<String, fmt::Error> {
+    let mut text = String::new();
+    writeln!(text, "{}\n", headline(message))?;
+
+    let mut fact = |label: &str, value: &str| writeln!(text, "  {} {value}", pad(label, LABEL));
+    fact("位置 found in", &place(&message.origin))?;
+    for copy in &message.copies {
+        fact("也在 also in", &place(copy))?;
+    }
+    let from = message
+        .from
+        .as_deref()
+        .unwrap_or("(not exactly one address)");
+    fact("寄件人 from", &one_line(from, WORDS))?;
+    fact("主旨 subject", &one_line(&message.subject, WORDS))?;
+    if let Some(at) = message.internal_date {
+        fact("信件時間 dated", &format!("{} (UTC+8)", taipei_minute(at)))?;
+    }
+    let received = taipei_minute(message.received_at);
+    fact("發現時間 found", &format!("{received} (UTC+8)"))?;
+    fact("大小 size", &size(message))?;
+    fact("SHA-256", &message.sha256)?;
+    if let Some((ban, source)) = &message.company {
+        fact("統編 company", &format!("{ban}, told by {source}"))?;
+    }
+
+    writeln!(text, "\n來源證明 proof of origin")?;
+    proof(&mut text, &message.evidence)?;
+
+    if !message.defects.is_empty() {
+        writeln!(text, "\n問題 what was wrong with it")?;
+    }
+    for same in message.defects.chunk_by(|a, b| a.code == b.code) {
+        wrong(&mut text, same, language)?;
+        if message.disposition == Disposition::Quarantined {
+            what_then(&mut text, same, language)?;
+        }
+    }
+    if !message.warnings.is_empty() {
+        writeln!(text, "\n注意 please note")?;
+    }
+    for warning in &message.warnings {
+        let detail = one_line(told(warning, language), WORDS);
+        writeln!(text, "  {}: {detail}", one_line(&warning.code, 40))?;
+    }
+    if !message.decisions.is_empty() {
+        writeln!(text, "\n決定 decided")?;
+    }
+    for decision in &message.decisions {
+        let DecisionRow {
+            action,
+            who,
+            reason,
+            overruled,
+            at,
+        } = decision;
+        let (at, who) = (taipei_minute(*at), one_line(who, 60));
+        writeln!(
+            text,
+            "  {at}  {action} by {who}: {}",
+            one_line(reason, WORDS)
+        )?;
+        if !overruled.is_empty() {
+            writeln!(
+                text,
+                "  {}overruled {}",
+                " ".repeat(18),
+                overruled.join(", ")
+            )?;
+        }
+    }
+    commands(&mut text, message)?;
+    Ok(text)
+}
+
+fn headline(message: &StoredMessage) -> String {
+    let mut codes: Vec<&str> = message.defects.iter().map(|d| d.code.as_str()).collect();
+    codes.dedup();
+    let last = message.decisions.last();
+    let by = last.map_or_else(String::new, |decision| {
+        format!(" by {}", one_line(&decision.who, 60))
+    });
+    let id = message.id;
+    match (message.disposition, message.dismissed_at) {
+        (Disposition::Quarantined, None) => {
+            format!(
+                "message {id} waits for a decision 等待處理: {}",
+                codes.join(", ")
+            )
+        }
+        (Disposition::Quarantined, Some(at)) => {
+            let at = taipei_minute(at);
+            format!("message {id} was dismissed 已捨棄{by} at {at} (UTC+8)")
+        }
+        (other, _) if last.is_some() => format!("message {id} was released 已放行{by}: {other}"),
+        (other, _) => format!("message {id} waits for nobody 不需處理: {other}"),
+    }
+}
+
+fn size(message: &StoredMessage) -> String {
+    let size = message.size;
+    match message.raw.as_ref().map(Vec::len) {
+        None => format!("{size} bytes, none kept"),
+        Some(kept) if u64::try_from(kept) == Ok(size) => format!("{size} bytes, all kept"),
+        Some(kept) => format!("{size} bytes, {kept} kept"),
+    }
+}
+
+fn proof(text: &mut String, evidence: &StoredEvidence) -> fmt::Result {
+    let StoredEvidence {
+        result,
+        detail,
+        method,
+        domain,
+        selector,
+        key,
+        signed_fields,
+        judged_at,
+    } = evidence;
+    let judged_at = judged_at.parse().map_or(judged_at.clone(), taipei_minute);
+    let result = match result.as_str() {
+        "not_required" => "not_required 設定不要求",
+        other => other,
+    };
+    writeln!(text, "  {} {result}", pad("結果 result", LABEL))?;
+    for (label, value) in [
+        ("說明 detail", detail),
+        ("方法 method", method),
+        ("網域 domain", domain),
+        ("selector", selector),
+        ("金鑰 key", key),
+        ("簽章欄位 signed", signed_fields),
+    ] {
+        if let Some(value) = value {
+            writeln!(text, "  {} {}", pad(label, LABEL), one_line(value, 1000))?;
+        }
+    }
+    writeln!(
+        text,
+        "  {} {judged_at} (UTC+8)",
+        pad("時間 judged at", LABEL)
+    )
+}
+
+/// Whether a person may overrule a defect.
+#[derive(Clone, Copy)]
+enum May {
+    Yes,
+    WithBan,
+    No,
+}
+
+impl May {
+    /// The stable word.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Yes => "yes",
+            Self::WithBan => "with --ban",
+            Self::No => "no",
+        }
+    }
+}
+
+/// `None` for a code of a later version.
+fn overrulable(code: &str) -> Option<May> {
+    code.parse().ok().map(|code: DefectCode| match code {
+        DefectCode::UnknownCompany => May::WithBan,
+        code if code.is_overrulable() => May::Yes,
+        _ => May::No,
+    })
+}
+
+/// The defects of one code: what was found.
+fn wrong(text: &mut String, same: &[Reason], language: Language) -> fmt::Result {
+    let code = same.first().map_or("", |reason| reason.code.as_str());
+    writeln!(text, "  ✗ {}", one_line(code, 40))?;
+    for reason in same {
+        writeln!(text, "    {}", one_line(told(reason, language), 300))?;
+    }
+    Ok(())
+}
+
+/// Whether these may be overruled, and what to do about them.
+fn what_then(text: &mut String, same: &[Reason], language: Language) -> fmt::Result {
+    let code = same.first().map_or("", |reason| reason.code.as_str());
+    if let Some(may) = overrulable(code) {
+        let may = match may {
+            May::Yes => "yes 可以",
+            May::WithBan => "with --ban 要用 --ban 指明統一編號",
+            May::No => "no 不可以",
+        };
+        writeln!(text, "    可否放行 may be overruled: {may}")?;
+    }
+    if let Ok(code) = code.parse() {
+        let (_, remedy) = compose::explained(code, language);
+        writeln!(text, "    處理 do: {remedy}")?;
+    }
+    Ok(())
+}
+
+fn told(reason: &Reason, language: Language) -> &str {
+    match language {
+        Language::ZhTw => &reason.detail_zh,
+        Language::En => &reason.detail,
+    }
+}
+
+/// What can be done about it now.
+fn commands(text: &mut String, message: &StoredMessage) -> fmt::Result {
+    if message.disposition != Disposition::Quarantined {
+        return Ok(());
+    }
+    let id = message.id;
+    let may = |reason: &Reason| overrulable(&reason.code);
+    let says_no = |reason: &Reason| matches!(may(reason), Some(May::No) | None);
+    let wants_ban = |reason: &Reason| matches!(may(reason), Some(May::WithBan));
+    writeln!(text, "\n接下來 what to do")?;
+    if message.defects.iter().any(says_no) {
+        writeln!(
+            text,
+            "  not to be released as it stands, unless newer rules judge otherwise 依目前規則不能放行"
+        )?;
+    }
+    let ban = match message.defects.iter().any(wants_ban) {
+        true => " --ban BAN",
+        false => "",
+    };
+    writeln!(
+        text,
+        "  record it 放行   invoice-trackd quarantine release {id}{ban} --reason TEXT"
+    )?;
+    if message.dismissed_at.is_none() {
+        writeln!(
+            text,
+            "  put aside 捨棄   invoice-trackd quarantine dismiss {id} --reason TEXT"
+        )?;
+    }
+    if message.raw.is_some() {
+        writeln!(
+            text,
+            "  look at it 看信  invoice-trackd quarantine show {id} --raw\n  \
+             judge it 逐條看  invoice-trackd quarantine show {id} --raw | invoice-trackd explain -"
+        )?;
+    }
+    Ok(())
+}
+
+/// Where it was found, for a person who looks for it.
+fn place(origin: &Origin) -> String {
+    match origin {
+        Origin::Imap {
+            mailbox,
+            uidvalidity,
+            uid,
+        } => format!(
+            "{} (UID {uid}, UIDVALIDITY {uidvalidity})",
+            one_line(mailbox, WORDS)
+        ),
+        Origin::Maildir { mailbox, file } => {
+            format!("{} ({})", one_line(mailbox, WORDS), one_line(file, WORDS))
+        }
+        Origin::File { path } => one_line(path, WORDS),
+    }
+}
