@@ -16,6 +16,7 @@ use crate::{
 pub mod compose;
 mod directory;
 pub mod dispatch;
+mod gather;
 mod platform_csv;
 mod smtp;
 mod stranger;

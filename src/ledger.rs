@@ -33,6 +33,7 @@ mod messages;
 mod news;
 mod open;
 mod outbox;
+mod pace;
 mod suspects;
 mod uid_runs;
 

@@ -91,7 +91,7 @@ async fn send(config: &Config, ledger: &Ledger) -> anyhow::Result<()> {
         style: config.style.clone(),
         patience: config.patience,
     };
-    dispatcher.run_once(Clock::System.now()).await?;
+    dispatcher.flush(Clock::System.now()).await?;
     Ok(())
 }
 

@@ -485,7 +485,7 @@ async fn the_loop_takes_up_what_a_dead_process_left_and_what_it_is_woken_for() {
     let ledger = dispatcher.ledger.clone();
     post(&ledger, &confirmation("left", &["ops@example.com"])).await;
     // A process that took the letter, and died.
-    let lease = ledger.lease(start(), after(660)).await.unwrap();
+    let lease = ledger.lease(start(), start(), after(660)).await.unwrap();
     assert!(lease.is_some());
 
     let clock = Clock::manual(start());

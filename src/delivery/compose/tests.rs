@@ -8,7 +8,7 @@ use mail_parser::{MessageParser, MimeHeaders};
 use super::*;
 use crate::{
     delivery::{Confirm, Language},
-    ledger::{Cause, FoundIn, Pending, Quarantined, Reason},
+    ledger::{Cause, FoundIn, Kind, Pending, Quarantined, Reason},
     notice::{Address, Block, InvoiceNo, InvoiceType, Range, Sentence, Warning, WarningCode},
 };
 
@@ -104,6 +104,7 @@ fn undelivered(id: i64) -> Pending<Cause> {
         raised_at: the_twentieth(),
         cause: Cause::DeliveryFailed {
             outbox_id: 7,
+            kind: Kind::Confirmation,
             subject:
                 "已匯入 EC 22628000-22634399（107/05 - 107/06，128 本）雲端行動科技股份有限公司"
                     .to_owned(),
