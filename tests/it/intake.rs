@@ -122,7 +122,7 @@ async fn a_batch_that_fails_at_its_last_mail_has_recorded_and_told_nothing() {
     ];
     // The alert is the last thing written for the last mail, the second letter that for the second.
     for fails in [
-        "AFTER INSERT ON alert",
+        "AFTER INSERT ON news",
         "AFTER INSERT ON outbox WHEN NEW.id > 1",
     ] {
         let (intake, home) = intake().await;

@@ -16,9 +16,11 @@
 
 mod support;
 
+mod alert_windows;
 mod commands;
 mod config;
 mod corpus;
+mod digest;
 mod dovecot;
 mod end_to_end;
 mod house;
@@ -27,7 +29,10 @@ mod intake;
 mod ledger;
 mod maildir;
 mod outbox;
+mod pace;
 mod poison;
 mod properties;
 mod smtp;
+mod smtp_answers;
+mod summary;
 mod watching;

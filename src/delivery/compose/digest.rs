@@ -73,7 +73,7 @@ fn text(
     if granted.ranges.is_empty() {
         let text = language.pick(
             format!("{notices} 封配號通知已匯入，但其中的號碼後來都撤回了：沒有號碼可用。\n"),
-            format!("{notices} allocation notices were imported, and all of their numbers have been withdrawn\nsince: there is nothing to use.\n"),
+            format!("All numbers that were imported in this time have been withdrawn since: there is nothing\nto use. Allocation notices: {notices}.\n"),
         );
         return text + &granted.withdrawn(language);
     }

@@ -1,6 +1,9 @@
 //! Every mail in both languages, as its reader sees it, with findings as the reader of notices
 //! words them.
 
+mod gathered;
+mod trouble;
+
 use std::fmt::Write;
 
 use mail_parser::{MessageParser, MimeHeaders};
@@ -263,13 +266,6 @@ fn a_likely_forgery_is_not_called_a_notice() {
     }
     both("forged", |style| {
         super::alert(std::slice::from_ref(&alert), style, the_twentieth())
-    });
-}
-
-#[test]
-fn a_mail_that_was_not_delivered() {
-    both("undelivered", |style| {
-        super::alert(&[undelivered(1)], style, the_twentieth())
     });
 }
 

@@ -121,7 +121,7 @@ pub(super) fn unreachable(
             last_ok_at.map_or_else(
                 || {
                     language
-                        .pick("啟動後從未回應", "none since the start")
+                        .pick("從未回應過", "never")
                         .to_owned()
                 },
                 taipei_minute,
