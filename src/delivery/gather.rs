@@ -156,7 +156,9 @@ impl Windows {
             let theme = alert.cause.theme();
             let width = next.entry(theme).or_insert(self.base);
             let inside = |window: &&AlertWindow| {
-                end(window.gathered_at, window.width, alert.raised_at).is_some()
+                // Begun under a clock that was ahead, a window is none.
+                window.gathered_at <= now
+                    && end(window.gathered_at, window.width, alert.raised_at).is_some()
             };
             if let Some(window) = self.themes.get(theme).filter(inside) {
                 *width = (window.width * 2).min(LONGEST).max(self.base);

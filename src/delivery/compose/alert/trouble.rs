@@ -119,11 +119,7 @@ pub(super) fn unreachable(
         (
             language.pick("最後回應", "Last answer (UTC+8)"),
             last_ok_at.map_or_else(
-                || {
-                    language
-                        .pick("從未回應過", "never")
-                        .to_owned()
-                },
+                || language.pick("從未回應過", "never").to_owned(),
                 taipei_minute,
             ),
         ),
