@@ -272,3 +272,26 @@ async fn alerts_wait_until_they_are_gathered_into_one_letter() {
     let pending = transaction.pending::<Cause>().await.unwrap();
     assert_eq!(pending.len(), 1, "a key is used up for good");
 }
+
+#[tokio::test]
+async fn attempts_are_counted_at_the_moment_they_are_made() {
+    let scratch = Scratch::new();
+    let ledger = scratch.open().await;
+    for name in ["one", "two", "three"] {
+        post(&ledger, &letter(Kind::Confirmation, name), noon()).await;
+    }
+    // One long pass: what was due when it began is attempted later.
+    for minutes in [0, 1, 2] {
+        let now = noon() + minutes.minutes();
+        let lease = ledger.lease(noon(), now, now + 11.minutes()).await.unwrap();
+        assert!(lease.is_some());
+    }
+    let ever = noon()..noon() + 1.hour();
+    let back = |count| ledger.attempted_back(count, ever.clone());
+    assert_eq!(back(1).await.unwrap(), Some(noon() + 2.minutes()));
+    assert_eq!(back(3).await.unwrap(), Some(noon()));
+    assert_eq!(back(4).await.unwrap(), None);
+    let first_minute = noon()..noon() + 1.minute();
+    let within = ledger.attempted_back(1, first_minute).await.unwrap();
+    assert_eq!(within, Some(noon()));
+}
