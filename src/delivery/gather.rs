@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, time::Duration};
 use jiff::Timestamp;
 
 use super::{Dispatcher, compose, dispatch::later};
-use crate::ledger::{AlertWindow, Cause, Import, LedgerError, Past, Pending};
+use crate::ledger::{AlertWindow, Cause, Import, LedgerError, Past, Pending, Transaction};
 
 /// However long a cause goes on, an alert about it waits no longer than this.
 const LONGEST: Duration = Duration::from_secs(6 * 3600);
@@ -22,16 +22,21 @@ impl Dispatcher {
         now: Timestamp,
         flush: bool,
     ) -> Result<Option<Timestamp>, LedgerError> {
-        let alerts = self.gather_alerts(now).await?;
-        let imports = self.gather_imports(now, flush).await?;
+        let mut transaction = self.ledger.begin().await?;
+        let alerts = self.gather_alerts(&mut transaction, now).await?;
+        let imports = self.gather_imports(&mut transaction, now, flush).await?;
+        transaction.commit().await?;
         Ok(alerts.into_iter().chain(imports).min())
     }
 
     /// The first alert goes at once; those that follow within `alert_window` of the last letter
     /// wait until it is over and go together. While a cause goes on, its own window doubles and
     /// holds its alerts, and no others, for longer.
-    async fn gather_alerts(&self, now: Timestamp) -> Result<Option<Timestamp>, LedgerError> {
-        let mut transaction = self.ledger.begin().await?;
+    async fn gather_alerts(
+        &self,
+        transaction: &mut Transaction,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, LedgerError> {
         let mut alerts = transaction.pending::<Cause>().await?;
         if alerts.is_empty() {
             return Ok(None);
@@ -58,7 +63,6 @@ impl Dispatcher {
             transaction.open_window(theme, window).await?;
             windows.themes.insert(theme.to_owned(), window);
         }
-        transaction.commit().await?;
         windows.last = Some(now);
         Ok(alerts.iter().map(|alert| windows.due(alert, now)).min())
     }
@@ -66,11 +70,11 @@ impl Dispatcher {
     /// Confirmations go together when the oldest has waited for `confirm_window`.
     async fn gather_imports(
         &self,
+        transaction: &mut Transaction,
         now: Timestamp,
         flush: bool,
     ) -> Result<Option<Timestamp>, LedgerError> {
         let window = self.patience.confirm_window;
-        let mut transaction = self.ledger.begin().await?;
         let Some(since) = transaction.waits_since::<Import>().await? else {
             return Ok(None);
         };
@@ -87,7 +91,6 @@ impl Dispatcher {
             return Ok(None);
         };
         transaction.gather(&imports, &letter, now).await?;
-        transaction.commit().await?;
         Ok(None)
     }
 
