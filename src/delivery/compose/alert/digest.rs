@@ -23,7 +23,8 @@ struct Counts {
     claimed: usize,
     quarantined: usize,
     undelivered: usize,
-    unreachable: usize,
+    /// Mailboxes that do not answer.
+    unreachable: Vec<String>,
     /// Mailboxes that answer again.
     back: Vec<String>,
 }
@@ -31,7 +32,7 @@ struct Counts {
 impl Counts {
     fn of(alerts: &[Pending<Cause>]) -> Self {
         let mut counts = Self::default();
-        // From the end, so that a mailbox that came back is known to have done so.
+        // From the end: how a mailbox stands is what was said of it last.
         for alert in alerts.iter().rev() {
             match &alert.cause {
                 Cause::Quarantined(Quarantined { defects, .. }) if is_only_claimed(defects) => {
@@ -39,10 +40,13 @@ impl Counts {
                 }
                 Cause::Quarantined(_) => counts.quarantined += 1,
                 Cause::DeliveryFailed { .. } => counts.undelivered += 1,
-                Cause::MailboxUnreachable { mailbox, .. } if counts.back.contains(mailbox) => {}
-                Cause::MailboxUnreachable { .. } => counts.unreachable += 1,
+                Cause::MailboxUnreachable { mailbox, .. } => {
+                    if !counts.back.contains(mailbox) && !counts.unreachable.contains(mailbox) {
+                        counts.unreachable.push(mailbox.clone());
+                    }
+                }
                 Cause::MailboxBack { mailbox, .. } => {
-                    if !counts.back.contains(mailbox) {
+                    if !counts.back.contains(mailbox) && !counts.unreachable.contains(mailbox) {
                         counts.back.push(mailbox.clone());
                     }
                 }
@@ -54,7 +58,7 @@ impl Counts {
 
     /// How much waits for a person.
     fn open(&self) -> usize {
-        self.claimed + self.quarantined + self.undelivered + self.unreachable
+        self.claimed + self.quarantined + self.undelivered + self.unreachable.len()
     }
 
     fn mailboxes(&self, language: Language) -> String {
@@ -68,7 +72,7 @@ pub(super) fn subject(alerts: &[Pending<Cause>], language: Language) -> String {
         let mailboxes = counts.mailboxes(language);
         return language.pick(
             format!("已恢復：信箱有回應了（{mailboxes}）"),
-            format!("Resolved: mailboxes answer again ({mailboxes})"),
+            format!("Resolved: answering again: {mailboxes}"),
         );
     }
     let parts: Vec<String> = [
@@ -91,10 +95,10 @@ pub(super) fn subject(alerts: &[Pending<Cause>], language: Language) -> String {
             language.pick(("寄出的信未送達", "封"), ("mails not delivered", "")),
         ),
         (
-            counts.unreachable,
+            counts.unreachable.len(),
             language.pick(
-                ("信箱沒有回應", "次"),
-                ("times that a mailbox did not answer", ""),
+                ("沒有回應的信箱", "個"),
+                ("mailboxes that do not answer", ""),
             ),
         ),
     ]
@@ -186,7 +190,7 @@ fn next_steps(counts: &Counts, language: Language) -> String {
             "What was not delivered: tell its readers in another way; once that is mended,\n     `invoice-trackd outbox retry ID` sends it again.",
         ));
     }
-    if counts.unreachable > 0 {
+    if !counts.unreachable.is_empty() {
         steps.push(language.pick(
             "沒有回應的信箱：執行 `invoice-trackd check --online`，看卡在哪一步、該怎麼處理。",
             "A mailbox that does not answer: `invoice-trackd check --online` shows which step fails\n     and what to do about it.",
