@@ -178,21 +178,23 @@ impl Dispatcher {
         let mut pass = Pass::default();
         let mut closed: Option<(Unreachable, Timestamp)> = None;
 
-        let window = loop {
+        let (window, held) = loop {
             // Again before each letter, as of the pass's beginning: what is raised during a long
             // pass, some of it by this very one, is due in it.
             let window = self.gather(now, flush).await?;
             if stopping() {
-                break window;
+                break (window, None);
             }
             let moment = later(now, began.elapsed());
             // Putting off is not attempting.
-            if closed.is_none() && self.held_until(moment).await?.is_some() {
-                break window;
+            if closed.is_none()
+                && let Some(held) = self.held_until(moment).await?
+            {
+                break (window, Some(held));
             }
             let retry_at = later(moment, self.patience.attempt);
             let Some(lease) = self.ledger.lease(now, moment, retry_at).await? else {
-                break window;
+                break (window, None);
             };
             pulse.within(self.patience.attempt);
             let attempt = match &closed {
@@ -218,7 +220,10 @@ impl Dispatcher {
                 Settled::Failed { .. } => pass.failed += 1,
             }
         };
-        let held = self.held_until(later(now, began.elapsed())).await?;
+        let held = match held {
+            Some(held) => Some(held),
+            None => self.held_until(later(now, began.elapsed())).await?,
+        };
         let due = self.ledger.next_due().await?;
         let due = due.map(|due| held.map_or(due, |held| due.max(held)));
         pass.next = due.into_iter().chain(window).min();
