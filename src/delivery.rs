@@ -16,12 +16,14 @@ use crate::{
 pub mod compose;
 mod directory;
 pub mod dispatch;
+mod gather;
 mod platform_csv;
 mod smtp;
 mod stranger;
 
 pub use self::{
     dispatch::{Dispatcher, Pass},
+    gather::gather_past,
     stranger::one_line,
 };
 

@@ -57,6 +57,11 @@ pub struct Signs {
 }
 
 impl Vitals {
+    /// Whether every mailbox has been scanned since the start.
+    pub fn is_scanned(&self) -> bool {
+        self.mailboxes.values().all(|signs| signs.scanned)
+    }
+
     /// Whether every mailbox has been scanned since the start, but for those that have failed for
     /// `patience` at `now`.
     pub fn is_surveyed(&self, now: Timestamp, patience: SignedDuration) -> bool {

@@ -13,20 +13,21 @@
 //! Left out on purpose: where messages come from, and how mails leave.
 
 mod decide;
+mod tell;
 
 use std::{
     collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
 use crate::{
     authenticity::{self, Evidence, Require},
     clock::{taipei_date, taipei_minute},
-    delivery::{Style, compose},
-    ledger::{Cause, Entry, FoundIn, Ledger, LedgerError, Quarantined, Reason, Transaction},
+    delivery::Style,
+    ledger::{Entry, Ledger, LedgerError, Transaction},
     mailbox::{Content, Origin, RawMessage, Suspicion, Want},
     notice::{
         self, Allocation, Ban, Circumstances, Defect, Disposition, Judgement, Reading, Recorded,
@@ -35,6 +36,10 @@ use crate::{
 };
 
 pub use self::decide::{Action, Decided, Lacking, Refusal};
+use self::tell::{tell, tell_past};
+
+/// Mail that is older than this when the ledger is created is past: a first run floods nobody.
+const OLD: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// Takes messages in, one ledger, one set of rules.
 #[derive(Debug, Clone)]
@@ -235,7 +240,11 @@ impl Intake {
             return Ok(None);
         };
         if let Some(style) = &self.style {
-            tell(transaction, style, &self.rules, id, &entry).await?;
+            if self.is_past(message) {
+                tell_past(transaction, &self.rules, id, &entry).await?;
+            } else {
+                tell(transaction, style, &self.rules, id, &entry).await?;
+            }
         }
         let recorded = match judgement.disposition {
             Disposition::Imported => judgement.fresh().copied().collect(),
@@ -243,92 +252,16 @@ impl Intake {
         };
         Ok(outcome(judgement.disposition, judgement.defects, recorded))
     }
-}
 
-/// Writes down the mails that this message calls for.
-async fn tell(
-    transaction: &mut Transaction,
-    style: &Style,
-    rules: &Rules,
-    id: i64,
-    entry: &Entry<'_>,
-) -> Result<(), LedgerError> {
-    let Entry {
-        message,
-        sha256,
-        reading,
-        judgement,
-        now,
-        ..
-    } = *entry;
-    match judgement.disposition {
-        Disposition::Imported => {
-            let Some((ban, _)) = judgement.company else {
-                return Ok(());
-            };
-            let fresh: Vec<Allocation> = judgement.fresh().copied().collect();
-            let known: Vec<Allocation> = judgement
-                .allocations
-                .iter()
-                .filter(|judged| judged.known.is_some())
-                .map(|judged| judged.allocation)
-                .collect();
-            let facts = compose::Imported {
-                sha256,
-                ban,
-                company_name: rules
-                    .companies
-                    .get(ban)
-                    .map(|company| company.name.as_str()),
-                found_in: message.origin.place(),
-                allocations: &fresh,
-                known: &known,
-                warnings: &judgement.warnings,
-            };
-            match compose::confirmation(&facts, style, now) {
-                Some(letter) => transaction.post(&letter, Some(id), now).await,
-                None => Ok(()),
-            }
-        }
-        Disposition::Quarantined => {
-            let cause = Cause::Quarantined(Quarantined {
-                message_id: id,
-                sha256: sha256.to_owned(),
-                found_in: match &message.origin {
-                    Origin::Imap { mailbox, .. } | Origin::Maildir { mailbox, .. } => {
-                        FoundIn::Mailbox(mailbox.clone())
-                    }
-                    Origin::File { path } => FoundIn::File(path.clone()),
-                },
-                from: reading.from.as_ref().map(ToString::to_string),
-                subject: reading.subject.clone(),
-                defects: judgement
-                    .defects
-                    .iter()
-                    .map(|Defect { code, detail }| Reason {
-                        code: code.to_string(),
-                        detail: detail.en.clone(),
-                        detail_zh: detail.zh.clone(),
-                    })
-                    .collect(),
-            });
-            let key = match (&message.content, &message.origin) {
-                // Of what is too large only the header was fetched, and two may share theirs.
-                (Content::Oversized(_), _) => format!("quarantined:{sha256}:{}", message.size),
-                // There are no bytes to tell it by, only its place.
-                (
-                    Content::Unfetchable(_),
-                    Origin::Imap {
-                        mailbox,
-                        uidvalidity,
-                        uid,
-                    },
-                ) => format!("unfetchable:{mailbox}:{uidvalidity}:{uid}"),
-                _ => format!("quarantined:{sha256}"),
-            };
-            transaction.tell(&key, &cause, now).await
-        }
-        Disposition::Duplicate | Disposition::Unrelated | Disposition::Waiting => Ok(()),
+    /// Whether it lay in a mailbox long before the ledger was created. A file that the operator
+    /// names is meant now, however old it is.
+    fn is_past(&self, message: &RawMessage) -> bool {
+        let old = self.ledger.created_at().checked_sub(OLD);
+        message.origin.mailbox().is_some()
+            && message
+                .internal_date
+                .zip(old.ok())
+                .is_some_and(|(date, old)| date < old)
     }
 }
 

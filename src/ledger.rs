@@ -36,6 +36,7 @@ mod messages;
 mod news;
 mod open;
 mod outbox;
+mod pace;
 mod quarantine;
 mod suspects;
 mod uid_runs;

@@ -40,6 +40,6 @@ pub(super) async fn send(
         style: config.style.clone(),
         patience: config.patience,
     };
-    dispatcher.run_once(Clock::System.now()).await?;
+    dispatcher.flush(Clock::System.now()).await?;
     Ok(())
 }

@@ -28,7 +28,7 @@ use super::{
 use crate::{
     clock::Clock,
     config::Config,
-    delivery::Dispatcher,
+    delivery::{Dispatcher, Style},
     http::{self, Vitals},
     intake::Intake,
     ledger::Ledger,
@@ -44,6 +44,7 @@ const GRACE: Duration = Duration::from_secs(120);
 pub(super) struct Plan {
     mailboxes: BTreeMap<String, Orders>,
     dispatcher: Option<Dispatcher>,
+    style: Style,
     listen: Listen,
 }
 
@@ -113,6 +114,7 @@ impl Plan {
         Ok(Self {
             mailboxes,
             dispatcher,
+            style: config.style.clone(),
             listen,
         })
     }
@@ -130,7 +132,7 @@ pub(super) struct Crew {
     mailboxes: BTreeMap<String, Post<Orders>>,
     dispatcher: Option<Post<Dispatcher>>,
     http: Option<(SocketAddr, Post<()>)>,
-    keeper: Option<Post<()>>,
+    keeper: Option<Post<Style>>,
     /// Dropped, it ends the feeding of the watchdog.
     feeding: Option<mpsc::Sender<Infallible>>,
 }
@@ -183,8 +185,9 @@ impl Crew {
             Listen::Nowhere => self.http = None,
             Listen::Anew(listener, address) => self.listen(listener, address),
         }
-        if self.keeper.is_none() {
-            self.keeper = Some(self.keep());
+        match &self.keeper {
+            Some(post) => _ = post.orders.send_replace(Arc::new(plan.style)),
+            None => self.keeper = Some(self.keep(plan.style)),
         }
     }
 
@@ -253,8 +256,7 @@ impl Crew {
         self.http = Some((address, post));
     }
 
-    /// What no configuration changes.
-    fn keep(&mut self) -> Post<()> {
+    fn keep(&mut self, style: Style) -> Post<Style> {
         let mut keeper = Keeper::new(
             self.ledger.clone(),
             self.clock.clone(),
@@ -262,8 +264,8 @@ impl Crew {
             self.vitals.clone(),
         );
         let part = "the keeper".to_owned();
-        self.hire(part, (), |_, pulse, stopped| async move {
-            keeper.run(&pulse, stopped).await;
+        self.hire(part, style, |style, pulse, stopped| async move {
+            keeper.run(style, &pulse, stopped).await;
             Ok(())
         })
     }

@@ -6,20 +6,27 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Notify, watch};
 use tracing::{error, info};
 
 use super::systemd;
 use crate::{
     clock::Clock,
+    delivery::{Style, gather_past},
     http::{MAILBOX_SILENCE, Signs, Vitals},
-    ledger::{Cause, Ledger, LedgerError, LinkState},
+    ledger::{Cause, Ledger, LedgerError, LinkState, Past},
     pulse::Pulse,
 };
 
 /// From one look to the next.
 const MINUTE: Duration = Duration::from_secs(60);
+
+/// A mailbox that has failed for so long after the start is not waited for.
+const GIVEN_UP: SignedDuration = SignedDuration::from_mins(5);
+
+/// When no more old mail has come for so long, what has come is told.
+const QUIET: SignedDuration = SignedDuration::from_mins(5);
 
 /// Looks after everything that is nobody else's.
 #[derive(Debug)]
@@ -33,6 +40,8 @@ pub struct Keeper {
     /// Mailboxes that were silent at the last look. A clock that jumps ahead, or a machine that
     /// slept, makes all of them look silent once.
     silent: BTreeSet<String>,
+    /// Whether every mailbox has been scanned, or given up, since the start.
+    surveyed: bool,
 }
 
 impl Keeper {
@@ -51,19 +60,30 @@ impl Keeper {
             wake,
             vitals,
             silent: BTreeSet::new(),
+            surveyed: false,
         }
     }
 
-    /// Looks once a minute until told to stop.
-    pub async fn run(&mut self, pulse: &Pulse, mut stopped: watch::Receiver<bool>) {
+    /// Looks once a minute, and when the last mailbox has been scanned for the first time, until
+    /// told to stop; tells people in the `style` of the moment.
+    pub async fn run(
+        &mut self,
+        style: watch::Receiver<Arc<Style>>,
+        pulse: &Pulse,
+        mut stopped: watch::Receiver<bool>,
+    ) {
+        let mut vitals = self.vitals.subscribe();
+        let mut is_scanned = false;
         loop {
             pulse.within(Duration::ZERO);
-            if let Err(error) = self.run_once(self.clock.now()).await {
+            let now = Arc::clone(&style.borrow());
+            if let Err(error) = self.run_once(&now, self.clock.now()).await {
                 error!("the ledger cannot be used: {error}");
             }
             pulse.within(MINUTE);
             tokio::select! {
                 () = tokio::time::sleep(MINUTE) => {}
+                _ = vitals.wait_for(Vitals::is_scanned), if !is_scanned => is_scanned = true,
                 // A sender that is gone means stop as well.
                 _ = stopped.wait_for(|stop| *stop) => return,
             }
@@ -74,7 +94,7 @@ impl Keeper {
     ///
     /// # Errors
     /// The ledger's; what could not be done is done at the next look.
-    pub async fn run_once(&mut self, now: Timestamp) -> Result<(), LedgerError> {
+    pub async fn run_once(&mut self, style: &Style, now: Timestamp) -> Result<(), LedgerError> {
         // First, for a full disk must show before a notice meets it.
         self.ledger.prove_writable().await?;
         self.vitals.send_modify(|vitals| vitals.ledger = Some(now));
@@ -83,7 +103,27 @@ impl Keeper {
         if forgotten > 0 {
             info!(messages = forgotten, "bytes of dismissed mail thrown away");
         }
+        self.tell_past(style, now).await?;
         systemd::status(&self.status(now).await?);
+        Ok(())
+    }
+
+    /// Tells people of the mail that is older than the ledger: all of it at once, and so not before
+    /// every mailbox has been scanned. What a mailbox brings that is added later, or that is scanned
+    /// anew, is told when nothing more has come for a while.
+    async fn tell_past(&mut self, style: &Style, now: Timestamp) -> Result<(), LedgerError> {
+        if !self.vitals.borrow().is_surveyed(now, GIVEN_UP) {
+            return Ok(());
+        }
+        let Some(newest) = self.ledger.newest::<Past>().await? else {
+            self.surveyed = true;
+            return Ok(());
+        };
+        let quiet = now.duration_since(newest).abs() >= QUIET;
+        if (quiet || !self.surveyed) && gather_past(&self.ledger, style, now).await? {
+            self.wake.notify_one();
+        }
+        self.surveyed = true;
         Ok(())
     }
 

@@ -9,14 +9,18 @@ use jiff::Timestamp;
 
 use super::Style;
 use crate::{
-    ledger::{Cause, Letter, Pending},
+    ledger::{AllocationRow, Cause, Import, Letter, Past, Pending},
     notice::{Allocation, Ban, Warning},
 };
 
 mod alert;
 mod confirmation;
+mod digest;
+mod extent;
+mod granted;
 mod letter;
 mod meaning;
+mod summary;
 mod table;
 #[cfg(test)]
 pub(super) mod tests;
@@ -85,4 +89,28 @@ pub fn alert(alerts: &[Pending<Cause>], style: &Style, now: Timestamp) -> Option
 /// `None` when nobody is to be told. `now` is the moment of the withdrawal.
 pub fn withdrawal(facts: &Withdrawn<'_>, style: &Style, now: Timestamp) -> Option<Letter> {
     withdrawal::compose(facts, style, now)
+}
+
+/// One letter for all notices imported within a window; `rows` is what they granted, withdrawn
+/// ranges too, in the order of company, period and number. `None` when there are none or nobody is
+/// to be told.
+pub fn digest(
+    imports: &[Pending<Import>],
+    rows: &[AllocationRow],
+    style: &Style,
+    now: Timestamp,
+) -> Option<Letter> {
+    digest::compose(imports, rows, style, now)
+}
+
+/// One letter for all mail that was old when the ledger was created, to those who get confirmations
+/// and those who get alerts; `rows` as for [`digest()`]. `None` when there is none or nobody is to
+/// be told.
+pub fn summary(
+    past: &[Pending<Past>],
+    rows: &[AllocationRow],
+    style: &Style,
+    now: Timestamp,
+) -> Option<Letter> {
+    summary::compose(past, rows, style, now)
 }

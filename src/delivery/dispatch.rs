@@ -15,13 +15,13 @@ use tokio::{
 use tracing::{error, info, warn};
 
 use super::{
-    Attempt, Patience, Style, Transport, Unreachable, compose,
+    Attempt, Patience, Style, Transport, Unreachable,
     stranger::{masked, one_line},
 };
 use crate::{
     backoff::{self, Backoff},
     clock::Clock,
-    ledger::{Cause, Kind, Lease, Ledger, LedgerError, Settled},
+    ledger::{Kind, Lease, Ledger, LedgerError, Settled},
     notice::Address,
     pulse::Pulse,
 };
@@ -43,6 +43,9 @@ const POLL: Duration = Duration::from_secs(30);
 
 /// However much is due, no pause is shorter, so that a fault never becomes a busy loop.
 const BREATH: Duration = Duration::from_millis(200);
+
+/// What `max_per_minute` counts in.
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// A letter is not given up before so many attempts, however long they took.
 const ATTEMPTS: u32 = 10;
@@ -134,10 +137,11 @@ impl Dispatcher {
             self.ledger.reopen_attempts(now).await?;
             *reopened = true;
         }
-        self.pass(now, pulse, stopping).await
+        self.pass(now, false, pulse, stopping).await
     }
 
-    /// One pass: gathers alerts whose window is open, then attempts each letter that is due, once.
+    /// One pass: gathers news whose time has come, then attempts each letter that is due, once, as
+    /// far as the pace allows.
     ///
     /// When the server cannot be reached for one letter, the pass does not make the others wait
     /// for it again: they are put off with the same words.
@@ -145,13 +149,25 @@ impl Dispatcher {
     /// # Errors
     /// The ledger's only: a server's refusal is a result, not an error.
     pub async fn run_once(&self, now: Timestamp) -> Result<Pass, LedgerError> {
-        self.pass(now, &Pulse::new(Duration::ZERO), || false).await
+        let pulse = Pulse::new(Duration::ZERO);
+        self.pass(now, false, &pulse, || false).await
+    }
+
+    /// [`Dispatcher::run_once`], for a command beside which no daemon runs: nobody would come back
+    /// for the confirmations that wait for their window, so they go now.
+    ///
+    /// # Errors
+    /// As [`Dispatcher::run_once`].
+    pub async fn flush(&self, now: Timestamp) -> Result<Pass, LedgerError> {
+        let pulse = Pulse::new(Duration::ZERO);
+        self.pass(now, true, &pulse, || false).await
     }
 
     /// [`Dispatcher::run_once`], which begins no further attempt once `stopping` holds.
     async fn pass(
         &self,
         now: Timestamp,
+        flush: bool,
         pulse: &Pulse,
         stopping: impl Fn() -> bool,
     ) -> Result<Pass, LedgerError> {
@@ -162,16 +178,23 @@ impl Dispatcher {
         let mut pass = Pass::default();
         let mut closed: Option<(Unreachable, Timestamp)> = None;
 
-        let retry_at = later(now, self.patience.attempt);
-        let window = loop {
+        let (window, held) = loop {
             // Again before each letter, as of the pass's beginning: what is raised during a long
             // pass, some of it by this very one, is due in it.
-            let window = self.gather(now).await?;
+            let window = self.gather(now, flush).await?;
             if stopping() {
-                break window;
+                break (window, None);
             }
-            let Some(lease) = self.ledger.lease(now, retry_at).await? else {
-                break window;
+            let moment = later(now, began.elapsed());
+            // Putting off is not attempting.
+            if closed.is_none()
+                && let Some(held) = self.held_until(moment).await?
+            {
+                break (window, Some(held));
+            }
+            let retry_at = later(moment, self.patience.attempt);
+            let Some(lease) = self.ledger.lease(now, moment, retry_at).await? else {
+                break (window, None);
             };
             pulse.within(self.patience.attempt);
             let attempt = match &closed {
@@ -197,33 +220,38 @@ impl Dispatcher {
                 Settled::Failed { .. } => pass.failed += 1,
             }
         };
+        let held = match held {
+            Some(held) => Some(held),
+            None => self.held_until(later(now, began.elapsed())).await?,
+        };
         let due = self.ledger.next_due().await?;
+        let due = due.map(|due| held.map_or(due, |held| due.max(held)));
         pass.next = due.into_iter().chain(window).min();
         Ok(pass)
     }
 
-    /// Makes one letter of the alerts that wait, if their time has come; otherwise says when it
-    /// comes. The first goes at once; those that follow within the window of the last letter wait
-    /// until it is over and go together.
-    async fn gather(&self, now: Timestamp) -> Result<Option<Timestamp>, LedgerError> {
-        let mut transaction = self.ledger.begin().await?;
-        let alerts = transaction.pending::<Cause>().await?;
-        if alerts.is_empty() {
+    /// When the next attempt may be made, where the pace is limited and has been reached.
+    async fn held_until(&self, now: Timestamp) -> Result<Option<Timestamp>, LedgerError> {
+        let most = self.patience.max_per_minute;
+        if most == 0 {
             return Ok(None);
         }
-        if let Some(last) = transaction.last_alerted_at().await? {
-            let opens = later(last, self.patience.alert_window);
-            // A clock that was set back must not hold alerts for as long as it was ahead.
-            if last <= now && now < opens {
-                return Ok(Some(opens));
-            }
+        // Either side: a clock set back by seconds does not double the pace, and one that was far
+        // ahead holds no letter.
+        let within = sooner(now, MINUTE)..later(now, MINUTE);
+        let last = self.ledger.attempted_back(most, within).await?;
+        // Columns hold milliseconds, cut; the minute is over after the one that is being counted.
+        let opens = last.map(|at| later(at, MINUTE + Duration::from_millis(1)));
+        Ok(opens.filter(|opens| now < *opens))
+    }
+
+    fn retry_after(&self, attempts: u32, jitter: f64) -> Duration {
+        let pause = RETRY.after(attempts, jitter);
+        if self.patience.max_per_minute == 0 {
+            return pause;
         }
-        let Some(letter) = compose::alert(&alerts, &self.style, now) else {
-            return Ok(None);
-        };
-        transaction.gather(&alerts, &letter, now).await?;
-        transaction.commit().await?;
-        Ok(None)
+        // The ledger knows a letter's last attempt only: one a minute, and none goes uncounted.
+        pause.max(MINUTE)
     }
 
     async fn attempt(&self, lease: &Lease) -> Result<Attempt, Unreachable> {
@@ -251,7 +279,7 @@ impl Dispatcher {
             || now.duration_since(lease.patient_since) < signed(self.patience.give_up_after);
         if has_time && !deferred.is_empty() {
             return Settled::Deferred {
-                next: later(now, RETRY.after(lease.attempts, jitter)),
+                next: later(now, self.retry_after(lease.attempts, jitter)),
                 answer: answer(&deferred),
                 recipients: deferred.into_iter().map(|(address, _)| address).collect(),
                 refused,
@@ -334,8 +362,12 @@ fn log(lease: &Lease, settled: &Settled) {
     }
 }
 
-fn later(now: Timestamp, by: Duration) -> Timestamp {
+pub(super) fn later(now: Timestamp, by: Duration) -> Timestamp {
     now.checked_add(by).unwrap_or(Timestamp::MAX)
+}
+
+fn sooner(now: Timestamp, by: Duration) -> Timestamp {
+    now.checked_sub(by).unwrap_or(Timestamp::MIN)
 }
 
 fn signed(duration: Duration) -> SignedDuration {

@@ -6,19 +6,20 @@
 
 use std::collections::BTreeSet;
 
-use crate::notice::{Allocation, Ban, Period};
+use crate::notice::{Allocation, Period};
 
 /// A file to attach.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PlatformCsv {
-    /// `invnoapply-53567686-10706.csv`, or with the first and last period where there are several.
+    /// `invnoapply-53567686-10706.csv`, or with the first and last period where there are several;
+    /// without the company where there are several.
     pub(super) name: String,
     /// The whole file.
     pub(super) bytes: Vec<u8>,
 }
 
-/// The file for these ranges of one company.
-pub(super) fn write(ban: Ban, allocations: &[Allocation]) -> PlatformCsv {
+/// The file for these ranges.
+pub(super) fn write(allocations: &[Allocation]) -> PlatformCsv {
     let mut text = String::from(
         "\u{feff}營業人統編,發票類別代號,發票類別,發票期別,發票字軌名稱,發票起號,發票迄號\r\n",
     );
@@ -38,19 +39,24 @@ pub(super) fn write(ban: Ban, allocations: &[Allocation]) -> PlatformCsv {
         text.push_str("\r\n");
     }
     PlatformCsv {
-        name: file_name(ban, allocations),
+        name: file_name(allocations),
         bytes: text.into_bytes(),
     }
 }
 
-fn file_name(ban: Ban, allocations: &[Allocation]) -> String {
+fn file_name(allocations: &[Allocation]) -> String {
+    let companies: BTreeSet<&str> = allocations.iter().map(|a| a.ban.as_str()).collect();
+    let company = match companies.first() {
+        Some(ban) if companies.len() == 1 => format!("-{ban}"),
+        _ => String::new(),
+    };
     let periods: BTreeSet<Period> = allocations.iter().map(|a| a.block.period).collect();
     let ends: BTreeSet<String> = [periods.first(), periods.last()]
         .into_iter()
         .flatten()
         .map(|period| format!("-{}", period.year_month()))
         .collect();
-    format!("invnoapply-{ban}{}.csv", String::from_iter(ends))
+    format!("invnoapply{company}{}.csv", String::from_iter(ends))
 }
 
 #[cfg(test)]
@@ -60,14 +66,10 @@ mod tests {
 
     #[test]
     fn looks_like_the_platforms_own_download() {
-        let ban = "53567686".parse().unwrap();
-        let file = write(
-            ban,
-            &[
-                allocation("10706", "EC", "22628000", "22634399"),
-                allocation("10706", "ED", "00000050", "00000099"),
-            ],
-        );
+        let file = write(&[
+            allocation("10706", "EC", "22628000", "22634399"),
+            allocation("10706", "ED", "00000050", "00000099"),
+        ]);
         assert_eq!(file.name, "invnoapply-53567686-10706.csv");
         assert_eq!(
             String::from_utf8(file.bytes).unwrap(),
@@ -79,12 +81,21 @@ mod tests {
 
     #[test]
     fn several_periods_name_the_first_and_the_last() {
-        let ban = "53567686".parse().unwrap();
         let year = [
             allocation("10802", "KD", "10000000", "10000049"),
             allocation("10812", "UC", "10000000", "10000049"),
         ];
-        let file = write(ban, &year);
+        let file = write(&year);
         assert_eq!(file.name, "invnoapply-53567686-10802-10812.csv");
+    }
+
+    #[test]
+    fn several_companies_have_no_name_in_common() {
+        let one = allocation("10706", "EC", "22628000", "22634399");
+        let other = Allocation {
+            ban: "24634102".parse().unwrap(),
+            ..one
+        };
+        assert_eq!(write(&[one, other]).name, "invnoapply-10706.csv");
     }
 }

@@ -82,6 +82,32 @@ impl Transaction {
         .map_err(LedgerError::during("read an allocation"))?;
         row.as_ref().map(Columns::row).transpose()
     }
+
+    /// What these messages granted, in the order of company, period, track and number; withdrawn
+    /// ranges too.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub async fn granted_by(
+        &mut self,
+        messages: &[i64],
+    ) -> Result<Vec<AllocationRow>, LedgerError> {
+        let failed = LedgerError::during("read what messages granted");
+        let messages = serde_json::to_string(messages)
+            .map_err(|error| failed(sqlx::Error::Encode(error.into())))?;
+        let rows: Vec<Columns> = sqlx::query_as(
+            "SELECT id, ban, invoice_type, year_month, invoice_track, invoice_begin_no,
+                 invoice_end_no, requested_booklets, added_booklets, message_id, imported_at,
+                 withdrawn_at, source
+             FROM allocation WHERE message_id IN (SELECT value FROM json_each(?))
+             ORDER BY ban, year_month, invoice_track, invoice_begin_no, id",
+        )
+        .bind(messages)
+        .fetch_all(&mut *self.inner)
+        .await
+        .map_err(failed)?;
+        rows.iter().map(Columns::row).collect()
+    }
 }
 
 /// The row as it stands.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sqlx::sqlite::SqliteConnection;
 
 use super::{
-    LedgerError, Letter, Transaction,
+    Kind, Ledger, LedgerError, Letter, Transaction,
     columns::{moment, parsed},
     outbox,
 };
@@ -32,6 +32,9 @@ pub enum Cause {
     DeliveryFailed {
         /// `outbox.id`
         outbox_id: i64,
+        /// What the letter was for.
+        #[serde(default = "confirmation")]
+        kind: Kind,
         /// The failed letter's Subject.
         subject: String,
         /// Those who did not get it.
@@ -111,6 +114,11 @@ impl News for Import {
 
 impl News for Past {
     const CHANNEL: &'static str = "summary";
+}
+
+/// Of what the failure of a letter was told before its kind was written down.
+fn confirmation() -> Kind {
+    Kind::Confirmation
 }
 
 impl Cause {
@@ -236,6 +244,22 @@ impl Transaction {
             .collect()
     }
 
+    /// When the oldest news of this kind that is in no letter yet was raised.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub async fn waits_since<T: News>(&mut self) -> Result<Option<Timestamp>, LedgerError> {
+        let oldest: Option<String> = sqlx::query_scalar(
+            "SELECT raised_at FROM news WHERE channel = ? AND outbox_id IS NULL
+             ORDER BY id LIMIT 1",
+        )
+        .bind(T::CHANNEL)
+        .fetch_optional(&mut *self.inner)
+        .await
+        .map_err(LedgerError::during("read since when news waits"))?;
+        oldest.map(|at| parsed("news.raised_at", &at)).transpose()
+    }
+
     /// When the last letter of alerts was gathered.
     ///
     /// # Errors
@@ -294,6 +318,25 @@ impl Transaction {
         .await
         .map_err(LedgerError::during("begin a window of alerts"))?;
         Ok(())
+    }
+}
+
+impl Ledger {
+    /// When the newest news of this kind that is in no letter yet was raised; `None` when none
+    /// waits.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub async fn newest<T: News>(&self) -> Result<Option<Timestamp>, LedgerError> {
+        let newest: Option<String> = sqlx::query_scalar(
+            "SELECT raised_at FROM news WHERE channel = ? AND outbox_id IS NULL
+             ORDER BY id DESC LIMIT 1",
+        )
+        .bind(T::CHANNEL)
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(LedgerError::during("look for news"))?;
+        newest.map(|at| parsed("news.raised_at", &at)).transpose()
     }
 }
 

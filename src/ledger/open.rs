@@ -205,10 +205,21 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
-/// Recognises a file without changing it.
+/// Recognises a file without changing it, except for one that its last writer, killed while a new
+/// file was turned to WAL, left half written: to roll that back takes a connection that may write,
+/// and until then nobody can read it (<https://sqlite.org/lockingv3.html#hot_journals>).
 async fn inspect(path: &Path) -> Result<Schema, LedgerError> {
+    match look(path, true).await {
+        Err(LedgerError::Sqlite { source, .. }) if needs_rollback(&source) => {
+            look(path, false).await
+        }
+        seen => seen,
+    }
+}
+
+async fn look(path: &Path, read_only: bool) -> Result<Schema, LedgerError> {
     let mut file = options(path)
-        .read_only(true)
+        .read_only(read_only)
         .connect()
         .await
         .map_err(unusable(path))?;
@@ -403,6 +414,7 @@ const SQLITE_BUSY: i32 = 5;
 const SQLITE_CORRUPT: i32 = 11;
 const SQLITE_CANTOPEN: i32 = 14;
 const SQLITE_NOTADB: i32 = 26;
+const SQLITE_READONLY_ROLLBACK: i32 = 776;
 
 /// What SQLite says of a file, in the words of [`LedgerError`]; for `map_err`.
 fn unusable(path: &Path) -> impl Fn(sqlx::Error) -> LedgerError + Copy + '_ {
@@ -421,6 +433,13 @@ fn unusable(path: &Path) -> impl Fn(sqlx::Error) -> LedgerError + Copy + '_ {
 
 /// SQLite's result code without its extension in the higher bits.
 fn primary_code(error: &sqlx::Error) -> Option<i32> {
-    let code: i32 = error.as_database_error()?.code()?.parse().ok()?;
-    Some(code & 0xff)
+    extended_code(error).map(|code| code & 0xff)
+}
+
+fn extended_code(error: &sqlx::Error) -> Option<i32> {
+    error.as_database_error()?.code()?.parse().ok()
+}
+
+fn needs_rollback(error: &sqlx::Error) -> bool {
+    extended_code(error) == Some(SQLITE_READONLY_ROLLBACK)
 }

@@ -11,6 +11,7 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteConnection;
 
 use super::{
@@ -29,7 +30,8 @@ pub use self::desk::{Declined, OutboxDecision, OutboxRecipient, OutboxRow, Recip
 const FARTHEST: SignedDuration = SignedDuration::from_hours(1);
 
 /// What a letter is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// A notice was recorded, or several in a digest.
     Confirmation,
@@ -192,19 +194,20 @@ impl Ledger {
         Ok(reopened.rows_affected())
     }
 
-    /// Takes the letter that has been due longest and writes the attempt down, committed. Should
-    /// the process die, the letter is due again at `retry_at`, or at the next start. A clock that
-    /// was set back holds no letter.
+    /// Takes the letter that was due longest at the moment `due` and writes the attempt down as
+    /// made `now`, committed. Should the process die, the letter is due again at `retry_at`, or at
+    /// the next start. A clock that was set back holds no letter.
     ///
     /// # Errors
     /// SQLite's.
     pub async fn lease(
         &self,
+        due: Timestamp,
         now: Timestamp,
         retry_at: Timestamp,
     ) -> Result<Option<Lease>, LedgerError> {
         let mut transaction = self.begin().await?;
-        let lease = take(&mut transaction.inner, now, retry_at).await?;
+        let lease = take(&mut transaction.inner, due, now, retry_at).await?;
         transaction.commit().await?;
         Ok(lease)
     }
@@ -336,22 +339,24 @@ pub(super) async fn post(
 /// See [`Ledger::lease`].
 async fn take(
     connection: &mut SqliteConnection,
+    due: Timestamp,
     now: Timestamp,
     retry_at: Timestamp,
 ) -> Result<Option<Lease>, LedgerError> {
     type Columns = (i64, String, String, String, Vec<u8>, u32, String);
     let failed = LedgerError::during("take a letter from the outbox");
-    let farthest = now.checked_add(FARTHEST).unwrap_or(Timestamp::MAX);
+    let farthest = due.checked_add(FARTHEST).unwrap_or(Timestamp::MAX);
     let row: Option<Columns> = sqlx::query_as(
         "UPDATE outbox
-         SET state = 'sending', attempts = attempts + 1, attempted_at = ?1, next_attempt_at = ?2
+         SET state = 'sending', attempts = attempts + 1, attempted_at = ?4, next_attempt_at = ?2
          WHERE id = (SELECT id FROM outbox WHERE next_attempt_at <= ?1 OR next_attempt_at > ?3
              ORDER BY kind = 'alert' DESC, next_attempt_at, id LIMIT 1)
          RETURNING id, kind, rfc_message_id, subject, eml, attempts, patient_since",
     )
-    .bind(moment(now))
+    .bind(moment(due))
     .bind(moment(retry_at))
     .bind(moment(farthest.max(retry_at)))
+    .bind(moment(now))
     .fetch_optional(&mut *connection)
     .await
     .map_err(failed)?;
@@ -482,6 +487,7 @@ fn undelivered(lease: &Lease, settled: &Settled) -> Option<Cause> {
     };
     (lease.letter.kind != Kind::Alert).then(|| Cause::DeliveryFailed {
         outbox_id: lease.id,
+        kind: lease.letter.kind,
         subject: lease.letter.subject.clone(),
         recipients: recipients.iter().map(ToString::to_string).collect(),
         answer,

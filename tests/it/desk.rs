@@ -72,7 +72,11 @@ impl Desk {
 
     async fn lease(&self) -> Lease {
         let later = now() + SignedDuration::from_mins(11);
-        self.ledger.lease(now(), later).await.unwrap().unwrap()
+        self.ledger
+            .lease(now(), now(), later)
+            .await
+            .unwrap()
+            .unwrap()
     }
 
     /// Posts a letter and has an attempt at it end.

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use invoice_trackd::{
     clock::Clock,
     daemon::Keeper,
+    delivery::{Confirm, Language, Style},
     http::{Signs, Vitals},
-    ledger::{Cause, Ledger, LinkState},
+    ledger::{Cause, FoundIn, Import, Kind, Ledger, LinkState, OutboxRow, Past},
 };
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
@@ -19,6 +20,16 @@ fn noon() -> Timestamp {
 
 fn after(minutes: i64) -> Timestamp {
     noon() + SignedDuration::from_mins(minutes)
+}
+
+fn style() -> Style {
+    Style {
+        language: Language::En,
+        from: "invoice-trackd <einvoice@example.com>".parse().unwrap(),
+        confirm_to: vec!["ops@example.com".parse().unwrap()],
+        alert_to: vec!["oncall@example.com".parse().unwrap()],
+        confirm: Confirm::default(),
+    }
 }
 
 struct Office {
@@ -81,7 +92,10 @@ impl Office {
     }
 
     async fn look(&mut self, minutes: i64) {
-        self.keeper.run_once(after(minutes)).await.unwrap();
+        self.keeper
+            .run_once(&style(), after(minutes))
+            .await
+            .unwrap();
     }
 
     async fn told(&self) -> Vec<Cause> {
@@ -89,6 +103,28 @@ impl Office {
         let news = transaction.pending::<Cause>().await.unwrap();
         news.into_iter().map(|news| news.cause).collect()
     }
+}
+
+/// An old notice is taken in.
+async fn takes_in(ledger: &Ledger, id: i64, at: Timestamp) {
+    let past = Past::Imported(Import {
+        message_id: id,
+        sha256: format!("{id:064x}"),
+        ban: "53567686".to_owned(),
+        company_name: None,
+        found_in: FoundIn::Mailbox("einvoice".to_owned()),
+        warnings: Vec::new(),
+    });
+    let mut transaction = ledger.begin().await.unwrap();
+    let key = format!("imported:{id}");
+    transaction.tell(&key, &past, at).await.unwrap();
+    transaction.commit().await.unwrap();
+}
+
+async fn summaries(ledger: &Ledger) -> usize {
+    let letters = ledger.outbox(None).await.unwrap();
+    let is_summary = |letter: &&OutboxRow| letter.kind == Kind::Summary;
+    letters.iter().filter(is_summary).count()
 }
 
 fn unreachable(last_ok_at: Option<Timestamp>, trouble: Option<&str>) -> Cause {
@@ -185,4 +221,50 @@ async fn a_mailbox_that_never_answered_is_missed_too() {
         office.look(minute).await;
     }
     assert_eq!(office.told().await, [unreachable(None, None)]);
+}
+
+#[tokio::test]
+async fn the_summary_of_old_mail_waits_until_every_mailbox_has_been_scanned() {
+    let mut office = Office::new().await;
+    let scanned = |name: &str, signs: Signs| {
+        office.vitals.send_modify(|vitals| {
+            vitals.mailboxes.insert(name.to_owned(), signs);
+        });
+    };
+    let done = Signs {
+        last_ok: Some(noon()),
+        scanned: true,
+        failing_since: None,
+    };
+    scanned("einvoice", done);
+    scanned("second", Signs::default());
+    let ledger = office.ledger.clone();
+    takes_in(&ledger, 1, noon()).await;
+    for minute in 1..10 {
+        office.look(minute).await;
+    }
+    assert_eq!(summaries(&ledger).await, 0, "the second may hold more");
+
+    // One that does not answer is not waited for longer than five minutes.
+    let failing = |office: &Office, since| {
+        office.vitals.send_modify(|vitals| {
+            vitals.mailboxes.get_mut("second").unwrap().failing_since = Some(since);
+        });
+    };
+    failing(&office, after(10));
+    office.look(14).await;
+    assert_eq!(summaries(&ledger).await, 0);
+    office.look(15).await;
+    assert_eq!(summaries(&ledger).await, 1);
+
+    // It answers in the end, and brings old mail for a while: one more summary.
+    for minute in 20..25 {
+        takes_in(&ledger, minute, after(minute)).await;
+        office.look(minute).await;
+    }
+    assert_eq!(summaries(&ledger).await, 1);
+    office.look(29).await;
+    assert_eq!(summaries(&ledger).await, 2);
+    office.look(60).await;
+    assert_eq!(summaries(&ledger).await, 2);
 }

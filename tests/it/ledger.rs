@@ -324,7 +324,7 @@ async fn tell_the_story(ledger: &Ledger) {
         .unwrap();
     let down = LinkState::Down("connect: refused".to_owned());
     ledger.saw_mailbox("local", &down, noon()).await.unwrap();
-    let lease = ledger.lease(noon(), noon()).await.unwrap().unwrap();
+    let lease = ledger.lease(noon(), noon(), noon()).await.unwrap().unwrap();
     let deferred = Settled::Deferred {
         next: noon() + 5.seconds(),
         recipients: vec![address("boss@example.com")],
@@ -399,7 +399,7 @@ async fn assert_the_story(ledger: &Ledger) {
 
     let due = noon() + 5.seconds();
     assert_eq!(ledger.next_due().await.unwrap(), Some(due));
-    let lease = ledger.lease(due, due).await.unwrap().unwrap();
+    let lease = ledger.lease(due, due, due).await.unwrap().unwrap();
     assert_eq!(lease.attempts, 2);
     assert_eq!(lease.patient_since, noon());
     let mut rest = letter(Kind::Confirmation, "confirmation");

@@ -16,16 +16,19 @@
 
 mod support;
 
+mod alert_windows;
 mod check_online;
 mod commands;
 mod config;
 mod corpus;
 mod decide;
 mod desk;
+mod digest;
 mod docs;
 mod dovecot;
 mod end_to_end;
 mod filing;
+mod first_run;
 mod house;
 mod imap_traps;
 mod intake;
@@ -34,11 +37,14 @@ mod ledger;
 mod maildir;
 mod mbox;
 mod outbox;
+mod pace;
 mod poison;
 mod properties;
 mod reload;
 mod restore;
 mod running;
 mod smtp;
+mod smtp_answers;
+mod summary;
 mod terminal;
 mod watching;

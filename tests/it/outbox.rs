@@ -4,137 +4,27 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use invoice_trackd::{
     clock::Clock,
-    delivery::{
-        Confirm, Dispatcher, Language, Pass, Patience, SmtpSettings, Style, Transport, compose,
-    },
-    ledger::{Cause, FoundIn, Kind, Ledger, Letter, Quarantined, Reason},
+    delivery::{Dispatcher, Transport, compose},
+    ledger::Cause,
     pulse::Pulse,
-    tls::TlsMode,
 };
-use jiff::{SignedDuration, Timestamp};
-use tempfile::TempDir;
+use jiff::SignedDuration;
 use tokio::{
     sync::{Notify, watch},
     time::timeout,
 };
 
 use crate::support::{
-    exim::{self, Exim},
+    exim::Exim,
+    outbox::{
+        after, confirmation, did, dispatcher, pass, post, raise, start, state_of_the_outbox, style,
+        to_exim, to_scripted,
+    },
     scripted_smtp::{Does, Script, ScriptedSmtp},
 };
 
 /// For what takes milliseconds, on a machine that is busy with something else.
 const SOON: Duration = Duration::from_secs(20);
-
-fn start() -> Timestamp {
-    "2018-04-20T02:00:00Z".parse().unwrap()
-}
-
-fn after(seconds: i64) -> Timestamp {
-    start() + SignedDuration::from_secs(seconds)
-}
-
-fn style() -> Style {
-    Style {
-        language: Language::ZhTw,
-        from: "invoice-trackd <einvoice@example.com>".parse().unwrap(),
-        confirm_to: vec!["ops@example.com".parse().unwrap()],
-        alert_to: vec!["oncall@example.com".parse().unwrap()],
-        confirm: Confirm::default(),
-    }
-}
-
-/// A dispatcher and the directory its ledger lives in.
-async fn dispatcher(transport: Transport) -> (Dispatcher, TempDir) {
-    let home = tempfile::tempdir().unwrap();
-    let ledger = Ledger::open(&home.path().join("ledger.db"), start())
-        .await
-        .unwrap();
-    let dispatcher = Dispatcher {
-        ledger,
-        transport,
-        style: style(),
-        patience: Patience::default(),
-    };
-    (dispatcher, home)
-}
-
-fn to_scripted(server: &ScriptedSmtp) -> Transport {
-    Transport::Smtp(SmtpSettings {
-        host: "127.0.0.1".to_owned(),
-        port: server.port(),
-        tls: TlsMode::None,
-        ca_file: None,
-        login: None,
-        command: Duration::from_secs(30),
-    })
-}
-
-fn to_exim(exim: &Exim) -> Transport {
-    Transport::Smtp(SmtpSettings {
-        host: "localhost".to_owned(),
-        port: exim.port(),
-        tls: TlsMode::StartTls,
-        ca_file: Some(exim.ca_file()),
-        login: Some((exim::USERNAME.to_owned(), exim::PASSWORD.into())),
-        command: Duration::from_secs(30),
-    })
-}
-
-fn confirmation(name: &str, recipients: &[&str]) -> Letter {
-    let message_id = format!("<{name}.confirmation@example.com>");
-    Letter {
-        kind: Kind::Confirmation,
-        eml: format!("Message-ID: {message_id}\r\nSubject: {name}\r\n\r\ntext\r\n").into_bytes(),
-        message_id,
-        recipients: recipients.iter().map(|r| r.parse().unwrap()).collect(),
-        subject: name.to_owned(),
-    }
-}
-
-async fn post(ledger: &Ledger, letter: &Letter) {
-    let mut transaction = ledger.begin().await.unwrap();
-    transaction.post(letter, None, start()).await.unwrap();
-    transaction.commit().await.unwrap();
-}
-
-async fn raise(ledger: &Ledger, id: i64, now: Timestamp) {
-    let cause = Cause::Quarantined(Quarantined {
-        message_id: id,
-        sha256: format!("{id:064x}"),
-        found_in: FoundIn::Mailbox("einvoice".to_owned()),
-        from: None,
-        subject: "電子發票配號結果通知".to_owned(),
-        defects: vec![Reason {
-            code: "range_overlap".to_owned(),
-            detail: "overlap".to_owned(),
-            detail_zh: "重疊".to_owned(),
-        }],
-    });
-    let mut transaction = ledger.begin().await.unwrap();
-    transaction
-        .tell(&format!("quarantined:{id}"), &cause, now)
-        .await
-        .unwrap();
-    transaction.commit().await.unwrap();
-}
-
-fn pass(sent: u32, deferred: u32, failed: u32) -> (u32, u32, u32) {
-    (sent, deferred, failed)
-}
-
-fn did(pass: &Pass) -> (u32, u32, u32) {
-    (pass.sent, pass.deferred, pass.failed)
-}
-
-async fn state_of_the_outbox(ledger: &Ledger) -> String {
-    let counts = ledger.outbox_counts().await.unwrap();
-    let counts = counts.iter().filter(|(_, count)| **count > 0);
-    let counts: Vec<String> = counts
-        .map(|(state, count)| format!("{count} {state}"))
-        .collect();
-    counts.join(", ")
-}
 
 #[tokio::test]
 async fn a_letter_goes_out_once_byte_for_byte() {
@@ -485,7 +375,7 @@ async fn the_loop_takes_up_what_a_dead_process_left_and_what_it_is_woken_for() {
     let ledger = dispatcher.ledger.clone();
     post(&ledger, &confirmation("left", &["ops@example.com"])).await;
     // A process that took the letter, and died.
-    let lease = ledger.lease(start(), after(660)).await.unwrap();
+    let lease = ledger.lease(start(), start(), after(660)).await.unwrap();
     assert!(lease.is_some());
 
     let clock = Clock::manual(start());

@@ -3,5 +3,6 @@
 pub mod daemon;
 pub mod dovecot;
 pub mod exim;
+pub mod outbox;
 pub mod scripted_imap;
 pub mod scripted_smtp;

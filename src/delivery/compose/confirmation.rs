@@ -5,6 +5,7 @@ use jiff::{Timestamp, civil::Date};
 use super::{
     super::{Language, Style, platform_csv, stranger::one_line},
     Imported,
+    extent::{Extent, booklets, next_steps},
     letter::Draft,
     meaning,
     table::{columns, facts, grouped},
@@ -12,61 +13,27 @@ use super::{
 use crate::{
     clock::taipei_date,
     ledger::{Kind, Letter},
-    notice::{Allocation, BOOKLET, Period, Warning},
+    notice::{Allocation, BOOKLET, Warning},
 };
 
 pub(super) fn compose(imported: &Imported<'_>, style: &Style, now: Timestamp) -> Option<Letter> {
     if imported.allocations.is_empty() {
         return None;
     }
-    let summary = Summary::of(imported.allocations);
+    let extent = Extent::of(imported.allocations);
     let language = style.language;
     let draft = Draft {
         kind: Kind::Confirmation,
         about: vec![imported.sha256.to_owned()],
-        subject: subject(imported, &summary, language),
-        text: text(imported, &summary, language, taipei_date(now)),
-        attachment: Some(platform_csv::write(imported.ban, imported.allocations)),
+        subject: subject(imported, &extent, language),
+        text: text(imported, &extent, language, taipei_date(now)),
+        attachment: Some(platform_csv::write(imported.allocations)),
     };
     draft.address(&style.from, &style.confirm_to, now)
 }
 
-/// What several ranges come to.
-struct Summary {
-    /// The periods, in time, each once.
-    periods: Vec<Period>,
-    booklets: u64,
-}
-
-impl Summary {
-    fn of(allocations: &[Allocation]) -> Self {
-        let mut periods: Vec<Period> = allocations.iter().map(|a| a.block.period).collect();
-        periods.sort_unstable();
-        periods.dedup();
-        let booklets = allocations
-            .iter()
-            .map(|a| u64::from(a.block.range.booklets()))
-            .sum();
-        Self { periods, booklets }
-    }
-
-    /// `107/05 - 107/06`, or from the first month of several periods to the last.
-    fn span(&self) -> String {
-        let months = |period: &Period| {
-            let (year, even) = (period.roc_year(), period.even_month());
-            (
-                format!("{year:03}/{:02}", even - 1),
-                format!("{year:03}/{even:02}"),
-            )
-        };
-        let first = self.periods.first().map(months).unwrap_or_default();
-        let last = self.periods.last().map(months).unwrap_or_default();
-        format!("{} - {}", first.0, last.1)
-    }
-}
-
-fn subject(imported: &Imported<'_>, summary: &Summary, language: Language) -> String {
-    let (span, booklets) = (summary.span(), booklets(summary.booklets, language));
+fn subject(imported: &Imported<'_>, extent: &Extent, language: Language) -> String {
+    let (span, booklets) = (extent.span(), booklets(extent.booklets, language));
     let company = match imported.company_name {
         Some(name) => one_line(name, 60),
         None => language.pick(
@@ -98,7 +65,7 @@ fn subject(imported: &Imported<'_>, summary: &Summary, language: Language) -> St
     }
 }
 
-fn text(imported: &Imported<'_>, summary: &Summary, language: Language, today: Date) -> String {
+fn text(imported: &Imported<'_>, extent: &Extent, language: Language, today: Date) -> String {
     let mut text = language
         .pick(
             "配號通知已匯入，號碼如下。\n\n",
@@ -107,7 +74,7 @@ fn text(imported: &Imported<'_>, summary: &Summary, language: Language, today: D
         .to_owned();
     text.push_str(&ranges(imported.allocations, language));
     text.push('\n');
-    text.push_str(&overview(imported, summary, language));
+    text.push_str(&overview(imported, extent, language));
     if !imported.warnings.is_empty() {
         text.push_str(language.pick("\n請留意\n", "\nPlease note\n"));
         for same in imported.warnings.chunk_by(|a, b| a.code == b.code) {
@@ -128,7 +95,7 @@ fn text(imported: &Imported<'_>, summary: &Summary, language: Language, today: D
         ));
         text.push_str(&ranges(imported.known, language));
     }
-    text.push_str(&next_steps(summary, language, today));
+    text.push_str(&next_steps(extent, language, today));
     text.push_str(language.pick(
         "\n同一段號碼只能載入一套系統。載入兩套，兩邊會開出號碼相同的發票。\n",
         "\nLoad a range into one system only. Loaded into two, both issue invoices with the same numbers.\n",
@@ -167,7 +134,7 @@ fn ranges(allocations: &[Allocation], language: Language) -> String {
     columns(&Vec::from_iter(std::iter::once(head).chain(rows)), &[3])
 }
 
-fn overview(imported: &Imported<'_>, summary: &Summary, language: Language) -> String {
+fn overview(imported: &Imported<'_>, extent: &Extent, language: Language) -> String {
     let company = match imported.company_name {
         Some(name) => language.pick(
             format!("{}（統編 {}）", one_line(name, 60), imported.ban),
@@ -175,8 +142,8 @@ fn overview(imported: &Imported<'_>, summary: &Summary, language: Language) -> S
         ),
         None => imported.ban.to_string(),
     };
-    let booklets = booklets(summary.booklets, language);
-    let numbers = grouped(summary.booklets * u64::from(BOOKLET));
+    let booklets = booklets(extent.booklets, language);
+    let numbers = grouped(extent.booklets * u64::from(BOOKLET));
     let digest: String = imported.sha256.chars().take(12).collect();
     facts(&[
         (language.pick("營業人", "Company"), company),
@@ -193,69 +160,4 @@ fn overview(imported: &Imported<'_>, summary: &Summary, language: Language) -> S
         ),
         ("SHA-256", format!("{digest}…")),
     ])
-}
-
-fn booklets(count: u64, language: Language) -> String {
-    let en = if count == 1 { "booklet" } else { "booklets" };
-    format!("{} {}", grouped(count), language.pick("本", en))
-}
-
-/// What to do with the first period that is not over, seen from `today`; all periods over, there
-/// is nothing to do.
-fn next_steps(summary: &Summary, language: Language, today: Date) -> String {
-    let running = Period::containing(today);
-    let Some(period) = summary.periods.iter().find(|period| **period >= running) else {
-        return language
-            .pick(
-                "\n接下來\n  期別已經過了，不需要載入；請核對當時使用的號碼是否就是這一段。\n",
-                "\nWhat to do next\n  The period is over, so there is nothing to load. Check that these are the numbers that\n  were used in it.\n",
-            )
-            .to_owned();
-    };
-    let (year, month) = (period.roc_year(), period.even_month() - 1);
-    let gregorian = year + 1911;
-    let load = if *period > running {
-        language.pick(
-            format!("在 {year} 年 {month} 月 1 日之前，把附件的字軌檔載入開立發票的系統。"),
-            format!(
-                "Load the attached file into your issuing system before {gregorian}-{month:02}-01."
-            ),
-        )
-    } else {
-        language.pick(
-            "這一期已經開始：請現在就把附件的字軌檔載入開立發票的系統。".to_owned(),
-            "The period has begun: load the attached file into your issuing system now.".to_owned(),
-        )
-    };
-    let validity = if summary.periods.len() == 1 {
-        language.pick(
-            format!("這些號碼只能在 {period} 使用，提早或逾期都不行。"),
-            format!("The numbers are valid in {period} only, neither earlier nor later."),
-        )
-    } else {
-        language.pick(
-            "每一段號碼只能在它自己的期別使用，提早或逾期都不行。".to_owned(),
-            "Each range is valid in its own period only, neither earlier nor later.".to_owned(),
-        )
-    };
-    let check = if summary.periods.len() == 1 && *period > running {
-        language.pick(
-            format!("{month} 月 1 日開出第一張發票後，確認它的號碼在上列範圍內。"),
-            format!("On {gregorian}-{month:02}-01, check that the first invoice bears a number from the ranges above."),
-        )
-    } else if summary.periods.len() == 1 {
-        // Numbers that are added to a running period come after those in use.
-        language.pick(
-            "載入後，在系統裡確認起號、迄號與上表相同。".to_owned(),
-            "After loading, check that your system shows the first and last number as above."
-                .to_owned(),
-        )
-    } else {
-        language.pick(
-            "每期第一天開出第一張發票後，確認它的號碼在該期的範圍內。".to_owned(),
-            "On the first day of a period, check that the first invoice bears a number from its ranges.".to_owned(),
-        )
-    };
-    let head = language.pick("接下來", "What to do next");
-    format!("\n{head}\n  1. {load}\n  2. {validity}\n  3. {check}\n")
 }

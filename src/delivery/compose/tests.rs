@@ -1,6 +1,9 @@
 //! Every mail in both languages, as its reader sees it, with findings as the reader of notices
 //! words them.
 
+mod gathered;
+mod trouble;
+
 use std::fmt::Write;
 
 use mail_parser::{MessageParser, MimeHeaders};
@@ -8,7 +11,7 @@ use mail_parser::{MessageParser, MimeHeaders};
 use super::*;
 use crate::{
     delivery::{Confirm, Language},
-    ledger::{Cause, FoundIn, Pending, Quarantined, Reason},
+    ledger::{Cause, FoundIn, Kind, Pending, Quarantined, Reason},
     notice::{Address, Block, InvoiceNo, InvoiceType, Range, Sentence, Warning, WarningCode},
 };
 
@@ -106,6 +109,7 @@ fn undelivered(id: i64) -> Pending<Cause> {
         raised_at: the_twentieth(),
         cause: Cause::DeliveryFailed {
             outbox_id: 7,
+            kind: Kind::Confirmation,
             subject:
                 "已匯入 EC 22628000-22634399（107/05 - 107/06，128 本）雲端行動科技股份有限公司"
                     .to_owned(),
@@ -264,13 +268,6 @@ fn a_likely_forgery_is_not_called_a_notice() {
     }
     both("forged", |style| {
         super::alert(std::slice::from_ref(&alert), style, the_twentieth())
-    });
-}
-
-#[test]
-fn a_mail_that_was_not_delivered() {
-    both("undelivered", |style| {
-        super::alert(&[undelivered(1)], style, the_twentieth())
     });
 }
 

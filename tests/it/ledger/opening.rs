@@ -253,3 +253,33 @@ async fn what_is_made_beside_the_service_belongs_to_the_service() {
         assert_eq!(owner(&path), owner(&directory), "{}", path.display());
     }
 }
+
+#[tokio::test]
+async fn a_ledger_whose_first_writer_was_killed_is_begun_anew() {
+    let scratch = Scratch::new();
+    let [written, left] = ["written.db", "left.db"].map(|name| scratch.directory.path().join(name));
+    // SQLite writes to a new file through a rollback journal until it is turned to WAL.
+    let url = format!("sqlite://{}?mode=rwc", written.display());
+    let mut sql = SqliteConnection::connect(&url).await.unwrap();
+    sqlx::raw_sql(
+        "PRAGMA cache_size = 1; BEGIN; CREATE TABLE half (done); \
+         INSERT INTO half VALUES (zeroblob(1000000)); INSERT INTO half VALUES (zeroblob(1000000))",
+    )
+    .execute(&mut sql)
+    .await
+    .unwrap();
+    // What a power cut at this moment leaves behind.
+    let cut_off = || {
+        for extension in ["db", "db-journal"] {
+            let file = written.with_extension(extension);
+            fs::copy(file, left.with_extension(extension)).unwrap();
+        }
+        assert!(fs::metadata(&left).unwrap().len() > 0);
+    };
+
+    cut_off();
+    assert!(Ledger::open_for_reading(&left).await.unwrap().is_none());
+    cut_off();
+    let ledger = Ledger::open(&left, noon()).await.unwrap();
+    assert_eq!(ledger.created_at(), noon());
+}

@@ -22,7 +22,7 @@ async fn alerts(ledger: &Ledger) -> Vec<Cause> {
 }
 
 async fn lease(ledger: &Ledger, now: Timestamp) -> Lease {
-    let lease = ledger.lease(now, now + 11.minutes()).await.unwrap();
+    let lease = ledger.lease(now, now, now + 11.minutes()).await.unwrap();
     lease.expect("a letter is due")
 }
 
@@ -48,7 +48,7 @@ async fn an_attempt_is_written_down_before_it_is_made_and_falls_due_again() {
     let scratch = Scratch::new();
     let ledger = scratch.open().await;
     assert_eq!(ledger.next_due().await.unwrap(), None);
-    assert_eq!(ledger.lease(noon(), noon()).await.unwrap(), None);
+    assert_eq!(ledger.lease(noon(), noon(), noon()).await.unwrap(), None);
     post(
         &ledger,
         &letter(Kind::Confirmation, "late"),
@@ -70,7 +70,7 @@ async fn an_attempt_is_written_down_before_it_is_made_and_falls_due_again() {
     let retry_at = noon() + 5.seconds() + 11.minutes();
     assert_eq!(ledger.next_due().await.unwrap(), Some(retry_at));
     let before = retry_at - 1.millisecond();
-    assert_eq!(ledger.lease(before, retry_at).await.unwrap(), None);
+    assert_eq!(ledger.lease(before, before, retry_at).await.unwrap(), None);
     let again = lease(&ledger, retry_at).await;
     assert_eq!((again.id, again.attempts), (first.id, 2));
 }
@@ -95,6 +95,7 @@ async fn a_letter_ends_when_everybody_who_can_get_it_has_it() {
     assert_eq!(ledger.next_due().await.unwrap(), Some(noon() + 5.seconds()));
     let failed = Cause::DeliveryFailed {
         outbox_id: first.id,
+        kind: Kind::Confirmation,
         subject: "配號 three".to_owned(),
         recipients: vec!["gone@example.com".to_owned()],
         answer: "550 no such user".to_owned(),
@@ -160,6 +161,7 @@ async fn a_letter_that_nobody_got_has_failed_and_people_are_told() {
         assert_eq!(ledger.next_due().await.unwrap(), None);
         let expected = Cause::DeliveryFailed {
             outbox_id: lease.id,
+            kind: Kind::Confirmation,
             subject: "配號 a".to_owned(),
             recipients: vec!["ops@example.com".to_owned(), "boss@example.com".to_owned()],
             answer: words.to_owned(),
@@ -198,7 +200,7 @@ async fn attempts_of_a_dead_process_are_due_at_once_at_the_next_start() {
 
     let ledger = scratch.open().await;
     let start = noon() + 1.second();
-    assert_eq!(ledger.lease(start, start).await.unwrap(), None);
+    assert_eq!(ledger.lease(start, start, start).await.unwrap(), None);
     assert_eq!(ledger.reopen_attempts(start).await.unwrap(), 1);
     let again = lease(&ledger, start).await;
     assert_eq!((again.id, again.attempts), (open.id, 2));
@@ -269,4 +271,27 @@ async fn alerts_wait_until_they_are_gathered_into_one_letter() {
         .unwrap();
     let pending = transaction.pending::<Cause>().await.unwrap();
     assert_eq!(pending.len(), 1, "a key is used up for good");
+}
+
+#[tokio::test]
+async fn attempts_are_counted_at_the_moment_they_are_made() {
+    let scratch = Scratch::new();
+    let ledger = scratch.open().await;
+    for name in ["one", "two", "three"] {
+        post(&ledger, &letter(Kind::Confirmation, name), noon()).await;
+    }
+    // One long pass: what was due when it began is attempted later.
+    for minutes in [0, 1, 2] {
+        let now = noon() + minutes.minutes();
+        let lease = ledger.lease(noon(), now, now + 11.minutes()).await.unwrap();
+        assert!(lease.is_some());
+    }
+    let ever = noon()..noon() + 1.hour();
+    let back = |count| ledger.attempted_back(count, ever.clone());
+    assert_eq!(back(1).await.unwrap(), Some(noon() + 2.minutes()));
+    assert_eq!(back(3).await.unwrap(), Some(noon()));
+    assert_eq!(back(4).await.unwrap(), None);
+    let first_minute = noon()..noon() + 1.minute();
+    let within = ledger.attempted_back(1, first_minute).await.unwrap();
+    assert_eq!(within, Some(noon()));
 }

@@ -1,0 +1,273 @@
+//! Many alerts in one letter: a table, a tally, and what to do.
+
+use std::collections::BTreeMap;
+
+use super::{
+    super::{
+        super::{Language, stranger::one_line},
+        table::columns,
+    },
+    BACK, UNDELIVERED, UNREACHABLE, codes, count_codes, is_only_claimed, place, tallied,
+};
+use crate::{
+    clock::taipei_minute,
+    ledger::{Cause, Pending, Quarantined},
+};
+
+/// So many alerts stand here by themselves; the rest are counted.
+const ROWS: usize = 50;
+
+/// What waits for a person, by what kind of thing it is, and what has passed.
+#[derive(Default)]
+struct Counts {
+    claimed: usize,
+    quarantined: usize,
+    undelivered: usize,
+    /// Mailboxes that do not answer.
+    unreachable: Vec<String>,
+    /// Mailboxes that answer again.
+    back: Vec<String>,
+}
+
+impl Counts {
+    fn of(alerts: &[Pending<Cause>]) -> Self {
+        let mut counts = Self::default();
+        // From the end: how a mailbox stands is what was said of it last.
+        for alert in alerts.iter().rev() {
+            match &alert.cause {
+                Cause::Quarantined(Quarantined { defects, .. }) if is_only_claimed(defects) => {
+                    counts.claimed += 1;
+                }
+                Cause::Quarantined(_) => counts.quarantined += 1,
+                Cause::DeliveryFailed { .. } => counts.undelivered += 1,
+                Cause::MailboxUnreachable { mailbox, .. } => {
+                    if !counts.back.contains(mailbox) && !counts.unreachable.contains(mailbox) {
+                        counts.unreachable.push(mailbox.clone());
+                    }
+                }
+                Cause::MailboxBack { mailbox, .. } => {
+                    if !counts.back.contains(mailbox) && !counts.unreachable.contains(mailbox) {
+                        counts.back.push(mailbox.clone());
+                    }
+                }
+            }
+        }
+        counts.back.sort_unstable();
+        counts
+    }
+
+    /// How much waits for a person.
+    fn open(&self) -> usize {
+        self.claimed + self.quarantined + self.undelivered + self.unreachable.len()
+    }
+
+    fn mailboxes(&self, language: Language) -> String {
+        one_line(&self.back.join(language.pick("、", ", ")), 120)
+    }
+}
+
+pub(super) fn subject(alerts: &[Pending<Cause>], language: Language) -> String {
+    let counts = Counts::of(alerts);
+    if counts.open() == 0 {
+        let mailboxes = counts.mailboxes(language);
+        return language.pick(
+            format!("已恢復：信箱有回應了（{mailboxes}）"),
+            format!("Resolved: answering again: {mailboxes}"),
+        );
+    }
+    let parts: Vec<String> = [
+        (
+            counts.claimed,
+            language.pick(
+                ("自稱配號通知的信", "封"),
+                ("mails that claim to be allocation notices", ""),
+            ),
+        ),
+        (
+            counts.quarantined,
+            language.pick(
+                ("配號通知未匯入", "封"),
+                ("allocation notices not imported", ""),
+            ),
+        ),
+        (
+            counts.undelivered,
+            language.pick(("寄出的信未送達", "封"), ("mails not delivered", "")),
+        ),
+        (
+            counts.unreachable.len(),
+            language.pick(
+                ("沒有回應的信箱", "個"),
+                ("mailboxes that do not answer", ""),
+            ),
+        ),
+    ]
+    .into_iter()
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, (what, unit))| {
+        language.pick(format!("{what} {count} {unit}"), format!("{what}: {count}"))
+    })
+    .collect();
+    language.pick(
+        format!("需要處理：{}", parts.join("，")),
+        format!("Action needed: {}", parts.join(", ")),
+    )
+}
+
+pub(super) fn text(alerts: &[Pending<Cause>], language: Language) -> String {
+    let counts = Counts::of(alerts);
+    let mut text = opening(&counts, language);
+    let head = language.pick(
+        ["編號", "時間", "來源", "原因", "主旨"],
+        ["Id", "Time (UTC+8)", "Where", "Why", "Subject"],
+    );
+    let rows = alerts.iter().take(ROWS).map(|alert| row(alert, language));
+    let head = head.map(str::to_owned).to_vec();
+    text.push_str(&columns(
+        &Vec::from_iter(std::iter::once(head).chain(rows)),
+        &[0],
+    ));
+    if let Some(more) = alerts.len().checked_sub(ROWS).filter(|more| *more > 0) {
+        text.push_str(&language.pick(
+            format!("\n  另有 {more} 件沒有列出，已計入下面的統計。\n"),
+            format!("\n  and {more} more, which are counted below.\n"),
+        ));
+    }
+    text.push_str(language.pick("\n統計\n", "\nIn all\n"));
+    text.push_str(&tallied(tally(alerts), language));
+    text.push_str(&next_steps(&counts, language));
+    text
+}
+
+fn opening(counts: &Counts, language: Language) -> String {
+    let (open, mailboxes) = (counts.open(), counts.mailboxes(language));
+    let mut text = String::new();
+    if open > 0 {
+        text.push_str(&language.pick(
+            format!("{open} 件事需要處理。"),
+            format!("{open} things need a person."),
+        ));
+    }
+    if counts.claimed + counts.quarantined > 0 {
+        text.push_str(language.pick(
+            "被隔離的信，裡面的號碼一個都沒有記入帳本。",
+            " Of a mail in quarantine, no number is recorded.",
+        ));
+    }
+    if open > 0 && !counts.back.is_empty() {
+        text.push('\n');
+    }
+    if !counts.back.is_empty() {
+        text.push_str(&language.pick(
+            format!("信箱恢復回應了：{mailboxes}。這段時間寄到的信會自動補抓。"),
+            format!("Answering again: {mailboxes}. What came meanwhile is fetched by itself."),
+        ));
+    }
+    text.push_str("\n\n");
+    text
+}
+
+/// Nothing where nothing waits.
+fn next_steps(counts: &Counts, language: Language) -> String {
+    let mut steps: Vec<&str> = Vec::new();
+    if counts.claimed + counts.quarantined > 0 {
+        steps.extend(language.pick(
+            [
+                "`invoice-trackd quarantine list` 列出等待處理的信；\n     `invoice-trackd quarantine show 編號` 看其中一封判斷的理由和處理方式。",
+                "登入平台核對字軌；查明之前不要載入這些號碼，也不要點信裡的連結。",
+                "逐封放行或捨棄：`invoice-trackd quarantine release 編號 --reason 原因`、\n     `invoice-trackd quarantine dismiss 編號 --reason 原因`；\n     同一種原因可用 `--all --code 代碼` 一次處理，先加 `--dry-run` 試跑。",
+            ],
+            [
+                "`invoice-trackd quarantine list` shows what waits; `invoice-trackd quarantine show ID`\n     shows why one of them does, and what to do.",
+                "Log in to the platform and compare. Until then load none of these numbers, and do\n     not follow links in those mails.",
+                "Decide about each: `invoice-trackd quarantine release ID --reason TEXT` or\n     `invoice-trackd quarantine dismiss ID --reason TEXT`; `--all --code CODE` is for all with\n     one cause, and `--dry-run` tries it out.",
+            ],
+        ));
+    }
+    if counts.undelivered > 0 {
+        steps.push(language.pick(
+            "沒有送達的信：用其他方式告知收件人；排除之後用 `invoice-trackd outbox retry 編號` 再寄。",
+            "What was not delivered: tell its readers in another way; once that is mended,\n     `invoice-trackd outbox retry ID` sends it again.",
+        ));
+    }
+    if !counts.unreachable.is_empty() {
+        steps.push(language.pick(
+            "沒有回應的信箱：執行 `invoice-trackd check --online`，看卡在哪一步、該怎麼處理。",
+            "A mailbox that does not answer: `invoice-trackd check --online` shows which step fails\n     and what to do about it.",
+        ));
+    }
+    if steps.is_empty() {
+        return language
+            .pick("\n不需要做任何事。\n", "\nThere is nothing to do.\n")
+            .to_owned();
+    }
+    let mut text = language
+        .pick("\n接下來\n", "\nWhat to do next\n")
+        .to_owned();
+    for (number, step) in (1..).zip(steps) {
+        text.push_str(&format!("  {number}. {step}\n"));
+    }
+    text
+}
+
+fn row(alert: &Pending<Cause>, language: Language) -> Vec<String> {
+    let time = taipei_minute(alert.raised_at);
+    match &alert.cause {
+        Cause::Quarantined(Quarantined {
+            message_id,
+            found_in,
+            subject,
+            defects,
+            ..
+        }) => vec![
+            message_id.to_string(),
+            time,
+            place(found_in),
+            codes(defects, language),
+            one_line(subject, 24),
+        ],
+        Cause::DeliveryFailed {
+            outbox_id, subject, ..
+        } => vec![
+            outbox_id.to_string(),
+            time,
+            language.pick("寄件", "outbox").to_owned(),
+            UNDELIVERED.to_owned(),
+            one_line(subject, 24),
+        ],
+        Cause::MailboxUnreachable {
+            mailbox, trouble, ..
+        } => vec![
+            String::new(),
+            time,
+            one_line(mailbox, 40),
+            UNREACHABLE.to_owned(),
+            one_line(trouble.as_deref().unwrap_or_default(), 40),
+        ],
+        Cause::MailboxBack { mailbox, .. } => vec![
+            String::new(),
+            time,
+            one_line(mailbox, 40),
+            BACK.to_owned(),
+            String::new(),
+        ],
+    }
+}
+
+/// How often each code stands in these alerts.
+fn tally(alerts: &[Pending<Cause>]) -> BTreeMap<String, usize> {
+    let mut tally = BTreeMap::new();
+    for alert in alerts {
+        let word = match &alert.cause {
+            Cause::Quarantined(Quarantined { defects, .. }) => {
+                count_codes(defects, &mut tally);
+                continue;
+            }
+            Cause::DeliveryFailed { .. } => UNDELIVERED,
+            Cause::MailboxUnreachable { .. } => UNREACHABLE,
+            Cause::MailboxBack { .. } => BACK,
+        };
+        *tally.entry(word.to_owned()).or_default() += 1;
+    }
+    tally
+}

@@ -1,0 +1,159 @@
+//! The mail about all notices that were imported within a window: totals first, then company by
+//! company, and one file with everything.
+
+use jiff::Timestamp;
+
+use super::{
+    super::{Language, Style, platform_csv, stranger::one_line},
+    extent::{Extent, booklets, next_steps},
+    granted::{Granted, by_period, companies, count, in_companies, in_ranges, warnings},
+    letter::Draft,
+    table::{facts, grouped},
+};
+use crate::{
+    clock::{taipei_date, taipei_minute},
+    ledger::{AllocationRow, FoundIn, Import, Kind, Letter, Pending},
+    notice::BOOKLET,
+};
+
+pub(super) fn compose(
+    news: &[Pending<Import>],
+    rows: &[AllocationRow],
+    style: &Style,
+    now: Timestamp,
+) -> Option<Letter> {
+    if news.is_empty() {
+        return None;
+    }
+    let imports: Vec<&Import> = news.iter().map(|piece| &piece.cause).collect();
+    let granted = Granted::of(&imports, rows);
+    let extent = Extent::of(&granted.ranges);
+    let language = style.language;
+    let attachment = (!granted.ranges.is_empty()).then(|| platform_csv::write(&granted.ranges));
+    let draft = Draft {
+        kind: Kind::Confirmation,
+        about: news.iter().map(|piece| piece.key.clone()).collect(),
+        subject: subject(&granted, &extent, language),
+        text: text(news, &granted, &extent, language, now),
+        attachment,
+    };
+    draft.address(&style.from, &style.confirm_to, now)
+}
+
+fn subject(granted: &Granted<'_>, extent: &Extent, language: Language) -> String {
+    if granted.ranges.is_empty() {
+        let ranges = in_ranges(granted.withdrawn.len(), language);
+        return language.pick(
+            format!("匯入的 {ranges}已全部撤回"),
+            format!("All that was imported has been withdrawn: {ranges}"),
+        );
+    }
+    let ranges = in_ranges(granted.ranges.len(), language);
+    let (span, booklets) = (extent.span(), booklets(extent.booklets, language));
+    let company = match granted.ranges.first() {
+        Some(range) if companies(&granted.ranges) == 1 => {
+            granted.company(range.ban.as_str(), language)
+        }
+        _ => in_companies(&granted.ranges, language),
+    };
+    language.pick(
+        format!("已匯入 {ranges}（{span}，共 {booklets}）{company}"),
+        format!("Imported {ranges} ({span}, {booklets}) {company}"),
+    )
+}
+
+fn text(
+    news: &[Pending<Import>],
+    granted: &Granted<'_>,
+    extent: &Extent,
+    language: Language,
+    now: Timestamp,
+) -> String {
+    let notices = grouped(count(news.len()));
+    if granted.ranges.is_empty() {
+        let text = language.pick(
+            format!("{notices} 封配號通知已匯入，但其中的號碼後來都撤回了：沒有號碼可用。\n"),
+            format!("All numbers that were imported in this time have been withdrawn since: there is nothing\nto use. Allocation notices: {notices}.\n"),
+        );
+        return text + &granted.withdrawn(language);
+    }
+    let mut text = language.pick(
+        format!("{notices} 封配號通知已匯入，號碼如下。\n\n"),
+        if news.len() == 1 {
+            "One allocation notice has been imported. These are the numbers.\n\n".to_owned()
+        } else {
+            format!("{notices} allocation notices have been imported. These are the numbers.\n\n")
+        },
+    );
+    text.push_str(&overview(news, granted, extent, language));
+    text.push('\n');
+    text.push_str(&by_period(&granted.ranges, language));
+    text.push_str(language.pick("\n各公司\n", "\nBy company\n"));
+    text.push_str(&granted.by_company(&granted.ranges, language));
+    text.push_str(language.pick(
+        "\n附件是平台格式的字軌檔，上列號碼都在裡面。\n",
+        "\nThe attached file is in the platform's format and holds all of them.\n",
+    ));
+    if companies(&granted.ranges) > 1 {
+        text.push_str(language.pick(
+            "裡面有多家公司；若系統一次只收一家，請先依營業人統編分開。\n",
+            "It holds several companies: split it by 營業人統編 if your system takes one at a time.\n",
+        ));
+    }
+    text.push_str(&granted.withdrawn(language));
+    text.push_str(&warnings(news.iter().map(|piece| &piece.cause), language));
+    text.push_str(&next_steps(extent, language, taipei_date(now)));
+    text.push_str(language.pick(
+        "\n同一段號碼只能載入一套系統。載入兩套，兩邊會開出號碼相同的發票。\n",
+        "\nLoad a range into one system only. Loaded into two, both issue invoices with the same numbers.\n",
+    ));
+    text
+}
+
+fn overview(
+    news: &[Pending<Import>],
+    granted: &Granted<'_>,
+    extent: &Extent,
+    language: Language,
+) -> String {
+    let numbers = grouped(extent.booklets * u64::from(BOOKLET));
+    let ranges = in_ranges(granted.ranges.len(), language);
+    let companies = in_companies(&granted.ranges, language);
+    let booklets = booklets(extent.booklets, language);
+    let mut places: Vec<String> = news
+        .iter()
+        .map(|piece| match &piece.cause.found_in {
+            FoundIn::Mailbox(name) => one_line(name, 60),
+            // Files are many, and each stands in the ledger.
+            FoundIn::File(_) => language.pick("檔案", "files").to_owned(),
+        })
+        .collect();
+    places.sort_unstable();
+    places.dedup();
+    let (first, last) = (
+        news.iter().map(|piece| piece.raised_at).min(),
+        news.iter().map(|piece| piece.raised_at).max(),
+    );
+    let [first, last] = [first, last].map(|at| at.map(taipei_minute).unwrap_or_default());
+    facts(&[
+        (
+            language.pick("共計", "In all"),
+            language.pick(
+                format!("{companies}，{ranges}，{booklets}，{numbers} 張"),
+                format!("{companies}, {ranges}, {booklets}, {numbers} numbers"),
+            ),
+        ),
+        (
+            language.pick("匯入時間", "Imported (UTC+8)"),
+            if first == last {
+                first
+            } else {
+                language.pick(format!("{first} 到 {last}"), format!("{first} to {last}"))
+            },
+        ),
+        (
+            language.pick("通知來源", "Found in"),
+            one_line(&places.join(language.pick("、", ", ")), 200),
+        ),
+    ])
+}

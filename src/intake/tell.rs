@@ -1,0 +1,157 @@
+//! Who is told what of a message that was judged.
+//!
+//! Guarantee: what is written down here is written in the transaction that records the message,
+//! and once for the same bytes. Left out on purpose: when news becomes a letter, which is the
+//! dispatcher's to say, and how it reads.
+
+use std::fmt::Display;
+
+use crate::{
+    delivery::{Confirm, Style, compose},
+    ledger::{Cause, Entry, FoundIn, Import, LedgerError, Past, Quarantined, Reason, Transaction},
+    mailbox::{Content, Origin},
+    notice::{Allocation, Disposition, Finding, Rules},
+};
+
+/// Writes down the mails that this message calls for, or the news that will become one.
+pub(super) async fn tell(
+    transaction: &mut Transaction,
+    style: &Style,
+    rules: &Rules,
+    id: i64,
+    entry: &Entry<'_>,
+) -> Result<(), LedgerError> {
+    let (judgement, now) = (entry.judgement, entry.now);
+    match judgement.disposition {
+        Disposition::Imported if style.confirm == Confirm::Digest => {
+            // Nobody to tell now is nobody later, as for a confirmation by itself.
+            let told = !style.confirm_to.is_empty() && judgement.fresh().next().is_some();
+            match import(rules, id, entry).filter(|_| told) {
+                Some(news) => transaction.tell(&imported_key(entry), &news, now).await,
+                None => Ok(()),
+            }
+        }
+        Disposition::Imported => {
+            let Some((ban, _)) = judgement.company else {
+                return Ok(());
+            };
+            let fresh: Vec<Allocation> = judgement.fresh().copied().collect();
+            let known: Vec<Allocation> = judgement
+                .allocations
+                .iter()
+                .filter(|judged| judged.known.is_some())
+                .map(|judged| judged.allocation)
+                .collect();
+            let facts = compose::Imported {
+                sha256: entry.sha256,
+                ban,
+                company_name: rules
+                    .companies
+                    .get(ban)
+                    .map(|company| company.name.as_str()),
+                found_in: entry.message.origin.place(),
+                allocations: &fresh,
+                known: &known,
+                warnings: &judgement.warnings,
+            };
+            match compose::confirmation(&facts, style, now) {
+                Some(letter) => transaction.post(&letter, Some(id), now).await,
+                None => Ok(()),
+            }
+        }
+        Disposition::Quarantined => {
+            let cause = Cause::Quarantined(quarantined(id, entry));
+            transaction.tell(&quarantined_key(entry), &cause, now).await
+        }
+        Disposition::Duplicate | Disposition::Unrelated | Disposition::Waiting => Ok(()),
+    }
+}
+
+/// As [`tell`], of mail that was old when the ledger was created: all of it together.
+pub(super) async fn tell_past(
+    transaction: &mut Transaction,
+    rules: &Rules,
+    id: i64,
+    entry: &Entry<'_>,
+) -> Result<(), LedgerError> {
+    let (key, past) = match entry.judgement.disposition {
+        Disposition::Imported => (
+            imported_key(entry),
+            import(rules, id, entry).map(Past::Imported),
+        ),
+        Disposition::Quarantined => (
+            quarantined_key(entry),
+            Some(Past::Quarantined(quarantined(id, entry))),
+        ),
+        Disposition::Duplicate | Disposition::Unrelated | Disposition::Waiting => return Ok(()),
+    };
+    match past {
+        Some(past) => transaction.tell(&key, &past, entry.now).await,
+        None => Ok(()),
+    }
+}
+
+fn import(rules: &Rules, id: i64, entry: &Entry<'_>) -> Option<Import> {
+    let (ban, _) = entry.judgement.company?;
+    let company = rules.companies.get(ban);
+    Some(Import {
+        message_id: id,
+        sha256: entry.sha256.to_owned(),
+        ban: ban.to_string(),
+        company_name: company.map(|company| company.name.clone()),
+        found_in: found_in(&entry.message.origin),
+        warnings: entry.judgement.warnings.iter().map(reason).collect(),
+    })
+}
+
+fn imported_key(entry: &Entry<'_>) -> String {
+    format!("imported:{}", entry.sha256)
+}
+
+fn quarantined(id: i64, entry: &Entry<'_>) -> Quarantined {
+    Quarantined {
+        message_id: id,
+        sha256: entry.sha256.to_owned(),
+        found_in: found_in(&entry.message.origin),
+        from: entry.reading.from.as_ref().map(ToString::to_string),
+        subject: entry.reading.subject.clone(),
+        defects: entry.judgement.defects.iter().map(reason).collect(),
+    }
+}
+
+fn quarantined_key(entry: &Entry<'_>) -> String {
+    let Entry {
+        message, sha256, ..
+    } = entry;
+    match (&message.content, &message.origin) {
+        // Of what is too large only the header was fetched, and two may share theirs.
+        (Content::Oversized(_), _) => format!("quarantined:{sha256}:{}", message.size),
+        // There are no bytes to tell it by, only its place.
+        (
+            Content::Unfetchable(_),
+            Origin::Imap {
+                mailbox,
+                uidvalidity,
+                uid,
+            },
+        ) => format!("unfetchable:{mailbox}:{uidvalidity}:{uid}"),
+        _ => format!("quarantined:{sha256}"),
+    }
+}
+
+fn found_in(origin: &Origin) -> FoundIn {
+    match origin {
+        Origin::Imap { mailbox, .. } | Origin::Maildir { mailbox, .. } => {
+            FoundIn::Mailbox(mailbox.clone())
+        }
+        Origin::File { path } => FoundIn::File(path.clone()),
+    }
+}
+
+fn reason<Code: Display>(finding: &Finding<Code>) -> Reason {
+    Reason {
+        code: finding.code.to_string(),
+        detail: finding.detail.en.clone(),
+        detail_zh: finding.detail.zh.clone(),
+    }
+}

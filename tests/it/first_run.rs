@@ -1,0 +1,84 @@
+//! The first run on mailboxes that are years old, with the real binary: everything is judged and
+//! recorded, and nobody is flooded.
+
+use crate::support::{
+    daemon::{COMPANY, House, Notice},
+    dovecot::{self, Dovecot},
+};
+
+fn mailbox(dovecot: &Dovecot, user: &str) -> String {
+    format!(
+        "[[mailbox]]\nname = \"{user}\"\nkind = \"imap\"\nhost = \"localhost\"\nport = {}\n\
+         ca_file = \"{}\"\nusername = \"{user}\"\npassword = {{ env = \"TEST_IMAP_PASSWORD\" }}\n\
+         since = \"2010-01-01\"\n",
+        dovecot.imaps_port,
+        dovecot.ca_file().display(),
+    )
+}
+
+const MAIL: &str = r#"
+[mail]
+from = "invoice-trackd <einvoice@example.com>"
+confirm_to = ["ops@example.com"]
+alert_to = ["oncall@example.com"]
+transport = "directory"
+directory = "@ROOT@/sent"
+"#;
+
+fn notice(track: &str) -> Vec<u8> {
+    Notice {
+        track,
+        ..Notice::default()
+    }
+    .eml()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn years_of_old_mail_in_two_mailboxes_are_told_in_one_mail() {
+    let dovecot = Dovecot::start();
+    let house = House::new(&format!(
+        "{COMPANY}{}{}{MAIL}",
+        mailbox(&dovecot, "user1"),
+        mailbox(&dovecot, "user2")
+    ));
+    std::fs::create_dir(house.path("sent")).unwrap();
+    for (number, track) in ["EA", "EB", "EC", "ED"].into_iter().enumerate() {
+        let user = ["user1", "user2"][number % 2];
+        let date = format!("2{number}-Apr-2018 09:00:00 +0800");
+        dovecot.deliver_dated(user, &date, &notice(track));
+    }
+    let forged = Notice {
+        from: "einvoice@nat-gov.example",
+        ..Notice::default()
+    };
+    dovecot.deliver_dated("user2", "25-Apr-2018 09:00:00 +0800", &forged.eml());
+    // And one that has just come.
+    dovecot.deliver("user1", "INBOX", &notice("EF"));
+
+    let _daemon = house.run(&[("TEST_IMAP_PASSWORD", dovecot::PASSWORD)]);
+    let subjects = || {
+        let files = std::fs::read_dir(house.path("sent")).unwrap();
+        let mut subjects: Vec<String> = files
+            .map(|file| {
+                let eml = std::fs::read(file.unwrap().path()).unwrap();
+                let mail = mail_parser::MessageParser::default().parse(&eml).unwrap();
+                mail.subject().unwrap().to_owned()
+            })
+            .collect();
+        subjects.sort();
+        subjects
+    };
+    house
+        .until("both mails are sent", || async { subjects().len() >= 2 })
+        .await;
+    assert_eq!(house.allocations().await.len(), 5);
+    assert_eq!(house.messages("quarantined").await, 1);
+    let told = subjects();
+    assert!(
+        told[0].starts_with("已匯入 EF 22628000-22634399"),
+        "{told:?}"
+    );
+    assert_eq!(told[1..], ["首次掃描：舊通知已記錄 4 封，隔離 1 封"]);
+    // The outbox holds no other letter that is yet to come.
+    assert_eq!(house.outbox().await["pending"], 0);
+}

@@ -1,0 +1,208 @@
+//! A first run over an old mailbox: one mail for all of it, and only for what is old.
+
+use std::fs;
+
+use invoice_trackd::{
+    authenticity::Require,
+    delivery::{Dispatcher, Transport, gather_past},
+    intake::Intake,
+    ledger::Past,
+    mailbox::{Content, Origin, RawMessage},
+    notice::{Assignment, Companies, Company, Disposition, Rules},
+};
+use jiff::{SignedDuration, Timestamp};
+use tempfile::TempDir;
+
+use crate::support::{
+    daemon::Notice,
+    outbox::{after, did, dispatcher, pass, start},
+};
+
+async fn first_run() -> (Intake, Dispatcher, TempDir, TempDir) {
+    let sent = tempfile::tempdir().unwrap();
+    let (dispatcher, home) = dispatcher(Transport::Directory(sent.path().to_owned())).await;
+    let company = Company {
+        ban: "53567686".parse().unwrap(),
+        name: "雲端行動科技股份有限公司".to_owned(),
+        assignment: Assignment::Period,
+        recipients: Vec::new(),
+    };
+    let intake = Intake {
+        ledger: dispatcher.ledger.clone(),
+        rules: Rules {
+            companies: Companies::new(vec![company]).unwrap(),
+            ..Rules::default()
+        },
+        require: Require::None,
+        style: Some(dispatcher.style.clone()),
+    };
+    (intake, dispatcher, home, sent)
+}
+
+fn in_mailbox(uid: u32) -> Origin {
+    Origin::Imap {
+        mailbox: "einvoice".to_owned(),
+        uidvalidity: 7,
+        uid,
+    }
+}
+
+fn message(origin: Origin, internal_date: Timestamp, raw: Vec<u8>) -> RawMessage {
+    RawMessage {
+        origin,
+        internal_date: Some(internal_date),
+        size: raw.len() as u64,
+        content: Content::Whole(raw),
+    }
+}
+
+fn notice(track: &str, period: &str) -> Vec<u8> {
+    Notice {
+        track,
+        period,
+        ..Notice::default()
+    }
+    .eml()
+}
+
+fn forged() -> Vec<u8> {
+    Notice {
+        from: "einvoice@nat-gov.example",
+        ..Notice::default()
+    }
+    .eml()
+}
+
+/// More than seven days before the ledger was created.
+fn old() -> Timestamp {
+    start() - SignedDuration::from_hours(7 * 24) - SignedDuration::from_secs(1)
+}
+
+fn subjects(sent: &TempDir) -> Vec<String> {
+    let mut subjects: Vec<String> = fs::read_dir(sent.path())
+        .unwrap()
+        .map(|entry| {
+            let eml = fs::read(entry.unwrap().path()).unwrap();
+            let mail = mail_parser::MessageParser::default().parse(&eml).unwrap();
+            mail.subject().unwrap().to_owned()
+        })
+        .collect();
+    subjects.sort();
+    subjects
+}
+
+#[tokio::test]
+async fn all_old_mail_of_a_first_run_is_told_in_one_mail_when_all_has_been_seen() {
+    let (intake, dispatcher, _home, sent) = first_run().await;
+    let batch = [
+        message(in_mailbox(1), old(), notice("EA", "107/01 - 107/02")),
+        message(in_mailbox(2), old(), notice("EC", "107/05 - 107/06")),
+        message(in_mailbox(3), old(), forged()),
+        // The same bytes again are nobody's news.
+        message(in_mailbox(4), old(), notice("EC", "107/05 - 107/06")),
+    ];
+    intake.take(&batch, None, after(0)).await.unwrap();
+    assert_eq!(
+        dispatcher.ledger.newest::<Past>().await.unwrap(),
+        Some(after(0))
+    );
+    // It is not for a pass to say that all has been seen.
+    let nothing = dispatcher.run_once(after(24 * 3600)).await.unwrap();
+    assert_eq!((did(&nothing), nothing.next), (pass(0, 0, 0), None));
+
+    assert!(
+        gather_past(&dispatcher.ledger, &dispatcher.style, after(10))
+            .await
+            .unwrap()
+    );
+    assert_eq!(dispatcher.ledger.newest::<Past>().await.unwrap(), None);
+    assert_eq!(
+        did(&dispatcher.run_once(after(10)).await.unwrap()),
+        pass(1, 0, 0)
+    );
+    assert_eq!(subjects(&sent), ["首次掃描：舊通知已記錄 2 封，隔離 1 封"]);
+    assert!(
+        !gather_past(&dispatcher.ledger, &dispatcher.style, after(11))
+            .await
+            .unwrap()
+    );
+
+    // A mailbox that was away at first brings a letter of its own later.
+    let late = message(in_mailbox(5), old(), notice("ED", "107/05 - 107/06"));
+    intake.take(&[late], None, after(20)).await.unwrap();
+    assert!(
+        gather_past(&dispatcher.ledger, &dispatcher.style, after(30))
+            .await
+            .unwrap()
+    );
+    dispatcher.run_once(after(30)).await.unwrap();
+    assert_eq!(subjects(&sent).len(), 2);
+}
+
+#[tokio::test]
+async fn what_is_not_old_or_was_named_by_the_operator_is_told_as_ever() {
+    let (intake, dispatcher, _home, sent) = first_run().await;
+    let week = start() - SignedDuration::from_hours(7 * 24);
+    let file = Origin::File {
+        path: "/srv/old.eml".to_owned(),
+    };
+    let mut unknown = message(in_mailbox(3), old(), notice("EE", "107/05 - 107/06"));
+    unknown.internal_date = None;
+    let batch = [
+        message(in_mailbox(1), week, notice("EC", "107/05 - 107/06")),
+        message(file, old(), notice("ED", "107/05 - 107/06")),
+        unknown,
+        message(in_mailbox(2), week, forged()),
+    ];
+    let outcomes = intake.take(&batch, None, after(0)).await.unwrap();
+    assert_eq!(outcomes[3].disposition, Disposition::Quarantined);
+    assert!(
+        !gather_past(&dispatcher.ledger, &dispatcher.style, after(1))
+            .await
+            .unwrap()
+    );
+    let made = dispatcher.run_once(after(1)).await.unwrap();
+    assert_eq!(did(&made), pass(4, 0, 0));
+    let subjects = subjects(&sent);
+    assert!(
+        subjects.iter().all(|subject| !subject.contains("首次掃描")),
+        "{subjects:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_maildir_has_a_past_as_well() {
+    let (intake, dispatcher, _home, _sent) = first_run().await;
+    let origin = Origin::Maildir {
+        mailbox: "einvoice".to_owned(),
+        file: "1.host".to_owned(),
+    };
+    let batch = [message(origin, old(), notice("EC", "107/05 - 107/06"))];
+    intake.take(&batch, None, after(0)).await.unwrap();
+    assert!(
+        gather_past(&dispatcher.ledger, &dispatcher.style, after(1))
+            .await
+            .unwrap()
+    );
+}
+
+#[tokio::test]
+async fn a_summary_waits_for_somebody_to_be_told() {
+    let (intake, mut dispatcher, _home, _sent) = first_run().await;
+    let batch = [message(in_mailbox(1), old(), forged())];
+    intake.take(&batch, None, after(0)).await.unwrap();
+    let style = dispatcher.style.clone();
+    dispatcher.style.confirm_to.clear();
+    dispatcher.style.alert_to.clear();
+    assert!(
+        !gather_past(&dispatcher.ledger, &dispatcher.style, after(1))
+            .await
+            .unwrap()
+    );
+    dispatcher.style = style;
+    assert!(
+        gather_past(&dispatcher.ledger, &dispatcher.style, after(2))
+            .await
+            .unwrap()
+    );
+}
