@@ -153,7 +153,7 @@ async fn a_mailbox_is_missed_after_a_quarter_of_an_hour_and_welcomed_back_once()
         office.look(minute).await;
     }
     let missed = unreachable(Some(noon()), Some("connect: refused"));
-    assert_eq!(office.told().await, [missed.clone()]);
+    assert_eq!(office.told().await, std::slice::from_ref(&missed));
 
     office.hears(Some(after(60))).await;
     for minute in 60..=75 {
