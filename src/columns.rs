@@ -41,26 +41,37 @@ pub fn cut_front(text: &str, wide: usize) -> String {
     out.into_iter().rev().collect()
 }
 
-/// `text` on lines of at most `wide` columns (at least 2), broken at blanks where there are some.
+/// `text` on lines of at most `wide` columns (at least 2), broken at blanks and beside ideographs
+/// where there are some: a number in a Chinese sentence stays whole.
 pub fn wrap(text: &str, wide: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut rest = text.trim();
     while width(rest) > wide.max(2) {
         let end: usize = fitting(rest.chars(), wide.max(2)).map(char::len_utf8).sum();
-        let (mut line, mut behind) = rest.split_at(end);
-        // A word goes to the next line as a whole, unless most of this one would stay empty.
-        if !behind.starts_with(' ')
-            && let Some((before, word)) = line.rsplit_once(' ')
-            && width(before) * 2 >= wide
-        {
-            line = before;
-            behind = rest.split_at(end - word.len()).1;
-        }
+        // Not where most of the line would stay empty.
+        let least = |at: &usize| width(rest.get(..*at).unwrap_or_default()) * 3 >= wide;
+        let at = breaks(rest, end).filter(least).last().unwrap_or(end);
+        let (line, behind) = rest.split_at(at);
         lines.push(line.trim_end().to_owned());
         rest = behind.trim_start();
     }
     lines.push(rest.to_owned());
     lines
+}
+
+/// Where a line of `text` may end, byte offsets up to `end`: before a blank, and between two
+/// characters one of which is an ideograph, but not before what closes.
+fn breaks(text: &str, end: usize) -> impl Iterator<Item = usize> {
+    let is_wide = |c: char| c.width() == Some(2);
+    let closes = |c: char| "，。、；：！？）」』》〉】…".contains(c);
+    let opens = |c: char| "（「『《〈【".contains(c);
+    let behind = text.char_indices().skip(1).take_while(move |(at, _)| *at <= end);
+    let before = text.chars();
+    before.zip(behind).filter_map(move |(before, (at, after))| {
+        let beside = is_wide(before) || is_wide(after);
+        let may = after == ' ' || beside && !closes(after) && !opens(before);
+        may.then_some(at)
+    })
 }
 
 /// Characters while they fit. Their widths add up to no less than the text's: what joins to
@@ -98,5 +109,9 @@ mod tests {
         assert_eq!(wrap("x aaaaaaaaaaaa", 8), ["x aaaaaa", "aaaaaa"]);
         assert_eq!(wrap("配號結果通知", 5), ["配號", "結果", "通知"]);
         assert_eq!(wrap("  ", 5), [""]);
+        assert_eq!(
+            wrap("先向平台（0800-521-988）查證。屬實才放行。", 22),
+            ["先向平台", "（0800-521-988）查證。", "屬實才放行。"]
+        );
     }
 }

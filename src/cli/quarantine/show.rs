@@ -112,7 +112,8 @@ pub(super) fn page(message: &StoredMessage, language: Language) -> Result<String
     let received = taipei_minute(message.received_at);
     fact("發現時間 found", &format!("{received} (UTC+8)"))?;
     fact("大小 size", &size(message))?;
-    fact("SHA-256", &message.sha256)?;
+    // As long as it is, it stays on one line, to be copied.
+    writeln!(text, "  SHA-256  {}", message.sha256)?;
     if let Some((ban, source)) = &message.company {
         fact("統編 company", &format!("{ban}, told by {source}"))?;
     }
@@ -332,7 +333,8 @@ fn commands(text: &mut String, message: &StoredMessage) -> fmt::Result {
         writeln!(
             text,
             "  look at it 看信  invoice-trackd quarantine show {id} --raw\n  \
-             judge it 逐條看  invoice-trackd quarantine show {id} --raw | invoice-trackd explain -"
+             judge it, rule by rule 逐條看\n    \
+             invoice-trackd quarantine show {id} --raw | invoice-trackd explain -"
         )?;
     }
     Ok(())
