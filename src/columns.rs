@@ -65,7 +65,10 @@ fn breaks(text: &str, end: usize) -> impl Iterator<Item = usize> {
     let is_wide = |c: char| c.width() == Some(2);
     let closes = |c: char| "，。、；：！？）」』》〉】…".contains(c);
     let opens = |c: char| "（「『《〈【".contains(c);
-    let behind = text.char_indices().skip(1).take_while(move |(at, _)| *at <= end);
+    let behind = text
+        .char_indices()
+        .skip(1)
+        .take_while(move |(at, _)| *at <= end);
     let before = text.chars();
     before.zip(behind).filter_map(move |(before, (at, after))| {
         let beside = is_wide(before) || is_wide(after);

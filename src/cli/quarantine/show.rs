@@ -112,11 +112,11 @@ pub(super) fn page(message: &StoredMessage, language: Language) -> Result<String
     let received = taipei_minute(message.received_at);
     fact("發現時間 found", &format!("{received} (UTC+8)"))?;
     fact("大小 size", &size(message))?;
-    // As long as it is, it stays on one line, to be copied.
-    writeln!(text, "  SHA-256  {}", message.sha256)?;
     if let Some((ban, source)) = &message.company {
         fact("統編 company", &format!("{ban}, told by {source}"))?;
     }
+    // As long as it is, it stays on one line, to be copied.
+    writeln!(text, "  SHA-256  {}", message.sha256)?;
 
     writeln!(text, "\n來源證明 proof of origin")?;
     proof(&mut text, &message.evidence)?;
