@@ -41,26 +41,43 @@ pub fn cut_front(text: &str, wide: usize) -> String {
     out.into_iter().rev().collect()
 }
 
-/// `text` on lines of at most `wide` columns (at least 2), broken at blanks where there are some.
+/// `text` on lines of at most `wide` columns (at least 2), broken at blanks and beside Chinese
+/// characters, where there are some.
 pub fn wrap(text: &str, wide: usize) -> Vec<String> {
+    let wide = wide.max(2);
     let mut lines = Vec::new();
     let mut rest = text.trim();
-    while width(rest) > wide.max(2) {
-        let end: usize = fitting(rest.chars(), wide.max(2)).map(char::len_utf8).sum();
-        let (mut line, mut behind) = rest.split_at(end);
+    while width(rest) > wide {
+        let most: usize = fitting(rest.chars(), wide).map(char::len_utf8).sum();
         // A word goes to the next line as a whole, unless most of this one would stay empty.
-        if !behind.starts_with(' ')
-            && let Some((before, word)) = line.rsplit_once(' ')
-            && width(before) * 2 >= wide
-        {
-            line = before;
-            behind = rest.split_at(end - word.len()).1;
-        }
+        let end = rest
+            .char_indices()
+            .zip(rest.chars().skip(1))
+            .map(|((at, before), after)| (at + before.len_utf8(), before, after))
+            .take_while(|(at, ..)| *at <= most)
+            .filter(|(_, before, after)| may_part(*before, *after))
+            .map(|(at, ..)| at)
+            .last()
+            .filter(|at| rest.get(..*at).is_some_and(|line| width(line) * 2 >= wide))
+            .unwrap_or(most);
+        let (line, behind) = rest.split_at(end);
         lines.push(line.trim_end().to_owned());
         rest = behind.trim_start();
     }
     lines.push(rest.to_owned());
     lines
+}
+
+/// Whether a line may end between these. Punctuation stays with what it belongs to.
+fn may_part(before: char, after: char) -> bool {
+    let is_wide = |c: char| c.width() == Some(2);
+    let is_blank = before == ' ' || after == ' ';
+    is_blank
+        || (is_wide(before) || is_wide(after))
+            && !"（「『".contains(before)
+            && !"，。、；：！？）」』".contains(after)
+            // What joins to the character before it.
+            && after.width() != Some(0)
 }
 
 /// Characters while they fit. Their widths add up to no less than the text's: what joins to
@@ -98,5 +115,18 @@ mod tests {
         assert_eq!(wrap("x aaaaaaaaaaaa", 8), ["x aaaaaa", "aaaaaa"]);
         assert_eq!(wrap("配號結果通知", 5), ["配號", "結果", "通知"]);
         assert_eq!(wrap("  ", 5), [""]);
+    }
+
+    #[test]
+    fn a_number_among_chinese_is_not_broken_and_punctuation_begins_no_line() {
+        assert_eq!(
+            wrap("請先打電話向平台（0800-521-988）查證", 24),
+            ["請先打電話向平台", "（0800-521-988）查證"]
+        );
+        assert_eq!(
+            wrap("已經過期：108/03 - 108/04、108/05", 24),
+            ["已經過期：108/03 -", "108/04、108/05"]
+        );
+        assert_eq!(wrap("登入平台核對，放行", 12), ["登入平台核", "對，放行"]);
     }
 }

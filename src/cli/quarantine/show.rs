@@ -311,7 +311,7 @@ fn commands(text: &mut String, message: &StoredMessage) -> fmt::Result {
     if message.defects.iter().any(says_no) {
         writeln!(
             text,
-            "  not to be released as it stands, unless newer rules judge otherwise 依目前規則不能放行"
+            "  cannot be released as things stand: first do what is said above 目前不能放行，請先照上面的「處理」辦理"
         )?;
     }
     let ban = match message.defects.iter().any(wants_ban) {
