@@ -54,7 +54,7 @@ struct Arguments {
 enum Command {
     /// Run the daemon: watch the mailboxes, record, send mail
     Run,
-    /// Validate the configuration; without --online it reads no secret and no network
+    /// Validate the configuration; without --online it reads no secret and uses no network
     Check {
         /// Log in to every mailbox, open its folder and talk to the mail server
         #[arg(long)]
@@ -84,7 +84,7 @@ enum Command {
         #[arg(value_name = "PATH", required = true)]
         paths: Vec<PathBuf>,
     },
-    /// Show what is recorded, or withdraw one of it
+    /// Show the recorded ranges, or withdraw one
     #[command(args_conflicts_with_subcommands = true)]
     Allocations {
         #[command(subcommand)]

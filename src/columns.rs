@@ -41,17 +41,26 @@ pub fn cut_front(text: &str, wide: usize) -> String {
     out.into_iter().rev().collect()
 }
 
-/// `text` on lines of at most `wide` columns (at least 2), broken at blanks and beside ideographs
-/// where there are some: a number in a Chinese sentence stays whole.
+/// `text` on lines of at most `wide` columns (at least 2), broken at blanks and beside Chinese
+/// characters, where there are some.
 pub fn wrap(text: &str, wide: usize) -> Vec<String> {
+    let wide = wide.max(2);
     let mut lines = Vec::new();
     let mut rest = text.trim();
-    while width(rest) > wide.max(2) {
-        let end: usize = fitting(rest.chars(), wide.max(2)).map(char::len_utf8).sum();
-        // Not where most of the line would stay empty.
-        let least = |at: &usize| width(rest.get(..*at).unwrap_or_default()) * 3 >= wide;
-        let at = breaks(rest, end).filter(least).last().unwrap_or(end);
-        let (line, behind) = rest.split_at(at);
+    while width(rest) > wide {
+        let most: usize = fitting(rest.chars(), wide).map(char::len_utf8).sum();
+        // A word goes to the next line as a whole, unless most of this one would stay empty.
+        let end = rest
+            .char_indices()
+            .zip(rest.chars().skip(1))
+            .map(|((at, before), after)| (at + before.len_utf8(), before, after))
+            .take_while(|(at, ..)| *at <= most)
+            .filter(|(_, before, after)| may_part(*before, *after))
+            .map(|(at, ..)| at)
+            .last()
+            .filter(|at| rest.get(..*at).is_some_and(|line| width(line) * 2 >= wide))
+            .unwrap_or(most);
+        let (line, behind) = rest.split_at(end);
         lines.push(line.trim_end().to_owned());
         rest = behind.trim_start();
     }
@@ -59,22 +68,16 @@ pub fn wrap(text: &str, wide: usize) -> Vec<String> {
     lines
 }
 
-/// Where a line of `text` may end, byte offsets up to `end`: before a blank, and between two
-/// characters one of which is an ideograph, but not before what closes.
-fn breaks(text: &str, end: usize) -> impl Iterator<Item = usize> {
+/// Whether a line may end between these. Punctuation stays with what it belongs to.
+fn may_part(before: char, after: char) -> bool {
     let is_wide = |c: char| c.width() == Some(2);
-    let closes = |c: char| "，。、；：！？）」』》〉】…".contains(c);
-    let opens = |c: char| "（「『《〈【".contains(c);
-    let behind = text
-        .char_indices()
-        .skip(1)
-        .take_while(move |(at, _)| *at <= end);
-    let before = text.chars();
-    before.zip(behind).filter_map(move |(before, (at, after))| {
-        let beside = is_wide(before) || is_wide(after);
-        let may = after == ' ' || beside && !closes(after) && !opens(before);
-        may.then_some(at)
-    })
+    let is_blank = before == ' ' || after == ' ';
+    is_blank
+        || (is_wide(before) || is_wide(after))
+            && !"（「『".contains(before)
+            && !"，。、；：！？）」』".contains(after)
+            // What joins to the character before it.
+            && after.width() != Some(0)
 }
 
 /// Characters while they fit. Their widths add up to no less than the text's: what joins to
@@ -112,9 +115,18 @@ mod tests {
         assert_eq!(wrap("x aaaaaaaaaaaa", 8), ["x aaaaaa", "aaaaaa"]);
         assert_eq!(wrap("配號結果通知", 5), ["配號", "結果", "通知"]);
         assert_eq!(wrap("  ", 5), [""]);
+    }
+
+    #[test]
+    fn a_number_among_chinese_is_not_broken_and_punctuation_begins_no_line() {
         assert_eq!(
-            wrap("先向平台（0800-521-988）查證。屬實才放行。", 22),
-            ["先向平台", "（0800-521-988）查證。", "屬實才放行。"]
+            wrap("請先打電話向平台（0800-521-988）查證", 24),
+            ["請先打電話向平台", "（0800-521-988）查證"]
         );
+        assert_eq!(
+            wrap("已經過期：108/03 - 108/04、108/05", 24),
+            ["已經過期：108/03 -", "108/04、108/05"]
+        );
+        assert_eq!(wrap("登入平台核對，放行", 12), ["登入平台核", "對，放行"]);
     }
 }

@@ -41,9 +41,9 @@ pub(super) async fn allocations(
         ))?;
     } else if rows.is_empty() {
         print(if ban.is_none() && period.is_none() {
-            "nothing is recorded yet\n"
+            "nothing is recorded yet 還沒有配號紀錄\n"
         } else {
-            "nothing is recorded for that company or period\n"
+            "nothing is recorded for that company or period 查無符合的配號\n"
         })?;
     } else {
         let today = Period::containing(taipei_date(Clock::System.now()));

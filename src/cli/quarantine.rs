@@ -121,7 +121,9 @@ async fn decide(
     };
     if ids.is_empty() {
         let code = which.code.map_or("", DefectCode::as_str);
-        return print(&format!("nothing waits because of {code}\n"));
+        return print(&format!(
+            "nothing waits because of {code} 沒有因此等待處理的信\n"
+        ));
     }
 
     let ledger = Ledger::open(&config.ledger, decision.at).await?;

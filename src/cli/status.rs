@@ -222,7 +222,7 @@ pub(super) fn quarantined_mails<'a>(
         &[
             Column::number("id"),
             Column::whole("received (UTC+8)"),
-            Column::cut("why", 18),
+            Column::cut("why", 21),
             Column::cut("from", 10),
             Column::cut("subject", 10),
             Column::spare("mailbox"),
@@ -253,7 +253,7 @@ fn dues(overview: &Overview<'_>, screen: Screen) -> String {
         .collect();
     rows.sort_by_key(|(_, due)| due.state != schedule::State::Overdue);
     if rows.is_empty() {
-        return "  nothing\n".to_owned();
+        return "  nothing 無\n".to_owned();
     }
     let mut table = Table::new(
         2,

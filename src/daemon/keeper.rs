@@ -15,7 +15,7 @@ use crate::{
     clock::Clock,
     delivery::{Style, gather_past},
     http::{MAILBOX_SILENCE, Signs, Vitals},
-    ledger::{Cause, Ledger, LedgerError, LinkState, Past},
+    ledger::{Cause, Ledger, LedgerError, LinkState, OutboxState, Past},
     pulse::Pulse,
 };
 
@@ -230,18 +230,22 @@ impl Keeper {
             .collect();
         let quarantined = self.ledger.quarantine().await?.len();
         let put_off = self.ledger.put_off().await?.map_or(0, |(count, _)| count);
-        Ok(line(mailboxes.len(), &down, quarantined, put_off))
+        let outbox = self.ledger.outbox_counts().await?;
+        let failed = outbox.get(OutboxState::Failed.as_str());
+        let failed = failed.copied().unwrap_or_default();
+        Ok(line(mailboxes.len(), &down, quarantined, put_off, failed))
     }
 }
 
-fn line(mailboxes: usize, down: &[&str], quarantined: usize, put_off: u64) -> String {
+fn line(mailboxes: usize, down: &[&str], quarantined: usize, put_off: u64, failed: u64) -> String {
     let trouble: Vec<String> = [
         (
             down.len() as u64,
             format!("mailbox down: {}", down.join(", ")),
         ),
-        (quarantined as u64, format!("{quarantined} in quarantine")),
-        (put_off, format!("{put_off} mails put off")),
+        (quarantined as u64, format!("in quarantine: {quarantined}")),
+        (put_off, format!("mails put off: {put_off}")),
+        (failed, format!("mails undeliverable: {failed}")),
     ]
     .into_iter()
     .filter(|(count, _)| *count > 0)
@@ -251,6 +255,20 @@ fn line(mailboxes: usize, down: &[&str], quarantined: usize, put_off: u64) -> St
         let s = if mailboxes == 1 { "" } else { "es" };
         format!("all is well, {mailboxes} mailbox{s} watched")
     } else {
-        format!("needs attention: {}", trouble.join("; "))
+        format!("needs attention; {}", trouble.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_is_well_only_where_nobody_has_to_look() {
+        assert_eq!(line(2, &[], 0, 0, 0), "all is well, 2 mailboxes watched");
+        assert_eq!(
+            line(2, &[], 0, 0, 3),
+            "needs attention; mails undeliverable: 3"
+        );
     }
 }

@@ -158,10 +158,9 @@ fn standing(defects: &[Defect], id: i64, ban: Option<Ban>) -> String {
     if ban.is_none() && !defects.is_empty() && defects.iter().all(needs_ban) {
         text.push_str("say whose numbers they are with --ban");
     } else {
-        let dismiss = format!("`invoice-trackd quarantine dismiss {id} --reason TEXT`");
         write!(
             text,
-            "nobody may overrule this: compare with the platform, and put the mail aside with {dismiss}"
+            "as things stand nobody may overrule this: `invoice-trackd quarantine show {id}` says what to do about it, and `invoice-trackd quarantine dismiss {id} --reason TEXT` puts the mail aside"
         )
         .ok();
     }

@@ -312,7 +312,7 @@ fn commands(text: &mut String, message: &StoredMessage) -> fmt::Result {
     if message.defects.iter().any(says_no) {
         writeln!(
             text,
-            "  not to be released as it stands, unless newer rules judge otherwise 依目前規則不能放行"
+            "  cannot be released as things stand: first do what is said above 目前不能放行，請先照上面的「處理」辦理"
         )?;
     }
     let ban = match message.defects.iter().any(wants_ban) {
@@ -330,11 +330,22 @@ fn commands(text: &mut String, message: &StoredMessage) -> fmt::Result {
         )?;
     }
     if message.raw.is_some() {
+        // Where there are several mailboxes, it matters in which it was found.
+        let mailbox = match message.origin.mailbox() {
+            Some(name)
+                if name
+                    .chars()
+                    .all(|c| c.is_alphanumeric() || "-_.".contains(c)) =>
+            {
+                format!("--mailbox {name} ")
+            }
+            _ => String::new(),
+        };
         writeln!(
             text,
             "  look at it 看信  invoice-trackd quarantine show {id} --raw\n  \
              judge it, rule by rule 逐條看\n    \
-             invoice-trackd quarantine show {id} --raw | invoice-trackd explain -"
+             invoice-trackd quarantine show {id} --raw | invoice-trackd explain {mailbox}-"
         )?;
     }
     Ok(())

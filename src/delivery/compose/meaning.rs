@@ -25,11 +25,11 @@ pub(super) fn defect(code: DefectCode, language: Language) -> Meaning {
         DefectCode::SenderNotAllowed => pick(
             (
                 "寄件人不在名單上",
-                "若不是轉寄，可能是冒名信，也可能是平台換了寄件地址：先向平台（0800-521-988）查證。屬實才把地址加進 senders，這一封再用 `invoice-trackd quarantine release` 放行。",
+                "若不是轉寄，可能是冒名信，也可能是平台換了寄件地址：先向平台（0800-521-988）查證。屬實才把地址加進設定檔的 senders（再執行 `systemctl reload invoice-trackd`），這一封用 `invoice-trackd quarantine release` 放行。",
             ),
             (
                 "its sender is not on the list",
-                "If nobody passed it on, somebody imitates the platform or it has a new address: ask the platform (0800-521-988). Only when it is theirs, add the address to senders, and release this one with `invoice-trackd quarantine release`.",
+                "If nobody passed it on, either somebody imitates the platform or the platform has a new address: ask it (0800-521-988). Only when the address is theirs, add it to senders (then `systemctl reload invoice-trackd`), and release this mail with `invoice-trackd quarantine release`.",
             ),
         ),
         DefectCode::SubjectUnexpected => pick(
@@ -53,17 +53,23 @@ pub(super) fn defect(code: DefectCode, language: Language) -> Meaning {
             ),
         ),
         DefectCode::AmbiguousHeader => pick(
-            ("寄件人或標頭欄位重複", "真的通知不會這樣，請視為可疑信件。"),
+            (
+                "寄件人或標頭欄位重複",
+                "真的通知不該這樣：請視為可疑信件，並登入平台核對。",
+            ),
             (
                 "its sender or a header field stands there twice",
-                "Genuine notices do not look like this: treat it as suspicious.",
+                "A genuine notice should not look like this: treat it as suspicious, and compare with the platform.",
             ),
         ),
         DefectCode::UndecodableText => pick(
-            ("內文無法完整解讀", "登入平台下載字軌檔；請保留原信並回報。"),
+            (
+                "內文無法完整解讀",
+                "登入平台下載字軌檔；請保留原信，並回報給開發者。",
+            ),
             (
                 "its text cannot be read in full",
-                "Download the ranges from the platform, keep the mail and report it.",
+                "Download the ranges from the platform; keep the mail and report it to the developers.",
             ),
         ),
         DefectCode::Oversized => pick(
@@ -89,21 +95,21 @@ pub(super) fn defect(code: DefectCode, language: Language) -> Meaning {
         DefectCode::FieldMissing => pick(
             (
                 "缺少必要的欄位",
-                "對照原信；版面若已變更，請登入平台下載字軌檔並回報。",
+                "對照原信，號碼以平台的為準：登入平台下載字軌檔。版面若已變更，請回報給開發者。",
             ),
             (
                 "a field is missing",
-                "Look at the mail; if the layout has changed, take the ranges from the platform and report it.",
+                "Look at the mail, and take the ranges from the platform. If the layout has changed, report it to the developers.",
             ),
         ),
         DefectCode::FieldMalformed => pick(
             (
                 "有欄位無法辨識",
-                "對照原信；版面若已變更，請登入平台下載字軌檔並回報。",
+                "對照原信，號碼以平台的為準：登入平台下載字軌檔。版面若已變更，請回報給開發者。",
             ),
             (
                 "a field cannot be read",
-                "Look at the mail; if the layout has changed, take the ranges from the platform and report it.",
+                "Look at the mail, and take the ranges from the platform. If the layout has changed, report it to the developers.",
             ),
         ),
         DefectCode::FieldConflict => pick(
@@ -157,11 +163,11 @@ pub(super) fn defect(code: DefectCode, language: Language) -> Meaning {
         DefectCode::UnknownCompany => pick(
             (
                 "無法確定是哪一家公司的號碼",
-                "查明是真的通知之後，用 `invoice-trackd quarantine release` 加上 --ban 指明統一編號；或是改好設定再放行。",
+                "查明是真的通知之後，用 `invoice-trackd quarantine release` 加上 --ban 指明統一編號；或是改好設定、執行 `systemctl reload invoice-trackd` 之後再放行。",
             ),
             (
                 "it cannot be told whose numbers these are",
-                "Once the notice is known to be genuine, `invoice-trackd quarantine release` with --ban says whose they are; or mend the configuration and release it then.",
+                "Once the notice is known to be genuine, `invoice-trackd quarantine release` with --ban says whose they are; or mend the configuration, `systemctl reload invoice-trackd`, and release it then.",
             ),
         ),
         DefectCode::RangeOverlap => pick(
@@ -187,21 +193,21 @@ pub(super) fn defect(code: DefectCode, language: Language) -> Meaning {
         DefectCode::PeriodTooFar => pick(
             (
                 "期別太遠，這家公司還配不到",
-                "登入平台核對期別；若改為年配，請調整設定檔的 assignment。期別正確，就用 `invoice-trackd quarantine release` 放行。",
+                "登入平台核對期別；若已改為年配，請調整設定檔的 assignment（再執行 `systemctl reload invoice-trackd`）。期別正確，就用 `invoice-trackd quarantine release` 放行。",
             ),
             (
                 "its period lies further ahead than this company is given numbers for",
-                "See on the platform which period it is; if the company is now 年配, set assignment = \"year\". When the period is right, `invoice-trackd quarantine release` records it.",
+                "See on the platform which period it is; if the company is now 年配, set assignment = \"year\" (then `systemctl reload invoice-trackd`). When the period is right, `invoice-trackd quarantine release` records it.",
             ),
         ),
         DefectCode::ReaderPanicked => pick(
             (
                 "程式讀取時發生錯誤",
-                "信已保留，程式繼續運作。這是程式的錯誤，請回報；同時登入平台核對字軌。更新程式之後，`invoice-trackd quarantine release` 會重新判讀。",
+                "信已保留，程式繼續運作。這是程式的錯誤，請回報給開發者；同時登入平台核對字軌。更新程式之後，`invoice-trackd quarantine release` 會重新判讀。",
             ),
             (
                 "the program failed to read it",
-                "The mail is kept and the program runs on. This is a bug: report it, and meanwhile compare with the platform. Once the program is updated, `invoice-trackd quarantine release` reads the mail again.",
+                "The mail is kept and the program runs on. This is a bug: report it to the developers, and meanwhile compare with the platform. Once the program is updated, `invoice-trackd quarantine release` reads the mail again.",
             ),
         ),
     }
@@ -258,9 +264,8 @@ pub(super) fn next_steps<'a>(
         )
     } else {
         language.pick(
-            "這封信的問題不能由人放行；照上面「處理」的說明辦理。\n".to_owned(),
-            "What is wrong with this mail is not for a person to overrule: see \"Do\" above.\n"
-                .to_owned(),
+            "這封信目前不能放行：請先照上面「處理」的說明辦理。\n".to_owned(),
+            "As things stand it cannot be released: first do what \"Do\" above says.\n".to_owned(),
         )
     };
     language.pick(

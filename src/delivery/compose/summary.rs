@@ -61,7 +61,7 @@ fn subject(imported: usize, quarantined: usize, language: Language) -> String {
     let [imported, quarantined] = [imported, quarantined].map(|n| grouped(count(n)));
     language.pick(
         format!("首次掃描：舊通知已記錄 {imported} 封，隔離 {quarantined} 封"),
-        format!("First scan: {imported} past notices recorded, {quarantined} in quarantine"),
+        format!("First scan: {imported} old notices recorded, {quarantined} in quarantine"),
     )
 }
 
@@ -79,7 +79,7 @@ fn text(
              已隔離  {waiting} 封\n\n這些舊通知只寄這一封，不會再逐封通知。\n"
         ),
         format!(
-            "The first scan has read the old notices that were in the mailboxes already:\n\n  \
+            "The first scan has read the old notices that lay in the mailboxes already:\n\n  \
              Recorded       {recorded}\n  In quarantine  {waiting}\n\n\
              This is the only mail about them.\n"
         ),
@@ -120,7 +120,7 @@ fn still_needed(granted: &Granted<'_>, needed: &[Allocation], language: Language
         return language
             .pick(
                 "\n本期與之後的字軌：舊通知裡沒有。\n",
-                "\nOf the running and later periods there are no ranges among them.\n",
+                "\nNone of them is for the current period or a later one.\n",
             )
             .to_owned();
     }
@@ -175,15 +175,18 @@ fn listed(quarantined: &[&Quarantined], language: Language) -> String {
     text.push_str(&tallied(tally, language));
     text.push_str(language.pick(
         "\n接下來\n\
-         \x20 1. `invoice-trackd quarantine list` 列出等待處理的信，`quarantine show 編號` 看細節。\n\
+         \x20 1. `invoice-trackd quarantine list` 列出等待處理的信；\n\
+         \x20    `invoice-trackd quarantine show 編號` 看其中一封判斷的理由和處理方式。\n\
          \x20 2. 登入平台核對字軌；查明之前不要載入這些號碼，也不要點信裡的連結。\n\
-         \x20 3. 不需要的舊信可以一次處理掉：\n\
-         \x20    `invoice-trackd quarantine dismiss --all --code 原因 --reason 說明 --dry-run`\n",
+         \x20 3. 不需要的舊信可以一次捨棄；以下是試跑，去掉 `--dry-run` 才會執行：\n\
+         \x20    `invoice-trackd quarantine dismiss --all --code 代碼 --reason 原因 --dry-run`\n",
         "\nWhat to do next\n\
-         \x20 1. `invoice-trackd quarantine list` lists what waits; `quarantine show ID` shows one.\n\
+         \x20 1. `invoice-trackd quarantine list` lists what waits;\n\
+         \x20    `invoice-trackd quarantine show ID` shows why one of them does, and what to do.\n\
          \x20 2. Log in to the platform and compare. Until then load none of these numbers, and do\n\
          \x20    not follow links in those mails.\n\
-         \x20 3. Old mail that nobody needs can be put aside in one go:\n\
+         \x20 3. Old mail that nobody needs can be dismissed in one go; this tries it out, and without\n\
+         \x20    `--dry-run` it is done:\n\
          \x20    `invoice-trackd quarantine dismiss --all --code CODE --reason TEXT --dry-run`\n",
     ));
     text

@@ -318,7 +318,10 @@ fn many_are_decided_in_one_go_and_those_refused_stay() {
     let (status, out, _) = command(&house, &dismiss);
     assert_eq!(
         (status, out.as_str()),
-        (0, "nothing waits because of sender_not_allowed\n")
+        (
+            0,
+            "nothing waits because of sender_not_allowed 沒有因此等待處理的信\n"
+        )
     );
 }
 

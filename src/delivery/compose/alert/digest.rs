@@ -186,8 +186,8 @@ fn next_steps(counts: &Counts, language: Language) -> String {
     }
     if counts.undelivered > 0 {
         steps.push(language.pick(
-            "沒有送達的信：用其他方式告知收件人；排除之後用 `invoice-trackd outbox retry 編號` 再寄。",
-            "What was not delivered: tell its readers in another way; once that is mended,\n     `invoice-trackd outbox retry ID` sends it again.",
+            "沒有送達的信：用其他方式告知收件人；地址能收信之後，用\n     `invoice-trackd outbox retry 編號` 再寄，地址寫錯的用 `invoice-trackd outbox drop 編號` 取消。",
+            "What was not delivered: tell its readers in another way. Once the address takes mail,\n     `invoice-trackd outbox retry ID` sends it again; `invoice-trackd outbox drop ID` ends it\n     where the address is wrong.",
         ));
     }
     if !counts.unreachable.is_empty() {

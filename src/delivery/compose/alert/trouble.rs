@@ -34,7 +34,7 @@ impl Undelivered<'_> {
         );
         text.push_str(match kind {
             Kind::Withdrawal => language.pick(
-                "撤回已經生效，但收件人還不知道：那段號碼可能還在開立系統裡。\n\n",
+                "撤回已經生效，但收件人還不知道：那段號碼可能還在開立發票的系統裡。\n\n",
                 "The withdrawal holds, but its readers do not know: the range may still be in use.\n\n",
             ),
             Kind::Confirmation | Kind::Summary | Kind::Alert => language.pick(
@@ -61,7 +61,7 @@ impl Undelivered<'_> {
         text.push_str(&match kind {
             Kind::Withdrawal => language.pick(
                 "\n接下來\n\
-                 \x20 1. 立刻用其他方式告知收件人，把那段號碼從開立系統移除。\n"
+                 \x20 1. 立刻用其他方式告知收件人，把那段號碼從開立發票的系統移除。\n"
                     .to_owned(),
                 "\nWhat to do next\n\
                  \x20 1. Tell them in another way, now, to take the range out of the issuing system.\n"
@@ -78,13 +78,18 @@ impl Undelivered<'_> {
         });
         text.push_str(&language.pick(
             format!(
-                "\x20 2. 核對設定檔 [mail] 的收件地址，或把伺服器的回答轉給郵件管理員。\n\
-                 \x20 3. 排除之後，用 `invoice-trackd outbox retry {outbox_id}` 再寄一次。\n"
+                "\x20 2. 看伺服器怎麼說，或請郵件管理員處理；同一個地址能收信之後，用\n\
+                 \x20    `invoice-trackd outbox retry {outbox_id}` 再寄一次。\n\
+                 \x20 3. 若是設定檔 [mail] 的地址寫錯：改正後執行 `systemctl reload invoice-trackd`，\n\
+                 \x20    之後的信才會寄到新地址；這一封不會跟著改，用\n\
+                 \x20    `invoice-trackd outbox drop {outbox_id}` 取消。\n"
             ),
             format!(
-                "\x20 2. Check the addresses under [mail] in the configuration, or show the server's answer\n\
-                 \x20    to whoever runs the mail server.\n\
-                 \x20 3. Once that is mended, `invoice-trackd outbox retry {outbox_id}` sends it again.\n"
+                "\x20 2. Do what the server's answer says, or show it to whoever runs the mail server. Once the\n\
+                 \x20    same address takes mail, `invoice-trackd outbox retry {outbox_id}` sends it again.\n\
+                 \x20 3. If an address under [mail] in the configuration is wrong, correct it and run\n\
+                 \x20    `systemctl reload invoice-trackd`: later mails go to the new one. This mail keeps\n\
+                 \x20    the old one: `invoice-trackd outbox drop {outbox_id}` puts an end to it.\n"
             ),
         ));
         text
@@ -95,9 +100,9 @@ impl Undelivered<'_> {
 pub(super) fn name(kind: Kind, language: Language) -> &'static str {
     match kind {
         Kind::Confirmation => language.pick("確認信", "confirmation"),
-        Kind::Summary => language.pick("舊通知摘要", "summary of past notices"),
+        Kind::Summary => language.pick("首次掃描的總結信", "summary of the first scan"),
         Kind::Withdrawal => language.pick("撤回通知", "withdrawal notice"),
-        Kind::Alert => language.pick("告警信", "alert"),
+        Kind::Alert => language.pick("警示信", "alert"),
     }
 }
 
@@ -145,7 +150,7 @@ pub(super) fn unreachable(
          \x20 * 信不會遺失：信箱恢復後會自動補抓，並寄信通知已恢復。\n\
          \n接下來\n\
          \x20 1. 執行 `invoice-trackd check --online`，看卡在哪一步、該怎麼處理。\n\
-         \x20 2. 密碼或授權若改過、過期，更新後重新啟動服務。\n\
+         \x20 2. 密碼若改過或過期：更新密碼，再執行 `systemctl restart invoice-trackd`。\n\
          \x20 3. 用郵件軟體登入同一個信箱；也連不上的話，請洽郵件管理員。\n\
          \x20 4. 若正在等配號通知，先登入平台下載字軌檔。\n",
         "\nWhat it means\n\
@@ -153,7 +158,8 @@ pub(super) fn unreachable(
          \x20 * Nothing is lost: they are fetched when the mailbox is back, and a mail says that it is.\n\
          \nWhat to do next\n\
          \x20 1. `invoice-trackd check --online` shows which step fails and what to do about it.\n\
-         \x20 2. If its password or grant was changed or has run out, renew it and restart the service.\n\
+         \x20 2. If the password was changed or has run out, put the new one in place and run\n\
+         \x20    `systemctl restart invoice-trackd`.\n\
          \x20 3. Log in to the mailbox with a mail program. If that fails as well, ask whoever runs the\n\
          \x20    mail server.\n\
          \x20 4. If a notice is due, download the ranges from the platform meanwhile.\n",
@@ -173,7 +179,7 @@ pub(super) fn back(
     text.push_str(&facts(&[
         (language.pick("信箱", "Mailbox"), one_line(mailbox, 200)),
         (
-            language.pick("告警時間", "Alert raised (UTC+8)"),
+            language.pick("警示時間", "Alert raised (UTC+8)"),
             taipei_minute(alarmed_at),
         ),
         (language.pick("恢復時間", "Back (UTC+8)"), taipei_minute(at)),

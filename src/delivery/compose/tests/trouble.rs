@@ -81,7 +81,7 @@ fn a_withdrawal_that_nobody_heard_of_is_worse_than_a_confirmation() {
 fn a_digest_or_a_summary_that_was_not_delivered_is_called_what_it_is() {
     for (kind, name) in [
         (Kind::Confirmation, "確認信"),
-        (Kind::Summary, "舊通知摘要"),
+        (Kind::Summary, "首次掃描的總結信"),
     ] {
         let text = told(&[not_delivered(kind, "x")], Language::ZhTw);
         assert!(
