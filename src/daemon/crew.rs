@@ -141,8 +141,15 @@ pub(super) struct Crew {
 #[derive(Debug)]
 struct Post<T> {
     orders: watch::Sender<Arc<T>>,
-    /// Never sent to: the end of the sender is the word.
-    _stop: watch::Sender<bool>,
+    stop: watch::Sender<bool>,
+}
+
+impl<T> Drop for Post<T> {
+    /// Said, and not left to the end of the sender: a task in the middle of its work looks at the
+    /// word, and does not wait for it.
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+    }
 }
 
 /// How a task ended.
@@ -298,17 +305,14 @@ impl Crew {
         let work = work(current, pulse, stopped.clone());
         self.tasks.spawn(async move {
             let outcome = work.await;
-            let told = stopped.has_changed().is_err();
+            let told = *stopped.borrow();
             Ending {
                 part,
                 told,
                 outcome,
             }
         });
-        Post {
-            orders,
-            _stop: stop,
-        }
+        Post { orders, stop }
     }
 
     /// Completes when a task has ended that was not told to.
@@ -372,6 +376,22 @@ mod tests {
         let _post = crew.hire("the second".to_owned(), (), |_, _, _| async { Ok(()) });
         let ended = crew.ended().await;
         assert!(matches!(&ended, DaemonError::Ended(part) if part == "the second"));
+    }
+
+    #[tokio::test]
+    async fn the_word_to_stop_can_be_looked_at_as_well_as_waited_for() {
+        let (mut crew, _home) = crew().await;
+        let post = crew.hire("the first".to_owned(), (), |_, _, stopped| async move {
+            while !*stopped.borrow() {
+                tokio::task::yield_now().await;
+            }
+            Ok(())
+        });
+        drop(post);
+        let ended = async { while crew.tasks.join_next().await.is_some() {} };
+        tokio::time::timeout(Duration::from_secs(5), ended)
+            .await
+            .unwrap();
     }
 
     #[tokio::test]

@@ -10,6 +10,7 @@ use std::{
 use crate::support::{
     daemon::{COMPANY, House, Notice, PROGRAM, Systemd, maildir},
     dovecot::{self, Dovecot},
+    scripted_smtp::{Does, ScriptedSmtp},
 };
 
 const MAILDIR: &str = r#"
@@ -194,6 +195,35 @@ fn the_word_to_stop_is_obeyed_while_a_server_is_mute() {
     let daemon = house.run(&[("TEST_IMAP_PASSWORD", "secret")]);
     let _connection = mute.accept().unwrap();
     assert_eq!(daemon.terminate(TEN_SECONDS), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn told_to_stop_the_daemon_sees_the_letter_in_hand_to_its_end_and_begins_no_other() {
+    let server = ScriptedSmtp::start(&[(".", Does::Ponders("250 2.0.0 taken"))]).await;
+    let house = House::new(&format!(
+        "{COMPANY}{MAILDIR}[mail]\nfrom = \"einvoice@example.com\"\n\
+         confirm_to = [\"ops@example.com\"]\nalert_to = [\"oncall@example.com\"]\ntransport = \"smtp\"\n\
+         [mail.smtp]\nhost = \"127.0.0.1\"\nport = {}\ntls = \"none\"\n",
+        server.port()
+    ));
+    maildir(&house.path("mailbox"));
+    for track in ["EC", "ED", "EF"] {
+        let notice = Notice {
+            track,
+            ..Notice::default()
+        };
+        house.write(&format!("mailbox/new/{track}"), notice.eml());
+    }
+    let daemon = house.run(&[]);
+    house
+        .until("a letter is handed over", || async {
+            !server.messages().is_empty()
+        })
+        .await;
+    assert_eq!(daemon.terminate(TEN_SECONDS), Some(0));
+    assert_eq!(server.messages().len(), 1);
+    let counts = house.outbox().await;
+    assert_eq!((counts["sent"], counts["pending"]), (1, 2), "{counts:?}");
 }
 
 #[test]
