@@ -1,33 +1,29 @@
 //! The outbox: mails that must go out.
 //!
 //! A [`Letter`] is complete when it is posted: the bytes that are retried are the bytes that were
-//! written down. Attempts are recorded before they are made ([`Ledger::lease`]), and no
-//! transaction is open while one is being made. Left out on purpose: when to try again and when
-//! to give up.
+//! written down. Left out on purpose: when to try again and when to give up.
 //!
-//! Guarantee: a letter once posted is sent, failed or dropped in the end, never gone; who did not get
-//! it is written down, and told unless the letter was itself an alert.
+//! Guarantee: a letter once posted is sent, failed or dropped in the end, never gone.
 
 use std::collections::BTreeMap;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteConnection;
 
 use super::{
-    Cause, Ledger, LedgerError, Transaction,
+    Ledger, LedgerError, Transaction,
     columns::{expected, moment, parsed},
-    news,
 };
 use crate::notice::Address;
 
+mod attempt;
 mod desk;
 
-pub use self::desk::{Declined, OutboxDecision, OutboxRecipient, OutboxRow, RecipientState};
-
-/// Nothing is put off for so long. What is due later than this was put off under a clock that has
-/// been set back since, and would wait until that moment comes again.
-const FARTHEST: SignedDuration = SignedDuration::from_hours(1);
+pub use self::{
+    attempt::{Lease, Settled},
+    desk::{Declined, OutboxDecision, OutboxRecipient, OutboxRow, RecipientState},
+};
 
 /// What a letter is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,19 +75,6 @@ pub struct Letter {
     pub eml: Vec<u8>,
 }
 
-/// A letter taken for one attempt, which is already written down.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lease {
-    /// `outbox.id`
-    pub id: i64,
-    /// The letter; its recipients are those who have not got it yet.
-    pub letter: Letter,
-    /// Attempts including this one.
-    pub attempts: u32,
-    /// Since when patience is counted: when it was posted, or when a person asked for a retry.
-    pub patient_since: Timestamp,
-}
-
 /// Where a letter stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum OutboxState {
@@ -132,33 +115,6 @@ impl OutboxState {
 /// How many letters stand where, all states present.
 pub type OutboxCounts = BTreeMap<String, u64>;
 
-/// How an attempt ended, for the recipients of its [`Lease`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Settled {
-    /// The server took it for everybody it was still due to, but for `refused`.
-    Sent {
-        /// Recipients refused for good, each with the server's words.
-        refused: Vec<(Address, String)>,
-    },
-    /// Try again at `next` for `recipients`; those who stand neither there nor under `refused`
-    /// have it by now.
-    Deferred {
-        /// The next attempt.
-        next: Timestamp,
-        /// Who is still due to get it; at least one.
-        recipients: Vec<Address>,
-        /// Recipients refused for good meanwhile, each with the server's words.
-        refused: Vec<(Address, String)>,
-        /// The server's words, or ours.
-        answer: String,
-    },
-    /// Given up or refused for good.
-    Failed {
-        /// The server's words, or ours.
-        answer: String,
-    },
-}
-
 impl Transaction {
     /// Posts a letter, due at once. The same Message-ID posted twice is one letter. `about` is
     /// the `message.id` it is about.
@@ -176,70 +132,6 @@ impl Transaction {
 }
 
 impl Ledger {
-    /// Makes attempts that a dead process left open due at once; returns how many there were.
-    /// Only the one daemon calls this, before its first attempt.
-    ///
-    /// # Errors
-    /// SQLite's.
-    pub async fn reopen_attempts(&self, now: Timestamp) -> Result<u64, LedgerError> {
-        let mut transaction = self.begin().await?;
-        let reopened = sqlx::query(
-            "UPDATE outbox SET state = 'pending', next_attempt_at = ? WHERE state = 'sending'",
-        )
-        .bind(moment(now))
-        .execute(&mut *transaction.inner)
-        .await
-        .map_err(LedgerError::during("reopen attempts"))?;
-        transaction.commit().await?;
-        Ok(reopened.rows_affected())
-    }
-
-    /// Takes the letter that was due longest at the moment `due` and writes the attempt down as
-    /// made `now`, committed. Should the process die, the letter is due again at `retry_at`, or at
-    /// the next start. A clock that was set back holds no letter.
-    ///
-    /// # Errors
-    /// SQLite's.
-    pub async fn lease(
-        &self,
-        due: Timestamp,
-        now: Timestamp,
-        retry_at: Timestamp,
-    ) -> Result<Option<Lease>, LedgerError> {
-        let mut transaction = self.begin().await?;
-        let lease = take(&mut transaction.inner, due, now, retry_at).await?;
-        transaction.commit().await?;
-        Ok(lease)
-    }
-
-    /// Writes down how an attempt ended. A letter that failed, or that somebody did not get,
-    /// raises [`Cause::DeliveryFailed`] in the same transaction unless it was itself an alert. A
-    /// letter that nobody got is [`OutboxState::Failed`], however it ended.
-    ///
-    /// An attempt that was reopened or overtaken by a later one changes nothing: the later one
-    /// will tell.
-    ///
-    /// # Errors
-    /// SQLite's.
-    pub async fn settle(
-        &self,
-        lease: &Lease,
-        settled: &Settled,
-        now: Timestamp,
-    ) -> Result<(), LedgerError> {
-        let mut transaction = self.begin().await?;
-        let connection = &mut *transaction.inner;
-        if is_open(connection, lease).await? {
-            write_down(connection, lease, settled, now).await?;
-            if let Some(cause) = undelivered(lease, settled) {
-                let (letter, attempts) = (&lease.letter.message_id, lease.attempts);
-                let key = format!("delivery-failed:{letter}:{attempts}");
-                news::tell(connection, &key, &cause, now).await?;
-            }
-        }
-        transaction.commit().await
-    }
-
     /// When the next letter is due; `None` when none waits.
     ///
     /// # Errors
@@ -336,171 +228,8 @@ pub(super) async fn post(
     Ok(id)
 }
 
-/// See [`Ledger::lease`].
-async fn take(
-    connection: &mut SqliteConnection,
-    due: Timestamp,
-    now: Timestamp,
-    retry_at: Timestamp,
-) -> Result<Option<Lease>, LedgerError> {
-    type Columns = (i64, String, String, String, Vec<u8>, u32, String);
-    let failed = LedgerError::during("take a letter from the outbox");
-    let farthest = due.checked_add(FARTHEST).unwrap_or(Timestamp::MAX);
-    let row: Option<Columns> = sqlx::query_as(
-        "UPDATE outbox
-         SET state = 'sending', attempts = attempts + 1, attempted_at = ?4, next_attempt_at = ?2
-         WHERE id = (SELECT id FROM outbox WHERE next_attempt_at <= ?1 OR next_attempt_at > ?3
-             ORDER BY kind = 'alert' DESC, next_attempt_at, id LIMIT 1)
-         RETURNING id, kind, rfc_message_id, subject, eml, attempts, patient_since",
-    )
-    .bind(moment(due))
-    .bind(moment(retry_at))
-    .bind(moment(farthest.max(retry_at)))
-    .bind(moment(now))
-    .fetch_optional(&mut *connection)
-    .await
-    .map_err(failed)?;
-    let Some((id, kind, message_id, subject, eml, attempts, patient_since)) = row else {
-        return Ok(None);
-    };
-    let recipients: Vec<String> = sqlx::query_scalar(
-        "SELECT address FROM outbox_recipient WHERE outbox_id = ? AND state = 'due'
-         ORDER BY position",
-    )
-    .bind(id)
-    .fetch_all(&mut *connection)
-    .await
-    .map_err(failed)?;
-    let kind = expected(
-        Kind::ALL.into_iter().find(|known| known.as_str() == kind),
-        "outbox.kind",
-        "the kind of a mail",
-        &kind,
-    )?;
-    Ok(Some(Lease {
-        id,
-        letter: Letter {
-            kind,
-            message_id,
-            recipients: recipients
-                .iter()
-                .map(|address| parsed("outbox_recipient.address", address))
-                .collect::<Result<_, _>>()?,
-            subject,
-            eml,
-        },
-        attempts,
-        patient_since: parsed("outbox.patient_since", &patient_since)?,
-    }))
-}
-
-/// Whether this very attempt is the one that is being made.
-async fn is_open(connection: &mut SqliteConnection, lease: &Lease) -> Result<bool, LedgerError> {
-    sqlx::query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM outbox WHERE id = ? AND attempts = ? AND state = 'sending')",
-    )
-    .bind(lease.id)
-    .bind(lease.attempts)
-    .fetch_one(connection)
-    .await
-    .map_err(LedgerError::during("look for an attempt"))
-}
-
-async fn write_down(
-    connection: &mut SqliteConnection,
-    lease: &Lease,
-    settled: &Settled,
-    now: Timestamp,
-) -> Result<(), LedgerError> {
-    let failed = LedgerError::during("write down how an attempt ended");
-    let (refused, still_due): (&[_], &[_]) = match settled {
-        Settled::Sent { refused } => (refused, &[]),
-        Settled::Deferred {
-            recipients,
-            refused,
-            ..
-        } => (refused, recipients),
-        Settled::Failed { .. } => (&[], &lease.letter.recipients),
-    };
-    for recipient in &lease.letter.recipients {
-        let refusal = refused
-            .iter()
-            .find_map(|(address, words)| (address == recipient).then_some(words));
-        let state = match refusal {
-            Some(_) => "refused",
-            None if still_due.contains(recipient) => "due",
-            None => "sent",
-        };
-        sqlx::query(
-            "UPDATE outbox_recipient SET state = ?, answer = ?
-             WHERE outbox_id = ? AND address = ?",
-        )
-        .bind(state)
-        .bind(refusal)
-        .bind(lease.id)
-        .bind(recipient.as_str())
-        .execute(&mut *connection)
-        .await
-        .map_err(failed)?;
-    }
-
-    let anybody_has_it: bool = sqlx::query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM outbox_recipient WHERE outbox_id = ? AND state = 'sent')",
-    )
-    .bind(lease.id)
-    .fetch_one(&mut *connection)
-    .await
-    .map_err(failed)?;
-    let (state, next, answer) = match settled {
-        Settled::Sent { refused } if anybody_has_it => (OutboxState::Sent, None, words(refused)),
-        Settled::Sent { refused } => (OutboxState::Failed, None, words(refused)),
-        Settled::Deferred { next, answer, .. } => {
-            (OutboxState::Pending, Some(*next), Some(answer.clone()))
-        }
-        Settled::Failed { answer } => (OutboxState::Failed, None, Some(answer.clone())),
-    };
-    sqlx::query(
-        "UPDATE outbox SET state = ?, next_attempt_at = ?, sent_at = ?,
-             last_answer = coalesce(?, last_answer)
-         WHERE id = ?",
-    )
-    .bind(state.as_str())
-    .bind(next.map(moment))
-    .bind((state == OutboxState::Sent).then(|| moment(now)))
-    .bind(answer)
-    .bind(lease.id)
-    .execute(connection)
-    .await
-    .map_err(failed)?;
-    Ok(())
-}
-
-/// What people must be told of an attempt; `None` when nobody is left out for good, and about
-/// alerts, which would only breed more of themselves.
-fn undelivered(lease: &Lease, settled: &Settled) -> Option<Cause> {
-    let (recipients, answer): (Vec<&Address>, String) = match settled {
-        Settled::Sent { refused } | Settled::Deferred { refused, .. } => (
-            refused.iter().map(|(address, _)| address).collect(),
-            words(refused)?,
-        ),
-        Settled::Failed { answer } => (lease.letter.recipients.iter().collect(), answer.clone()),
-    };
-    (lease.letter.kind != Kind::Alert).then(|| Cause::DeliveryFailed {
-        outbox_id: lease.id,
-        kind: lease.letter.kind,
-        subject: lease.letter.subject.clone(),
-        recipients: recipients.iter().map(ToString::to_string).collect(),
-        answer,
-    })
-}
-
-/// The words of refusal, each once; `None` when nobody was refused.
-fn words(refused: &[(Address, String)]) -> Option<String> {
-    let mut distinct: Vec<&str> = Vec::new();
-    for (_, words) in refused {
-        if !distinct.contains(&words.as_str()) {
-            distinct.push(words);
-        }
-    }
-    (!distinct.is_empty()).then(|| distinct.join("; "))
+/// `outbox.kind`, read.
+fn kind(word: &str) -> Result<Kind, LedgerError> {
+    let kind = Kind::ALL.into_iter().find(|kind| kind.as_str() == word);
+    expected(kind, "outbox.kind", "the kind of a mail", word)
 }

@@ -19,10 +19,13 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use async_imap::imap_proto::{AttributeValue, MailboxDatum, MessageSection, Response, SectionPath};
 use jiff::{Timestamp, civil::Date};
 use secrecy::ExposeSecret;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 pub(super) use self::folder::{Access, Capabilities, Opened, opening};
-use self::line::{Heard, Line, SMALL, missing};
+use self::{
+    line::{Heard, Line, SMALL, missing},
+    news::News,
+};
 use super::{MAX_HEADER, MailboxError, UidSet, imap::ImapSettings};
 use crate::{
     pulse::Pulse,
@@ -32,6 +35,7 @@ use crate::{
 mod filing;
 mod folder;
 mod line;
+mod news;
 mod syntax;
 #[cfg(test)]
 mod tests;
@@ -117,12 +121,6 @@ impl Session {
             news: News::default(),
             pulse,
         }
-    }
-
-    /// Waits without a command, where the server cannot be waited for.
-    pub(super) async fn rest(&mut self, time: Duration) {
-        self.pulse.within(time);
-        tokio::time::sleep(time).await;
     }
 
     /// Every UID in the folder. News that came before this is settled by it.
@@ -303,76 +301,6 @@ impl Session {
         .await
     }
 
-    /// Lets the server tell what has changed, and proves that it is alive.
-    pub(super) async fn noop(&mut self) -> Result<(), MailboxError> {
-        self.command("ask for news", "NOOP", SMALL, |_| ()).await
-    }
-
-    /// Whether a message may have arrived since [`Session::all`] was last asked.
-    pub(super) fn has_news(&self) -> bool {
-        self.news.fresh
-    }
-
-    /// RFC 2177: returns when the server tells of anything new, or after `within`.
-    pub(super) async fn idle(
-        &mut self,
-        within: Duration,
-        done: Duration,
-    ) -> Result<(), MailboxError> {
-        const OPERATION: &str = "wait for news";
-        let mut line = self.take(OPERATION)?;
-        let news = &mut self.news;
-        self.pulse.within(line.patience + within + done);
-        line.send(OPERATION, "IDLE", SMALL).await?;
-        let mut stirred = false;
-        loop {
-            let heard = line
-                .hear(OPERATION, line.patience, |response| {
-                    stirred |= news.note(response)
-                })
-                .await?;
-            match heard {
-                Heard::Data => (),
-                Heard::Continue => break,
-                Heard::Done => return Err(missing(OPERATION, "a continuation")),
-            }
-        }
-        let until = Instant::now() + within;
-        while !stirred {
-            let left = until.saturating_duration_since(Instant::now());
-            match line
-                .hear(OPERATION, left, |response| stirred = news.note(response))
-                .await
-            {
-                Err(MailboxError::Timeout { .. }) => break,
-                Ok(Heard::Data | Heard::Continue) => (),
-                Ok(Heard::Done) => return Err(missing(OPERATION, "a wait that only DONE ends")),
-                Err(error) => return Err(error),
-            }
-        }
-        // A half-open connection takes DONE and never answers.
-        let operation = "end the wait for news";
-        timeout(done, async {
-            line.write(operation, "DONE\r\n").await?;
-            while line
-                .hear(operation, done, |response| _ = news.note(response))
-                .await?
-                != Heard::Done
-            {}
-            Ok(())
-        })
-        .await
-        .unwrap_or_else(|_| {
-            Err(MailboxError::Timeout {
-                operation: operation.to_owned(),
-                within: done,
-            })
-        })?;
-        self.pulse.within(Duration::ZERO);
-        self.line = Some(line);
-        Ok(())
-    }
-
     /// Runs one command and hands over each untagged response; `Ok` is the server's tagged OK.
     ///
     /// `operation` names it in errors, so that `command` (LOGIN!) need not stand in one; `most` is
@@ -465,39 +393,6 @@ struct Found {
     internal_date: Option<Timestamp>,
     /// `Some(None)` is NIL.
     header: Option<Option<Vec<u8>>>,
-}
-
-/// What the server has let drop about the folder.
-#[derive(Debug, Default)]
-struct News {
-    /// How many messages there are, as far as we were told.
-    exists: u32,
-    /// Whether that number has grown in a way that no listing has settled.
-    fresh: bool,
-}
-
-impl News {
-    /// Whether `response` tells of a change. What repeats a count, or says what comes with every
-    /// IDLE on some servers (RECENT, FLAGS), is none, or the wait would run in circles; a new
-    /// message always changes EXISTS (RFC 9051 §7.4.1).
-    fn note(&mut self, response: &Response<'_>) -> bool {
-        match response {
-            Response::MailboxData(MailboxDatum::Exists(count)) => {
-                let changed = *count != self.exists;
-                self.exists = *count;
-                self.fresh |= changed;
-                changed
-            }
-            Response::Expunge(_) => {
-                self.exists = self.exists.saturating_sub(1);
-                true
-            }
-            Response::Data { .. }
-            | Response::Capabilities(_)
-            | Response::MailboxData(MailboxDatum::Recent(_) | MailboxDatum::Flags(_)) => false,
-            _ => true,
-        }
-    }
 }
 
 /// RFC 5530 §3: a refusal that says nothing about name and password, whatever its text.

@@ -305,12 +305,7 @@ fn read(columns: Columns) -> Result<OutboxRow, LedgerError> {
         |column: &str, text: Option<&String>| text.map(|text| parsed(column, text)).transpose();
     Ok(OutboxRow {
         id: columns.id,
-        kind: expected(
-            Kind::ALL.into_iter().find(|known| known.as_str() == kind),
-            "outbox.kind",
-            "the kind of a mail",
-            kind,
-        )?,
+        kind: super::kind(kind)?,
         state: expected(
             OutboxState::ALL
                 .into_iter()

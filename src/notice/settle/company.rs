@@ -10,7 +10,8 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::{
     super::{Ban, BanError, Company, Defect, DefectCode, Reading, Sentence, draft::shown},
-    Authenticity, Circumstances, CompanySource, Judgement, same_numbers,
+    Authenticity, Circumstances, CompanySource, Judgement,
+    ranges::same_numbers,
 };
 
 /// The company of a mail and how that was told, with everything that is wrong about it: a number

@@ -3,7 +3,7 @@
 use jiff::civil::date;
 
 use super::{
-    super::{Companies, Company, InvoiceNo, InvoiceType, Range},
+    super::{Assignment, Block, Companies, Company, InvoiceNo, InvoiceType, Range},
     DefectCode::*,
     *,
 };
