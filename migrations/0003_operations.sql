@@ -133,7 +133,7 @@ ALTER TABLE news ADD COLUMN channel TEXT NOT NULL DEFAULT 'alert'
 DROP INDEX alert_waits;
 DROP INDEX alert_gathered;
 CREATE INDEX news_waits ON news (channel, id) WHERE outbox_id IS NULL;
-CREATE INDEX news_letter ON news (outbox_id) WHERE outbox_id IS NOT NULL;
+CREATE INDEX news_letter ON news (channel, outbox_id) WHERE outbox_id IS NOT NULL;
 
 -- How long alerts of one cause wait for each other.
 CREATE TABLE alert_window (
