@@ -16,23 +16,16 @@ mod ingest;
 
 /// A company, a Maildir, mails as files.
 fn house() -> House {
-    let house = House::new(&format!(
+    let house = House::with_mail(&format!(
         r#"{COMPANY}
 [[mailbox]]
 name = "einvoice"
 kind = "maildir"
 path = "@ROOT@/mailbox"
 company = "53567686"
-[mail]
-from = "invoice-trackd <einvoice@example.com>"
-confirm_to = ["ops@example.com"]
-alert_to = ["oncall@example.com"]
-transport = "directory"
-directory = "@ROOT@/sent"
 "#
     ));
     maildir(&house.path("mailbox"));
-    fs::create_dir(house.path("sent")).unwrap();
     house
 }
 

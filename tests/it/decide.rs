@@ -2,17 +2,16 @@
 
 use invoice_trackd::{
     authenticity::Require,
-    delivery::{Confirm, Language, Style},
     intake::{Action, Decided, Intake, Refusal},
     ledger::{AllocationFilter, Cause, Decision, Ledger, StoredMessage},
     mailbox::{Content, Origin, RawMessage},
-    notice::{Assignment, Ban, Companies, Company, Disposition, Release, Rules},
+    notice::{Ban, Disposition, Release},
 };
 use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, Connection, Row as _, SqliteConnection};
 use tempfile::TempDir;
 
-use crate::support::daemon::Notice;
+use crate::support::{daemon::Notice, intake::intake, outbox::style};
 
 mod bytes;
 mod commands;
@@ -42,29 +41,7 @@ impl Desk {
         let ledger = Ledger::open(&home.path().join("ledger.db"), now())
             .await
             .unwrap();
-        let company = Company {
-            ban: ban(),
-            name: "雲端行動科技股份有限公司".to_owned(),
-            assignment: Assignment::Period,
-            recipients: Vec::new(),
-        };
-        let rules = Rules {
-            companies: Companies::new(vec![company]).unwrap(),
-            ..Rules::default()
-        };
-        let style = Style {
-            language: Language::ZhTw,
-            from: "invoice-trackd <einvoice@example.com>".parse().unwrap(),
-            confirm_to: vec!["ops@example.com".parse().unwrap()],
-            alert_to: vec!["oncall@example.com".parse().unwrap()],
-            confirm: Confirm::default(),
-        };
-        let intake = Intake {
-            ledger,
-            rules,
-            require: Require::None,
-            style: Some(style),
-        };
+        let intake = intake(ledger, style());
         Self { intake, home }
     }
 

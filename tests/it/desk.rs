@@ -12,20 +12,8 @@ use serde_json::{Value, json};
 
 use crate::support::daemon::{COMPANY, House, Notice, PROGRAM, maildir};
 
-/// Mail goes into a directory.
 fn house() -> House {
-    let house = House::new(&format!(
-        r#"{COMPANY}
-[mail]
-from = "invoice-trackd <einvoice@example.com>"
-confirm_to = ["ops@example.com"]
-alert_to = ["oncall@example.com"]
-transport = "directory"
-directory = "@ROOT@/sent"
-"#
-    ));
-    fs::create_dir(house.path("sent")).unwrap();
-    house
+    House::with_mail(COMPANY)
 }
 
 fn now() -> Timestamp {

@@ -3,19 +3,18 @@
 use std::{fs, path::Path};
 
 use invoice_trackd::{
-    authenticity::Require,
     delivery::{Confirm, Dispatcher, Transport},
     intake::Intake,
     ledger::Import,
     mailbox::{Content, Origin, RawMessage},
-    notice::{Assignment, Companies, Company, Rules},
 };
 use jiff::Timestamp;
 use sqlx::{Connection, SqliteConnection};
 use tempfile::TempDir;
 
 use crate::support::{
-    daemon::{COMPANY, House, Notice},
+    daemon::{COMPANY, House, MAIL, Notice},
+    intake::intake,
     outbox::{after, did, dispatcher, pass},
 };
 
@@ -27,21 +26,7 @@ async fn digests() -> (Intake, Dispatcher, TempDir, TempDir) {
     let sent = tempfile::tempdir().unwrap();
     let (mut dispatcher, home) = dispatcher(Transport::Directory(sent.path().to_owned())).await;
     dispatcher.style.confirm = Confirm::Digest;
-    let company = Company {
-        ban: "53567686".parse().unwrap(),
-        name: "雲端行動科技股份有限公司".to_owned(),
-        assignment: Assignment::Period,
-        recipients: Vec::new(),
-    };
-    let intake = Intake {
-        ledger: dispatcher.ledger.clone(),
-        rules: Rules {
-            companies: Companies::new(vec![company]).unwrap(),
-            ..Rules::default()
-        },
-        require: Require::None,
-        style: Some(dispatcher.style.clone()),
-    };
+    let intake = intake(dispatcher.ledger.clone(), dispatcher.style.clone());
     (intake, dispatcher, home, sent)
 }
 
@@ -177,18 +162,8 @@ async fn with_nobody_to_confirm_to_nothing_waits() {
 
 #[test]
 fn a_command_without_a_daemon_does_not_leave_its_digest_behind() {
-    let house = House::new(&format!(
-        r#"{COMPANY}
-[mail]
-from = "invoice-trackd <einvoice@example.com>"
-confirm_to = ["ops@example.com"]
-alert_to = ["oncall@example.com"]
-confirm = "digest"
-transport = "directory"
-directory = "@ROOT@/sent"
-"#
-    ));
-    fs::create_dir(house.path("sent")).unwrap();
+    let house = House::with_mail(COMPANY);
+    house.configure(&format!("{COMPANY}{MAIL}confirm = \"digest\"\n"));
     for track in ["EC", "ED", "EE"] {
         let notice = Notice {
             track,

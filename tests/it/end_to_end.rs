@@ -14,22 +14,7 @@ use crate::support::{
 };
 
 pub fn imap_mailbox(name: &str, user: &str, dovecot: &Dovecot) -> String {
-    format!(
-        r#"
-[[mailbox]]
-name = "{name}"
-kind = "imap"
-host = "localhost"
-port = {}
-tls = "implicit"
-ca_file = "{}"
-username = "{user}"
-password = {{ env = "TEST_IMAP_PASSWORD" }}
-company = "53567686"
-"#,
-        dovecot.imaps_port,
-        dovecot.ca_file().display(),
-    )
+    dovecot.mailbox(name, user) + "tls = \"implicit\"\ncompany = \"53567686\"\n"
 }
 
 pub fn mail(exim: &Exim) -> String {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use invoice_trackd::ledger::OutboxCounts;
 
 use crate::support::{
-    daemon::{COMPANY, House, Notice},
+    daemon::{COMPANY, House, MAIL, Notice},
     dovecot::{Dovecot, PASSWORD},
 };
 
@@ -29,13 +29,7 @@ username = "ann"
 password = {{ env = "TEST_IMAP_PASSWORD" }}
 company = "53567686"
 {after_import}
-[mail]
-from = "invoice-trackd <einvoice@example.com>"
-confirm_to = ["ops@example.com"]
-alert_to = ["oncall@example.com"]
-transport = "directory"
-directory = "@ROOT@/mail"
-"#
+{MAIL}"#
     ))
 }
 

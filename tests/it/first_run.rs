@@ -4,26 +4,12 @@
 use crate::support::{
     daemon::{COMPANY, House, Notice},
     dovecot::{self, Dovecot},
+    outbox::subjects,
 };
 
 fn mailbox(dovecot: &Dovecot, user: &str) -> String {
-    format!(
-        "[[mailbox]]\nname = \"{user}\"\nkind = \"imap\"\nhost = \"localhost\"\nport = {}\n\
-         ca_file = \"{}\"\nusername = \"{user}\"\npassword = {{ env = \"TEST_IMAP_PASSWORD\" }}\n\
-         since = \"2010-01-01\"\n",
-        dovecot.imaps_port,
-        dovecot.ca_file().display(),
-    )
+    dovecot.mailbox(user, user) + "since = \"2010-01-01\"\n"
 }
-
-const MAIL: &str = r#"
-[mail]
-from = "invoice-trackd <einvoice@example.com>"
-confirm_to = ["ops@example.com"]
-alert_to = ["oncall@example.com"]
-transport = "directory"
-directory = "@ROOT@/sent"
-"#;
 
 fn notice(track: &str) -> Vec<u8> {
     Notice {
@@ -36,12 +22,11 @@ fn notice(track: &str) -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread")]
 async fn years_of_old_mail_in_two_mailboxes_are_told_in_one_mail() {
     let dovecot = Dovecot::start();
-    let house = House::new(&format!(
-        "{COMPANY}{}{}{MAIL}",
+    let house = House::with_mail(&format!(
+        "{COMPANY}{}{}",
         mailbox(&dovecot, "user1"),
         mailbox(&dovecot, "user2")
     ));
-    std::fs::create_dir(house.path("sent")).unwrap();
     for (number, track) in ["EA", "EB", "EC", "ED"].into_iter().enumerate() {
         let user = ["user1", "user2"][number % 2];
         let date = format!("2{number}-Apr-2018 09:00:00 +0800");
@@ -56,18 +41,7 @@ async fn years_of_old_mail_in_two_mailboxes_are_told_in_one_mail() {
     dovecot.deliver("user1", "INBOX", &notice("EF"));
 
     let _daemon = house.run(&[("TEST_IMAP_PASSWORD", dovecot::PASSWORD)]);
-    let subjects = || {
-        let files = std::fs::read_dir(house.path("sent")).unwrap();
-        let mut subjects: Vec<String> = files
-            .map(|file| {
-                let eml = std::fs::read(file.unwrap().path()).unwrap();
-                let mail = mail_parser::MessageParser::default().parse(&eml).unwrap();
-                mail.subject().unwrap().to_owned()
-            })
-            .collect();
-        subjects.sort();
-        subjects
-    };
+    let subjects = || subjects(&house.path("sent"));
     house
         .until("both mails are sent", || async { subjects().len() >= 2 })
         .await;

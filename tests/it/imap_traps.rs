@@ -3,11 +3,8 @@
 
 use std::time::Duration;
 
-use invoice_trackd::{
-    mailbox::{
-        Bounds, Imap, ImapSettings, Known, Link, MailboxError, Origin, RawMessage, Source, Want,
-    },
-    tls::TlsMode,
+use invoice_trackd::mailbox::{
+    Bounds, Imap, Known, Link, MailboxError, Origin, RawMessage, Source, Want,
 };
 use tokio::time::timeout;
 
@@ -39,23 +36,8 @@ const PATIENT: Bounds = Bounds {
     refile: LONG,
 };
 
-fn settings(server: &ScriptedImap, bounds: Bounds) -> ImapSettings {
-    ImapSettings {
-        name: "einvoice".to_owned(),
-        host: server.address.ip().to_string(),
-        port: server.address.port(),
-        tls: TlsMode::None,
-        ca_file: None,
-        username: "user".to_owned(),
-        password: "secret".into(),
-        folder: "INBOX".to_owned(),
-        after_import: None,
-        bounds,
-    }
-}
-
 async fn open(server: &ScriptedImap, bounds: Bounds) -> Result<Link, MailboxError> {
-    Source::Imap(Imap::new(settings(server, bounds)))
+    Source::Imap(Imap::new(server.settings(bounds)))
         .open(&unwatched())
         .await
 }

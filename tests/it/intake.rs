@@ -2,18 +2,16 @@
 //! and by more than their bytes where bytes alone would mislead.
 
 use invoice_trackd::{
-    authenticity::Require,
-    delivery::{Confirm, Language, Style},
     intake::Intake,
     ledger::{AllocationFilter, Cause, Ledger},
     mailbox::{Content, Origin, RawMessage, Want},
-    notice::{Assignment, Companies, Company, Disposition, Rules},
+    notice::Disposition,
 };
 use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 use tempfile::TempDir;
 
-use crate::support::daemon::Notice;
+use crate::support::{daemon::Notice, intake, outbox::style};
 
 const HEADER: &str = "From: einvoice@einvoice.nat.gov.tw\r\n\
                       Subject: 電子發票配號結果通知\r\n\r\n";
@@ -63,30 +61,7 @@ async fn intake() -> (Intake, TempDir) {
     let ledger = Ledger::open(&home.path().join("ledger.db"), now())
         .await
         .unwrap();
-    let company = Company {
-        ban: "53567686".parse().unwrap(),
-        name: "雲端行動科技股份有限公司".to_owned(),
-        assignment: Assignment::Period,
-        recipients: Vec::new(),
-    };
-    let rules = Rules {
-        companies: Companies::new(vec![company]).unwrap(),
-        ..Rules::default()
-    };
-    let style = Style {
-        language: Language::ZhTw,
-        from: "invoice-trackd <einvoice@example.com>".parse().unwrap(),
-        confirm_to: vec!["ops@example.com".parse().unwrap()],
-        alert_to: vec!["oncall@example.com".parse().unwrap()],
-        confirm: Confirm::default(),
-    };
-    let intake = Intake {
-        ledger,
-        rules,
-        require: Require::None,
-        style: Some(style),
-    };
-    (intake, home)
+    (intake::intake(ledger, style()), home)
 }
 
 /// Another program makes the next row of `table` fail, or ends that.

@@ -7,18 +7,7 @@ use serde_json::Value;
 use crate::support::daemon::{COMPANY, House, Notice};
 
 fn house() -> House {
-    let house = House::new(&format!(
-        r#"{COMPANY}
-[mail]
-from = "invoice-trackd <einvoice@example.com>"
-confirm_to = ["ops@example.com"]
-alert_to = ["oncall@example.com"]
-transport = "directory"
-directory = "@ROOT@/sent"
-"#
-    ));
-    fs::create_dir(house.path("sent")).unwrap();
-    house
+    House::with_mail(COMPANY)
 }
 
 fn notice(track: &'static str) -> String {

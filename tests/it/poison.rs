@@ -3,22 +3,17 @@
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use invoice_trackd::{
-    authenticity::Require,
     clock::Clock,
     daemon::{Orders, Watch, WatchError},
-    delivery::{Confirm, Language, Style},
+    delivery::{Language, Style},
     http::Vitals,
-    intake::Intake,
     ledger::{AllocationFilter, Cause, Ledger, LinkState, Pending, Quarantined},
-    mailbox::{Bounds, Imap, ImapSettings, Source},
-    notice::{Assignment, Companies, Company, Rules},
-    tls::TlsMode,
+    mailbox::{Bounds, Imap, Source},
 };
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use tempfile::TempDir;
@@ -26,6 +21,8 @@ use tokio::sync::{Notify, watch};
 
 use crate::support::{
     daemon::{Notice, unwatched},
+    intake::{company, intake},
+    outbox::style,
     scripted_imap::{Peer, ScriptedImap, body, head},
 };
 
@@ -164,49 +161,24 @@ impl Post {
         let home = tempfile::tempdir().unwrap();
         let clock = Clock::manual(noon());
         let (stop, stopped) = watch::channel(false);
-        let company = Company {
-            ban: "53567686".parse().unwrap(),
-            name: "雲端行動科技股份有限公司".to_owned(),
-            assignment: Assignment::Period,
-            recipients: Vec::new(),
-        };
         let long = Duration::from_secs(15);
         let orders = Orders {
-            source: Source::Imap(Imap::new(ImapSettings {
-                name: "einvoice".to_owned(),
-                host: server.address.ip().to_string(),
-                port: server.address.port(),
-                tls: TlsMode::None,
-                ca_file: None,
-                username: "user".to_owned(),
-                password: "secret".into(),
-                folder: "INBOX".to_owned(),
-                after_import: None,
-                bounds: Bounds {
-                    connect: long,
-                    command: long,
-                    ..Bounds::default()
-                },
-            })),
-            company: Some(company.ban),
+            source: Source::Imap(Imap::new(server.settings(Bounds {
+                connect: long,
+                command: long,
+                ..Bounds::default()
+            }))),
+            company: Some(company().ban),
             since: None,
-            intake: Intake {
-                ledger: Ledger::open(&PathBuf::from(home.path()).join("ledger.db"), noon())
+            intake: intake(
+                Ledger::open(&home.path().join("ledger.db"), noon())
                     .await
                     .unwrap(),
-                rules: Rules {
-                    companies: Companies::new(vec![company]).unwrap(),
-                    ..Rules::default()
-                },
-                require: Require::None,
-                style: Some(Style {
+                Style {
                     language: Language::En,
-                    from: "invoice-trackd <einvoice@example.com>".parse().unwrap(),
-                    confirm_to: vec!["ops@example.com".parse().unwrap()],
-                    alert_to: vec!["oncall@example.com".parse().unwrap()],
-                    confirm: Confirm::default(),
-                }),
-            },
+                    ..style()
+                },
+            ),
         };
         let ledger = orders.intake.ledger.clone();
         let watch = Watch {

@@ -10,15 +10,6 @@ use crate::support::{
 
 const SECRET: (&str, &str) = ("TEST_IMAP_PASSWORD", dovecot::PASSWORD);
 
-fn imap(dovecot: &Dovecot, name: &str, user: &str) -> String {
-    format!(
-        "[[mailbox]]\nname = \"{name}\"\nkind = \"imap\"\nhost = \"localhost\"\nport = {}\n\
-         ca_file = \"{}\"\nusername = \"{user}\"\npassword = {{ env = \"TEST_IMAP_PASSWORD\" }}\n",
-        dovecot.imaps_port,
-        dovecot.ca_file().display(),
-    )
-}
-
 fn maildir_mailbox(name: &str) -> String {
     format!("[[mailbox]]\nname = \"{name}\"\nkind = \"maildir\"\npath = \"@ROOT@/{name}\"\n")
 }
@@ -53,7 +44,7 @@ fn assert_refused(house: &House, complaint: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn new_rules_are_followed_on_the_connection_that_stands() {
     let dovecot = Dovecot::start();
-    let mailbox = imap(&dovecot, "einvoice", "user1");
+    let mailbox = dovecot.mailbox("einvoice", "user1");
     let house = House::new(&mailbox);
     let systemd = Systemd::new(&house);
     let daemon = house.run(&[systemd.environment(), SECRET]);
@@ -84,7 +75,7 @@ async fn new_rules_are_followed_on_the_connection_that_stands() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_configuration_changes_nothing_at_all() {
     let dovecot = Dovecot::start();
-    let mailbox = imap(&dovecot, "einvoice", "user1");
+    let mailbox = dovecot.mailbox("einvoice", "user1");
     let before = format!("{COMPANY}{mailbox}");
     let house = House::new(&before);
     maildir(&house.path("second"));
@@ -245,7 +236,7 @@ async fn the_listener_moves_and_mail_goes_another_way() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mended_password_is_tried_at_once_and_an_unchanged_one_is_not() {
     let dovecot = Dovecot::start();
-    let mailbox = imap(&dovecot, "einvoice", "user1").replace(
+    let mailbox = dovecot.mailbox("einvoice", "user1").replace(
         "{ env = \"TEST_IMAP_PASSWORD\" }",
         "{ file = \"@ROOT@/imap\" }",
     );

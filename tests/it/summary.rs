@@ -1,41 +1,25 @@
 //! A first run over an old mailbox: one mail for all of it, and only for what is old.
 
-use std::fs;
-
 use invoice_trackd::{
-    authenticity::Require,
     delivery::{Dispatcher, Transport, gather_past},
     intake::Intake,
     ledger::Past,
     mailbox::{Content, Origin, RawMessage},
-    notice::{Assignment, Companies, Company, Disposition, Rules},
+    notice::Disposition,
 };
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
 
 use crate::support::{
     daemon::Notice,
-    outbox::{after, did, dispatcher, pass, start},
+    intake::intake,
+    outbox::{after, did, dispatcher, pass, start, subjects},
 };
 
 async fn first_run() -> (Intake, Dispatcher, TempDir, TempDir) {
     let sent = tempfile::tempdir().unwrap();
     let (dispatcher, home) = dispatcher(Transport::Directory(sent.path().to_owned())).await;
-    let company = Company {
-        ban: "53567686".parse().unwrap(),
-        name: "雲端行動科技股份有限公司".to_owned(),
-        assignment: Assignment::Period,
-        recipients: Vec::new(),
-    };
-    let intake = Intake {
-        ledger: dispatcher.ledger.clone(),
-        rules: Rules {
-            companies: Companies::new(vec![company]).unwrap(),
-            ..Rules::default()
-        },
-        require: Require::None,
-        style: Some(dispatcher.style.clone()),
-    };
+    let intake = intake(dispatcher.ledger.clone(), dispatcher.style.clone());
     (intake, dispatcher, home, sent)
 }
 
@@ -78,19 +62,6 @@ fn old() -> Timestamp {
     start() - SignedDuration::from_hours(7 * 24) - SignedDuration::from_secs(1)
 }
 
-fn subjects(sent: &TempDir) -> Vec<String> {
-    let mut subjects: Vec<String> = fs::read_dir(sent.path())
-        .unwrap()
-        .map(|entry| {
-            let eml = fs::read(entry.unwrap().path()).unwrap();
-            let mail = mail_parser::MessageParser::default().parse(&eml).unwrap();
-            mail.subject().unwrap().to_owned()
-        })
-        .collect();
-    subjects.sort();
-    subjects
-}
-
 #[tokio::test]
 async fn all_old_mail_of_a_first_run_is_told_in_one_mail_when_all_has_been_seen() {
     let (intake, dispatcher, _home, sent) = first_run().await;
@@ -120,7 +91,10 @@ async fn all_old_mail_of_a_first_run_is_told_in_one_mail_when_all_has_been_seen(
         did(&dispatcher.run_once(after(10)).await.unwrap()),
         pass(1, 0, 0)
     );
-    assert_eq!(subjects(&sent), ["首次掃描：舊通知已記錄 2 封，隔離 1 封"]);
+    assert_eq!(
+        subjects(sent.path()),
+        ["首次掃描：舊通知已記錄 2 封，隔離 1 封"]
+    );
     assert!(
         !gather_past(&dispatcher.ledger, &dispatcher.style, after(11))
             .await
@@ -136,7 +110,7 @@ async fn all_old_mail_of_a_first_run_is_told_in_one_mail_when_all_has_been_seen(
             .unwrap()
     );
     dispatcher.run_once(after(30)).await.unwrap();
-    assert_eq!(subjects(&sent).len(), 2);
+    assert_eq!(subjects(sent.path()).len(), 2);
 }
 
 #[tokio::test]
@@ -163,7 +137,7 @@ async fn what_is_not_old_or_was_named_by_the_operator_is_told_as_ever() {
     );
     let made = dispatcher.run_once(after(1)).await.unwrap();
     assert_eq!(did(&made), pass(4, 0, 0));
-    let subjects = subjects(&sent);
+    let subjects = subjects(sent.path());
     assert!(
         subjects.iter().all(|subject| !subject.contains("首次掃描")),
         "{subjects:?}"

@@ -17,22 +17,15 @@ use crate::support::daemon::{COMPANY, House, Notice, maildir};
 const WHY: [&str; 2] = ["--reason", "compared with the platform"];
 
 fn house() -> House {
-    let house = House::new(&format!(
+    let house = House::with_mail(&format!(
         r#"{COMPANY}
 [[mailbox]]
 name = "einvoice"
 kind = "maildir"
 path = "@ROOT@/mailbox"
-[mail]
-from = "invoice-trackd <einvoice@example.com>"
-confirm_to = ["ops@example.com"]
-alert_to = ["oncall@example.com"]
-transport = "directory"
-directory = "@ROOT@/sent"
 "#
     ));
     maildir(&house.path("mailbox"));
-    fs::create_dir(house.path("sent")).unwrap();
     house
 }
 

@@ -11,7 +11,6 @@ use invoice_trackd::{
     ledger::Ledger,
     mailbox::{AfterImport, Bounds, Imap, ImapSettings, Link, Source, UidSet},
     notice::Rules,
-    tls::TlsMode,
 };
 use jiff::Timestamp;
 use tempfile::TempDir;
@@ -44,16 +43,8 @@ impl Task {
             .await
             .unwrap();
         let settings = ImapSettings {
-            name: "einvoice".to_owned(),
-            host: server.address.ip().to_string(),
-            port: server.address.port(),
-            tls: TlsMode::None,
-            ca_file: None,
-            username: "user".to_owned(),
-            password: "secret".into(),
-            folder: "INBOX".to_owned(),
             after_import: Some(after_import),
-            bounds,
+            ..server.settings(bounds)
         };
         let (stop, stopped) = watch::channel(false);
         let orders = Orders {

@@ -12,7 +12,7 @@ use tokio_rustls::rustls::{
     pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
 };
 
-use super::{PATIENT, SHORT, open, refusal, settings};
+use super::{PATIENT, SHORT, open, refusal};
 use crate::support::{
     daemon::unwatched,
     scripted_imap::{Peer, ScriptedImap},
@@ -221,7 +221,7 @@ async fn a_password_is_quoted_and_one_with_a_line_end_is_never_sent() {
         login.answer("TAG NO no\r\n").await;
     })
     .await;
-    let mut quoting = settings(&server, PATIENT);
+    let mut quoting = server.settings(PATIENT);
     quoting.username = "us er".to_owned();
     quoting.password = r#"p"a\s"#.into();
     Source::Imap(Imap::new(quoting))
@@ -230,7 +230,7 @@ async fn a_password_is_quoted_and_one_with_a_line_end_is_never_sent() {
         .unwrap_err();
 
     for bad in ["a\r\nb LOGOUT", "a\nb", "a\0b"] {
-        let mut splitting = settings(&server, PATIENT);
+        let mut splitting = server.settings(PATIENT);
         splitting.password = bad.into();
         let error = Source::Imap(Imap::new(splitting))
             .open(&unwatched())
@@ -279,7 +279,7 @@ async fn what_is_slipped_in_before_starttls_is_forgotten() {
             .await;
     })
     .await;
-    let mut secured = settings(&server, PATIENT);
+    let mut secured = server.settings(PATIENT);
     secured.tls = TlsMode::StartTls;
     secured.ca_file = Some(ca.path().to_owned());
     let error = Source::Imap(Imap::new(secured))
@@ -301,7 +301,7 @@ async fn nothing_is_said_in_plaintext_where_starttls_is_refused() {
             peer.must_leave().await;
         })
         .await;
-        let mut secured = settings(&server, PATIENT);
+        let mut secured = server.settings(PATIENT);
         secured.tls = TlsMode::StartTls;
         secured.ca_file = Some(ca.path().to_owned());
         let error = Source::Imap(Imap::new(secured))

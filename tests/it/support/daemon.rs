@@ -34,6 +34,13 @@ impl House {
         house
     }
 
+    /// As [`House::new`], with mail into the directory `sent`.
+    pub fn with_mail(configuration: &str) -> Self {
+        let house = Self::new(&format!("{configuration}{MAIL}"));
+        fs::create_dir(house.path("sent")).unwrap();
+        house
+    }
+
     /// Writes another configuration.
     pub fn configure(&self, configuration: &str) {
         let text = format!(
@@ -350,6 +357,16 @@ ban = "53567686"
 name = "雲端行動科技股份有限公司"
 assignment = "period"
 recipients = ["einvoice@example.com"]
+"#;
+
+/// Mail into the directory `sent`.
+pub const MAIL: &str = r#"
+[mail]
+from = "invoice-trackd <einvoice@example.com>"
+confirm_to = ["ops@example.com"]
+alert_to = ["oncall@example.com"]
+transport = "directory"
+directory = "@ROOT@/sent"
 "#;
 
 /// A pulse that nobody feels.

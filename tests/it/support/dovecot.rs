@@ -113,6 +113,23 @@ impl Dovecot {
         signal(&master, "KILL");
     }
 
+    /// A `[[mailbox]]` for the INBOX of `user`; [`PASSWORD`] is in the environment.
+    pub fn mailbox(&self, name: &str, user: &str) -> String {
+        format!(
+            r#"[[mailbox]]
+name = "{name}"
+kind = "imap"
+host = "localhost"
+port = {}
+ca_file = "{}"
+username = "{user}"
+password = {{ env = "TEST_IMAP_PASSWORD" }}
+"#,
+            self.imaps_port,
+            self.ca_file().display(),
+        )
+    }
+
     /// The CA that signed the server's certificate, which is for `localhost` and 127.0.0.1; the
     /// server also listens on 127.0.0.2.
     pub fn ca_file(&self) -> PathBuf {

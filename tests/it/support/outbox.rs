@@ -6,7 +6,7 @@ use invoice_trackd::{
     tls::TlsMode,
 };
 use jiff::{SignedDuration, Timestamp};
-use std::time::Duration;
+use std::{fs, path::Path, time::Duration};
 use tempfile::TempDir;
 
 use super::{
@@ -110,6 +110,20 @@ pub async fn raise_about(ledger: &Ledger, id: i64, code: &str, now: Timestamp) {
         .await
         .unwrap();
     transaction.commit().await.unwrap();
+}
+
+/// The subjects of the mails that became files here.
+pub fn subjects(directory: &Path) -> Vec<String> {
+    let mut subjects: Vec<String> = fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| {
+            let eml = fs::read(entry.unwrap().path()).unwrap();
+            let mail = mail_parser::MessageParser::default().parse(&eml).unwrap();
+            mail.subject().unwrap().to_owned()
+        })
+        .collect();
+    subjects.sort();
+    subjects
 }
 
 pub fn pass(sent: u32, deferred: u32, failed: u32) -> (u32, u32, u32) {

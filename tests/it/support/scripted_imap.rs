@@ -5,6 +5,10 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use invoice_trackd::{
+    mailbox::{Bounds, ImapSettings},
+    tls::TlsMode,
+};
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader},
     net::TcpListener,
@@ -39,6 +43,22 @@ pub struct Asked<'a> {
 }
 
 impl ScriptedImap {
+    /// The INBOX of whoever asks.
+    pub fn settings(&self, bounds: Bounds) -> ImapSettings {
+        ImapSettings {
+            name: "einvoice".to_owned(),
+            host: self.address.ip().to_string(),
+            port: self.address.port(),
+            tls: TlsMode::None,
+            ca_file: None,
+            username: "user".to_owned(),
+            password: "secret".into(),
+            folder: "INBOX".to_owned(),
+            after_import: None,
+            bounds,
+        }
+    }
+
     /// Listens, and runs `script` on the first connection.
     pub async fn start<F>(script: impl FnOnce(Peer) -> F + Send + 'static) -> Self
     where
