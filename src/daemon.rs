@@ -31,6 +31,10 @@ pub use self::{
 /// systemd waits 10 s.
 const STOPPING: Duration = Duration::from_secs(8);
 
+/// How long a reload may take to make its plan: nobody is heard meanwhile, and the word to stop may
+/// come.
+const PLANNING: Duration = Duration::from_secs(5);
+
 /// What the daemon is told while it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Word {
@@ -119,7 +123,14 @@ async fn watch_over(
 /// Takes a changed configuration over, or leaves everything as it is and says why.
 async fn reload(crew: &mut Crew, config: &mut Config) {
     systemd::reloading();
-    match plan_anew(crew, config).await {
+    let planned = tokio::time::timeout(PLANNING, plan_anew(crew, config)).await;
+    let planned = planned.unwrap_or_else(|_| {
+        Err(DaemonError::Configuration(anyhow::anyhow!(
+            "expected the ledger and all files within {} s, found something that holds them; try again",
+            PLANNING.as_secs()
+        )))
+    });
+    match planned {
         Ok((new, plan)) => {
             crew.follow(plan);
             *config = new;

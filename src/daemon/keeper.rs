@@ -167,7 +167,8 @@ impl Keeper {
                 LinkState::Down(trouble) => (row.last_ok_at, Some(trouble)),
             },
         };
-        let since = last_ok_at.map_or("never".to_owned(), |at| at.to_string());
+        // Without a last sign there is nothing but the moment by which to tell two outages apart.
+        let since = last_ok_at.unwrap_or(now);
         let cause = Cause::MailboxUnreachable {
             mailbox: name.to_owned(),
             last_ok_at,
@@ -228,7 +229,7 @@ impl Keeper {
             })
             .map(|(name, _)| name.as_str())
             .collect();
-        let quarantined = self.ledger.quarantine().await?.len();
+        let quarantined = self.ledger.quarantined().await?;
         let put_off = self.ledger.put_off().await?.map_or(0, |(count, _)| count);
         let outbox = self.ledger.outbox_counts().await?;
         let failed = outbox.get(OutboxState::Failed.as_str());
@@ -237,13 +238,13 @@ impl Keeper {
     }
 }
 
-fn line(mailboxes: usize, down: &[&str], quarantined: usize, put_off: u64, failed: u64) -> String {
+fn line(mailboxes: usize, down: &[&str], quarantined: u64, put_off: u64, failed: u64) -> String {
     let trouble: Vec<String> = [
         (
             down.len() as u64,
             format!("mailbox down: {}", down.join(", ")),
         ),
-        (quarantined as u64, format!("in quarantine: {quarantined}")),
+        (quarantined, format!("in quarantine: {quarantined}")),
         (put_off, format!("mails put off: {put_off}")),
         (failed, format!("mails undeliverable: {failed}")),
     ]

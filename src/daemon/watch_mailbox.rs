@@ -160,7 +160,10 @@ impl Watch {
     /// Waits, unless told to stop, or to do what makes waiting pointless.
     async fn pause(&self, pause: Duration, tried: &Orders) -> Result<(), WatchError> {
         self.pulse.within(pause);
-        let is_new = |new: &Orders| !tried.allow(new) || !tried.source.has_same_login(&new.source);
+        let is_new = |new: &Orders| {
+            let (tried, new) = (&tried.source, &new.source);
+            !tried.is_same_place(new) || !tried.has_same_login(new)
+        };
         tokio::select! {
             error = self.ordered(is_new) => Err(error),
             slept = self.unless_stopped(tokio::time::sleep(pause)) => slept,

@@ -182,6 +182,20 @@ impl Ledger {
         stored(&mut transaction, id).await
     }
 
+    /// How many mails wait for a person, as [`Ledger::quarantine`] lists them.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub async fn quarantined(&self) -> Result<u64, LedgerError> {
+        sqlx::query_scalar(
+            "SELECT count(*) FROM message
+             WHERE disposition = 'quarantined' AND copy_of IS NULL AND dismissed_at IS NULL",
+        )
+        .fetch_one(&self.pool)
+        .await
+        .map_err(LedgerError::during("count the quarantine"))
+    }
+
     /// Lets the bytes go of what was dismissed 90 days ago or earlier; returns of how many
     /// messages.
     ///

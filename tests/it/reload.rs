@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use sqlx::{Connection as _, SqliteConnection};
+
 use crate::support::{
     daemon::{COMPANY, House, Notice, Running, Systemd, maildir},
     dovecot::{self, Dovecot},
@@ -265,4 +267,26 @@ async fn a_mended_password_is_tried_at_once_and_an_unchanged_one_is_not() {
         })
         .await;
     assert_eq!(refusals(), 1, "{}", house.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_does_not_wait_for_a_ledger_that_somebody_holds() {
+    let configuration = format!("{COMPANY}{}", maildir_mailbox("first"));
+    let house = House::new(&configuration);
+    maildir(&house.path("first"));
+    let systemd = Systemd::new(&house);
+    let daemon = house.run(&[systemd.environment()]);
+    systemd.until(|word| word == "READY=1");
+    let url = format!("sqlite://{}", house.path("ledger.db").display());
+    let mut other = SqliteConnection::connect(&url).await.unwrap();
+    sqlx::raw_sql("PRAGMA busy_timeout = 20000; BEGIN IMMEDIATE")
+        .execute(&mut other)
+        .await
+        .unwrap();
+    reload(&house, &daemon, &systemd, &configuration);
+    assert_refused(&house, "found something that holds them; try again");
+    other.close().await.unwrap();
+    reload(&house, &daemon, &systemd, &configuration);
+    assert!(house.log().contains("configuration reloaded"));
+    assert_eq!(daemon.terminate(Duration::from_secs(10)), Some(0));
 }
