@@ -245,7 +245,7 @@ async fn the_listener_moves_and_mail_goes_another_way() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mended_password_is_tried_at_once_and_an_unchanged_one_is_not() {
     let dovecot = Dovecot::start();
-    let mailbox = imap(&dovecot, "einvoice", "user1").replace(
+    let mailbox = imap(&dovecot, "einvoice", "user1@example.com").replace(
         "{ env = \"TEST_IMAP_PASSWORD\" }",
         "{ file = \"@ROOT@/imap\" }",
     );
@@ -259,6 +259,9 @@ async fn a_mended_password_is_tried_at_once_and_an_unchanged_one_is_not() {
     house
         .until("the login is refused", || async { refusals() == 1 })
         .await;
+    let log = house.log();
+    assert!(log.contains("log in as u***@example.com"), "{log}");
+    assert!(!log.contains("user1@"), "no whole address: {log}");
 
     // Impatience must not lock the account: the next attempt is due in half a minute or more.
     for _ in 0..5 {
