@@ -15,7 +15,7 @@ use crate::{
     clock::Clock,
     delivery::{Style, gather_past},
     http::{MAILBOX_SILENCE, Signs, Vitals},
-    ledger::{Cause, Ledger, LedgerError, LinkState, Past},
+    ledger::{Cause, Ledger, LedgerError, LinkState, OutboxState, Past},
     pulse::Pulse,
 };
 
@@ -230,11 +230,19 @@ impl Keeper {
             .collect();
         let quarantined = self.ledger.quarantine().await?.len();
         let put_off = self.ledger.put_off().await?.map_or(0, |(count, _)| count);
-        Ok(line(mailboxes.len(), &down, quarantined, put_off))
+        let letters = self.ledger.outbox_counts().await?;
+        let failed = letters.get(OutboxState::Failed.as_str()).copied();
+        let mails = (put_off, failed.unwrap_or_default());
+        Ok(line(mailboxes.len(), &down, quarantined, mails))
     }
 }
 
-fn line(mailboxes: usize, down: &[&str], quarantined: usize, put_off: u64) -> String {
+fn line(
+    mailboxes: usize,
+    down: &[&str],
+    quarantined: usize,
+    (put_off, failed): (u64, u64),
+) -> String {
     let trouble: Vec<String> = [
         (
             down.len() as u64,
@@ -242,6 +250,7 @@ fn line(mailboxes: usize, down: &[&str], quarantined: usize, put_off: u64) -> St
         ),
         (quarantined as u64, format!("{quarantined} in quarantine")),
         (put_off, format!("{put_off} mails put off")),
+        (failed, format!("{failed} mails undeliverable")),
     ]
     .into_iter()
     .filter(|(count, _)| *count > 0)
@@ -252,5 +261,80 @@ fn line(mailboxes: usize, down: &[&str], quarantined: usize, put_off: u64) -> St
         format!("all is well, {mailboxes} mailbox{s} watched")
     } else {
         format!("needs attention: {}", trouble.join("; "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::{Kind, Letter, Settled};
+
+    #[tokio::test]
+    async fn the_line_for_systemctl_names_what_needs_a_person() {
+        let home = tempfile::tempdir().unwrap();
+        let clock = Clock::System;
+        let now = clock.now();
+        let ledger = Ledger::open(&home.path().join("ledger.db"), now)
+            .await
+            .unwrap();
+        let vitals = watch::Sender::new(Vitals::default());
+        let keeper = Keeper::new(ledger.clone(), clock, Arc::default(), vitals.clone());
+        let hears = |signs: Signs| {
+            vitals.send_modify(|vitals| _ = vitals.mailboxes.insert("einvoice".to_owned(), signs));
+        };
+        let alive = Signs {
+            last_ok: Some(now),
+            ..Signs::default()
+        };
+        hears(alive);
+        let well = "all is well, 1 mailbox watched";
+        assert_eq!(keeper.status(now).await.unwrap(), well);
+
+        let letter = Letter {
+            kind: Kind::Confirmation,
+            message_id: "<1@example.com>".to_owned(),
+            recipients: vec!["ops@example.com".parse().unwrap()],
+            subject: String::new(),
+            eml: Vec::new(),
+        };
+        let mut transaction = ledger.begin().await.unwrap();
+        transaction.post(&letter, None, now).await.unwrap();
+        transaction.commit().await.unwrap();
+        assert_eq!(keeper.status(now).await.unwrap(), well);
+        for (settled, expected) in [
+            (
+                Settled::Deferred {
+                    next: now,
+                    recipients: letter.recipients.clone(),
+                    refused: Vec::new(),
+                    answer: "451 later".to_owned(),
+                },
+                "needs attention: 1 mails put off",
+            ),
+            (
+                Settled::Failed {
+                    answer: "550 no".to_owned(),
+                },
+                "needs attention: 1 mails undeliverable",
+            ),
+        ] {
+            let lease = ledger.lease(now, now, now).await.unwrap().unwrap();
+            ledger.settle(&lease, &settled, now).await.unwrap();
+            assert_eq!(keeper.status(now).await.unwrap(), expected);
+        }
+
+        hears(Signs {
+            failing_since: Some(now),
+            ..alive
+        });
+        let failing = keeper.status(now).await.unwrap();
+        assert!(
+            failing.starts_with("needs attention: mailbox down: einvoice; "),
+            "{failing}"
+        );
+        hears(alive);
+        let later = now + MAILBOX_SILENCE + SignedDuration::from_secs(1);
+        let silent = keeper.status(later).await.unwrap();
+        assert!(silent.contains("mailbox down: einvoice"), "{silent}");
     }
 }

@@ -113,6 +113,14 @@ async fn what_comes_at_last_is_judged_although_it_was_dismissed_unseen() {
     assert_eq!(desk.waiting().await, [1]);
     assert_eq!(desk.alerts().await, 1);
 
+    // What stood in for it proved nothing and needed no proof; its own evidence counts.
+    let mut desk = dismissed_unfetchable().await;
+    desk.intake.require = Require::Dkim;
+    desk.take(whole(1, notice().eml())).await;
+    desk.release(1).await.unwrap();
+    let overruled = &desk.message(1).await.decisions[1].overruled;
+    assert_eq!(*overruled, ["not_authenticated"]);
+
     let desk = dismissed_unfetchable().await;
     desk.take(whole(2, notice().eml())).await;
     let taken = desk.take(whole(1, notice().eml())).await;

@@ -295,3 +295,21 @@ async fn attempts_are_counted_at_the_moment_they_are_made() {
     let within = ledger.attempted_back(1, first_minute).await.unwrap();
     assert_eq!(within, Some(noon()));
 }
+
+#[tokio::test]
+async fn what_fails_again_after_a_retry_is_told_again_and_is_not_put_off() {
+    let scratch = Scratch::new();
+    let ledger = scratch.open().await;
+    post(&ledger, &letter(Kind::Confirmation, "a"), noon()).await;
+    for times in 1..=2 {
+        let failed = Settled::Failed {
+            answer: "550 no".to_owned(),
+        };
+        let lease = lease(&ledger, noon()).await;
+        ledger.settle(&lease, &failed, noon()).await.unwrap();
+        assert_eq!(alerts(&ledger).await.len(), times);
+        assert_eq!(ledger.put_off().await.unwrap(), None, "it is over");
+        let retried = ledger.retry(1, "amy", true, noon()).await.unwrap();
+        retried.unwrap();
+    }
+}
