@@ -35,7 +35,9 @@ fn reload(house: &House, daemon: &Running, systemd: &Systemd, configuration: &st
 
 fn say(daemon: &Running, systemd: &Systemd) {
     daemon.reload();
-    systemd.until(|word| word.starts_with("RELOADING=1"));
+    // sd_notify(3): systemd tells by it which of two reloads is meant.
+    let word = systemd.until(|word| word.starts_with("RELOADING=1"));
+    assert!(word.contains("\nMONOTONIC_USEC="), "{word}");
     systemd.until(|word| word == "READY=1");
 }
 

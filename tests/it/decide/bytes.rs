@@ -1,11 +1,16 @@
 //! What can be judged again needs its bytes: how long they are kept, and what becomes of a message
 //! that comes after it was decided about.
 
+use std::sync::Arc;
+
 use invoice_trackd::{
+    clock::Clock,
+    daemon::Keeper,
     intake::Lacking,
     mailbox::{Suspicion, UidSet},
 };
 use jiff::SignedDuration;
+use tokio::sync::watch;
 
 use super::*;
 
@@ -37,6 +42,17 @@ async fn the_bytes_of_what_is_dismissed_go_after_90_days() {
     assert!(desk.message(2).await.raw.is_some(), "it waits");
     assert_eq!(desk.ledger().forget_dismissed(days(91)).await.unwrap(), 0);
 
+    desk.dismiss(2).await.unwrap();
+    let mut keeper = Keeper::new(
+        desk.ledger().clone(),
+        Clock::manual(days(91)),
+        Arc::default(),
+        watch::Sender::default(),
+    );
+    let style = desk.intake.style.as_ref().unwrap();
+    keeper.run_once(style, days(91)).await.unwrap();
+    assert_eq!(desk.message(2).await.raw, None, "nobody has to ask for it");
+
     let outcome = desk.release(1).await;
     assert_eq!(lacking(outcome), Lacking::Forgotten);
     // What is known of it stays, and so does the decision.
@@ -48,7 +64,7 @@ async fn the_bytes_of_what_is_dismissed_go_after_90_days() {
         Notice { from, ..notice() }.eml()
     }))
     .await;
-    assert_eq!(desk.waiting().await, [2]);
+    assert_eq!(desk.waiting().await, [0; 0]);
 }
 
 #[tokio::test]
