@@ -230,27 +230,22 @@ impl Keeper {
             .collect();
         let quarantined = self.ledger.quarantine().await?.len();
         let put_off = self.ledger.put_off().await?.map_or(0, |(count, _)| count);
-        let letters = self.ledger.outbox_counts().await?;
-        let failed = letters.get(OutboxState::Failed.as_str()).copied();
-        let mails = (put_off, failed.unwrap_or_default());
-        Ok(line(mailboxes.len(), &down, quarantined, mails))
+        let outbox = self.ledger.outbox_counts().await?;
+        let failed = outbox.get(OutboxState::Failed.as_str());
+        let failed = failed.copied().unwrap_or_default();
+        Ok(line(mailboxes.len(), &down, quarantined, put_off, failed))
     }
 }
 
-fn line(
-    mailboxes: usize,
-    down: &[&str],
-    quarantined: usize,
-    (put_off, failed): (u64, u64),
-) -> String {
+fn line(mailboxes: usize, down: &[&str], quarantined: usize, put_off: u64, failed: u64) -> String {
     let trouble: Vec<String> = [
         (
             down.len() as u64,
             format!("mailbox down: {}", down.join(", ")),
         ),
-        (quarantined as u64, format!("{quarantined} in quarantine")),
-        (put_off, format!("{put_off} mails put off")),
-        (failed, format!("{failed} mails undeliverable")),
+        (quarantined as u64, format!("in quarantine: {quarantined}")),
+        (put_off, format!("mails put off: {put_off}")),
+        (failed, format!("mails undeliverable: {failed}")),
     ]
     .into_iter()
     .filter(|(count, _)| *count > 0)
@@ -260,7 +255,7 @@ fn line(
         let s = if mailboxes == 1 { "" } else { "es" };
         format!("all is well, {mailboxes} mailbox{s} watched")
     } else {
-        format!("needs attention: {}", trouble.join("; "))
+        format!("needs attention; {}", trouble.join(", "))
     }
 }
 
@@ -268,6 +263,15 @@ fn line(
 mod tests {
     use super::*;
     use crate::ledger::{Kind, Letter, Settled};
+
+    #[test]
+    fn all_is_well_only_where_nobody_has_to_look() {
+        assert_eq!(line(2, &[], 0, 0, 0), "all is well, 2 mailboxes watched");
+        assert_eq!(
+            line(2, &[], 0, 0, 3),
+            "needs attention; mails undeliverable: 3"
+        );
+    }
 
     #[tokio::test]
     async fn the_line_for_systemctl_names_what_needs_a_person() {
@@ -309,13 +313,13 @@ mod tests {
                     refused: Vec::new(),
                     answer: "451 later".to_owned(),
                 },
-                "needs attention: 1 mails put off",
+                "needs attention; mails put off: 1",
             ),
             (
                 Settled::Failed {
                     answer: "550 no".to_owned(),
                 },
-                "needs attention: 1 mails undeliverable",
+                "needs attention; mails undeliverable: 1",
             ),
         ] {
             let lease = ledger.lease(now, now, now).await.unwrap().unwrap();
@@ -329,7 +333,7 @@ mod tests {
         });
         let failing = keeper.status(now).await.unwrap();
         assert!(
-            failing.starts_with("needs attention: mailbox down: einvoice; "),
+            failing.starts_with("needs attention; mailbox down: einvoice, "),
             "{failing}"
         );
         hears(alive);
