@@ -291,10 +291,11 @@ fn ready(address: std::net::SocketAddr) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mended_password_is_tried_at_once_and_an_unchanged_one_is_not() {
     let dovecot = Dovecot::start();
-    let mailbox = imap(&dovecot, "einvoice", "user1@example.com").replace(
+    let mailbox = imap(&dovecot, "einvoice", "user1").replace(
         "{ env = \"TEST_IMAP_PASSWORD\" }",
         "{ file = \"@ROOT@/imap\" }",
     );
+    let mailbox = mailbox.replace("\"user1\"", "\"user1@example.com\"");
     let configuration = format!("{COMPANY}{mailbox}");
     let house = House::new(&configuration);
     house.secret("imap", "wrong");
