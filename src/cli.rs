@@ -158,16 +158,16 @@ enum QuarantineAction {
         #[arg(long, value_name = "BAN")]
         ban: Option<Ban>,
         /// Why, for those who ask later
-        #[arg(long, value_name = "TEXT")]
-        reason: String,
+        #[arg(long, value_name = "TEXT", required_unless_present = "dry_run")]
+        reason: Option<String>,
     },
     /// Put aside: nothing of it is recorded, and its bytes go after 90 days
     Dismiss {
         #[command(flatten)]
         which: Which,
         /// Why, for those who ask later
-        #[arg(long, value_name = "TEXT")]
-        reason: String,
+        #[arg(long, value_name = "TEXT", required_unless_present = "dry_run")]
+        reason: Option<String>,
     },
 }
 

@@ -24,7 +24,7 @@ mod stranger;
 pub use self::{
     dispatch::{Dispatcher, Pass},
     gather::gather_past,
-    stranger::one_line,
+    stranger::{for_the_log, one_line},
 };
 
 /// The language of mails.

@@ -42,10 +42,10 @@ pub(super) async fn quarantine(config: &Config, action: QuarantineAction) -> any
         }
         QuarantineAction::Release { which, ban, reason } => {
             let action = Action::Release(Release { ban });
-            decide(config, &which, action, &reason).await?;
+            decide(config, &which, action, reason.as_deref()).await?;
         }
         QuarantineAction::Dismiss { which, reason } => {
-            decide(config, &which, Action::Dismiss, &reason).await?;
+            decide(config, &which, Action::Dismiss, reason.as_deref()).await?;
         }
     }
     Ok(Exit::Done)
@@ -94,12 +94,13 @@ async fn decide(
     config: &Config,
     which: &Which,
     action: Action,
-    reason: &str,
+    reason: Option<&str>,
 ) -> anyhow::Result<()> {
     let who = person::login_name();
     let decision = Decision {
         who: &who,
-        reason: person::reason(reason)?,
+        // A rehearsal, which may go without, writes down none.
+        reason: person::reason(reason.unwrap_or("dry run"))?,
         at: Clock::System.now(),
     };
     let ids = match which.id {

@@ -263,6 +263,7 @@ fn line(mailboxes: usize, down: &[&str], quarantined: u64, put_off: u64, failed:
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::{Kind, Letter, Settled};
 
     #[test]
     fn all_is_well_only_where_nobody_has_to_look() {
@@ -271,5 +272,74 @@ mod tests {
             line(2, &[], 0, 0, 3),
             "needs attention; mails undeliverable: 3"
         );
+    }
+
+    #[tokio::test]
+    async fn the_line_for_systemctl_names_what_needs_a_person() {
+        let home = tempfile::tempdir().unwrap();
+        let clock = Clock::System;
+        let now = clock.now();
+        let ledger = Ledger::open(&home.path().join("ledger.db"), now)
+            .await
+            .unwrap();
+        let vitals = watch::Sender::new(Vitals::default());
+        let keeper = Keeper::new(ledger.clone(), clock, Arc::default(), vitals.clone());
+        let hears = |signs: Signs| {
+            vitals.send_modify(|vitals| _ = vitals.mailboxes.insert("einvoice".to_owned(), signs));
+        };
+        let alive = Signs {
+            last_ok: Some(now),
+            ..Signs::default()
+        };
+        hears(alive);
+        let well = "all is well, 1 mailbox watched";
+        assert_eq!(keeper.status(now).await.unwrap(), well);
+
+        let letter = Letter {
+            kind: Kind::Confirmation,
+            message_id: "<1@example.com>".to_owned(),
+            recipients: vec!["ops@example.com".parse().unwrap()],
+            subject: String::new(),
+            eml: Vec::new(),
+        };
+        let mut transaction = ledger.begin().await.unwrap();
+        transaction.post(&letter, None, now).await.unwrap();
+        transaction.commit().await.unwrap();
+        assert_eq!(keeper.status(now).await.unwrap(), well);
+        for (settled, expected) in [
+            (
+                Settled::Deferred {
+                    next: now,
+                    recipients: letter.recipients.clone(),
+                    refused: Vec::new(),
+                    answer: "451 later".to_owned(),
+                },
+                "needs attention; mails put off: 1",
+            ),
+            (
+                Settled::Failed {
+                    answer: "550 no".to_owned(),
+                },
+                "needs attention; mails undeliverable: 1",
+            ),
+        ] {
+            let lease = ledger.lease(now, now, now).await.unwrap().unwrap();
+            ledger.settle(&lease, &settled, now).await.unwrap();
+            assert_eq!(keeper.status(now).await.unwrap(), expected);
+        }
+
+        hears(Signs {
+            failing_since: Some(now),
+            ..alive
+        });
+        let failing = keeper.status(now).await.unwrap();
+        assert!(
+            failing.starts_with("needs attention; mailbox down: einvoice, "),
+            "{failing}"
+        );
+        hears(alive);
+        let later = now + MAILBOX_SILENCE + SignedDuration::from_secs(1);
+        let silent = keeper.status(later).await.unwrap();
+        assert!(silent.contains("mailbox down: einvoice"), "{silent}");
     }
 }

@@ -18,6 +18,7 @@ use tracing::{error, info, warn};
 use crate::{
     backoff::{self, Backoff},
     clock::{Clock, taipei_date},
+    delivery::for_the_log,
     http::{Signs, Vitals},
     intake::Intake,
     ledger::{LedgerError, LinkState},
@@ -334,7 +335,8 @@ impl Watch {
                     mailbox.name = name,
                     message.uid = uid,
                     message.failures = suspicion.failures,
-                    "message could not be fetched: {words}"
+                    "message could not be fetched: {}",
+                    for_the_log(words)
                 );
                 if suspicion.is_unfetchable() && !suspicion.quarantined {
                     unfetchable.push(RawMessage {
@@ -367,24 +369,24 @@ impl Watch {
 
     async fn report(&self, error: &WatchError, pause: Duration) {
         let (name, seconds) = (&self.name, pause.as_secs());
+        let words = error.to_string();
+        let said = for_the_log(&words);
         match error {
             WatchError::Mailbox(MailboxError::Login { .. }) | WatchError::Ledger(_) => error!(
                 mailbox.name = name,
                 retry.seconds = seconds,
-                "mailbox not watched: {error}"
+                "mailbox not watched: {said}"
             ),
             _ => warn!(
                 mailbox.name = name,
                 retry.seconds = seconds,
-                "mailbox not watched: {error}"
+                "mailbox not watched: {said}"
             ),
         }
         let now = self.clock.now();
         self.show(|signs| _ = signs.failing_since.get_or_insert(now));
         // Where the ledger itself is the trouble, the log line above is all there can be.
-        self.write_down(&LinkState::Down(error.to_string()))
-            .await
-            .ok();
+        self.write_down(&LinkState::Down(words)).await.ok();
     }
 }
 

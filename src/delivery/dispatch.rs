@@ -16,7 +16,7 @@ use tracing::{error, info, warn};
 
 use super::{
     Attempt, Patience, Style, Transport, Unreachable,
-    stranger::{masked, one_line},
+    stranger::{for_the_log, masked},
 };
 use crate::{
     backoff::{self, Backoff},
@@ -326,7 +326,6 @@ fn answer(fates: &[(Address, String)]) -> String {
 fn log(lease: &Lease, settled: &Settled) {
     let (id, kind) = (lease.id, lease.letter.kind.as_str());
     let attempts = lease.attempts;
-    let plain = |words: &str| masked(&one_line(words, 500));
     match settled {
         Settled::Sent { refused } if refused.is_empty() => {
             let to = lease.letter.recipients.iter().map(|a| masked(a.as_str()));
@@ -343,21 +342,21 @@ fn log(lease: &Lease, settled: &Settled) {
             outbox.kind = kind,
             attempts,
             "mail sent, but not to everybody: {}",
-            plain(&answer(refused))
+            for_the_log(&answer(refused))
         ),
         Settled::Deferred { next, answer, .. } => warn!(
             outbox.id = id,
             outbox.kind = kind,
             attempts,
             "mail put off until {next:.0}: {}",
-            plain(answer)
+            for_the_log(answer)
         ),
         Settled::Failed { answer } => error!(
             outbox.id = id,
             outbox.kind = kind,
             attempts,
             "mail not delivered and given up: {}",
-            plain(answer)
+            for_the_log(answer)
         ),
     }
 }

@@ -23,6 +23,11 @@ pub fn one_line(text: &str, most: usize) -> String {
     line
 }
 
+/// `text` as logs show it: on one line of bounded length, without whole mail addresses.
+pub fn for_the_log(text: &str) -> String {
+    masked(&one_line(text, 500))
+}
+
 /// `text` with the local part of every mail address in it cut down to its first letter, as logs
 /// show addresses.
 pub(super) fn masked(text: &str) -> String {

@@ -363,7 +363,7 @@ fn whole(message: &mut StoredMessage) -> Result<Vec<u8>, Lacking> {
         message.had(DefectCode::Unfetchable),
         message.had(DefectCode::Oversized),
     );
-    let Some(raw) = message.raw.take().filter(|_| !is_unfetchable) else {
+    let Some(raw) = message.raw.take() else {
         return Err(match message.dismissed_at {
             Some(_) if !is_unfetchable => Lacking::Forgotten,
             _ => Lacking::Everything,

@@ -363,3 +363,45 @@ pub(super) async fn tell<T: News>(
     .map_err(failed)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_goes_on_for_different_reasons_has_windows_of_its_own() {
+        let defect = |code: &str| Reason {
+            code: code.to_owned(),
+            detail: String::new(),
+            detail_zh: String::new(),
+        };
+        let quarantined = Cause::Quarantined(Quarantined {
+            message_id: 1,
+            sha256: String::new(),
+            found_in: FoundIn::File(String::new()),
+            from: None,
+            subject: String::new(),
+            defects: vec![defect("sender_not_allowed"), defect("unknown_company")],
+        });
+        let failed = Cause::DeliveryFailed {
+            outbox_id: 1,
+            kind: Kind::Confirmation,
+            subject: String::new(),
+            recipients: Vec::new(),
+            answer: String::new(),
+        };
+        let unreachable = Cause::MailboxUnreachable {
+            mailbox: String::new(),
+            last_ok_at: None,
+            trouble: None,
+        };
+        let back = Cause::MailboxBack {
+            mailbox: String::new(),
+            alarmed_at: Timestamp::UNIX_EPOCH,
+        };
+        assert_eq!(quarantined.theme(), "sender_not_allowed");
+        assert_eq!(failed.theme(), "delivery_failed");
+        assert_eq!(unreachable.theme(), "mailbox_unreachable");
+        assert_eq!(back.theme(), "mailbox_unreachable");
+    }
+}

@@ -7,8 +7,9 @@ use std::{path::Path, time::Duration};
 use invoice_trackd::{
     authenticity::Require,
     config::{Config, ConfigError, MailboxKind, Outgoing, SecretSource},
-    delivery::{Language, Patience},
-    http, mailbox,
+    delivery::{Confirm, Language, Patience},
+    http,
+    mailbox::{self, AfterImport},
     notice::{Assignment, Label, Rules},
     schedule,
     tls::TlsMode,
@@ -184,6 +185,31 @@ fn every_setting_arrives_where_it_belongs() {
     assert_eq!(config.schedule, schedule);
     let listen = "[::1]:9000".parse().unwrap();
     assert_eq!(config.http, Some(http::Settings { listen }));
+}
+
+#[test]
+fn a_digest_a_pace_and_what_is_done_after_an_import_arrive_too() {
+    let text = FULL
+        .replace(
+            "alert_window = \"90s\"",
+            "alert_window = \"90s\"\nconfirm = \"digest\"\nconfirm_window = \"20m\"",
+        )
+        .replace("port = 2525", "port = 2525\nmax_per_minute = 25");
+    let archive = "since = \"2026-01-01\"\nafter_import = { move_to = \"配號已匯入\" }";
+    let config = parse(&text.replace("since = \"2026-01-01\"", archive)).unwrap();
+    assert_eq!(config.style.confirm, Confirm::Digest);
+    assert_eq!(config.patience.confirm_window, Duration::from_secs(1200));
+    assert_eq!(config.patience.max_per_minute, 25);
+    let MailboxKind::Imap { after_import, .. } = &config.mailboxes[0].kind else {
+        panic!("IMAP")
+    };
+    let folder = "配號已匯入".to_owned();
+    assert_eq!(*after_import, Some(AfterImport::MoveTo(folder)));
+
+    let local = "path = \"/var/mail/drop\"\nafter_import = \"mark_seen\"";
+    let words = complaint(&text.replace("path = \"/var/mail/drop\"", local));
+    let expected = "kind \"maildir\" has no such setting";
+    assert!(words.contains(expected), "{words}");
 }
 
 #[test]

@@ -98,6 +98,16 @@ async fn a_letter_that_is_retried_counts_each_time() {
 }
 
 #[tokio::test]
+async fn where_the_pace_is_limited_a_letter_is_tried_once_a_minute_at_most() {
+    let server = ScriptedSmtp::start(&[("RCPT", Does::Says("451 4.7.1 later"))]).await;
+    let (dispatcher, _home) = limited(&server, 100).await;
+    post_many(&dispatcher.ledger, 1).await;
+    let first = dispatcher.run_once(after(0)).await.unwrap();
+    assert_eq!(did(&first), pass(0, 1, 0));
+    assert!(first.next >= Some(after(60)), "{first:?}");
+}
+
+#[tokio::test]
 async fn a_server_that_is_down_puts_all_off_at_once_however_few_are_allowed() {
     let server = ScriptedSmtp::start(&[("EHLO", Does::Says("421 4.3.2 going down"))]).await;
     let (dispatcher, _home) = limited(&server, 1).await;

@@ -1,7 +1,10 @@
 //! A configuration that changes under a running daemon: taken over as a whole or not at all, and
 //! without breaking a connection that may stay.
 
-use std::time::Duration;
+use std::{
+    io::{Read as _, Write as _},
+    time::Duration,
+};
 
 use sqlx::{Connection as _, SqliteConnection};
 
@@ -28,7 +31,9 @@ fn reload(house: &House, daemon: &Running, systemd: &Systemd, configuration: &st
 
 fn say(daemon: &Running, systemd: &Systemd) {
     daemon.reload();
-    systemd.until(|word| word.starts_with("RELOADING=1"));
+    // sd_notify(3): systemd tells by it which of two reloads is meant.
+    let word = systemd.until(|word| word.starts_with("RELOADING=1"));
+    assert!(word.contains("\nMONOTONIC_USEC="), "{word}");
     systemd.until(|word| word == "READY=1");
 }
 
@@ -172,19 +177,27 @@ async fn mailboxes_come_and_go() {
         .eml()
     };
     house.write("first/new/2.host", notice("ED"));
-    house.write("second/new/1.host", notice("EF"));
-    house
-        .until("the second is watched", || async {
-            house.allocations().await.len() == 2
-        })
-        .await;
+    for (at, track) in ["EF", "EG"].into_iter().enumerate() {
+        // By the second one the first mailbox would have been looked at again as well.
+        house.write(&format!("second/new/{at}.host"), notice(track));
+        house
+            .until("the second is watched", || async {
+                house.allocations().await.len() == 2 + at
+            })
+            .await;
+    }
     let tracks: Vec<String> = house
         .allocations()
         .await
         .iter()
         .map(|row| row.allocation.block.track.to_string())
         .collect();
-    assert_eq!(tracks, ["EC", "EF"], "the first is watched no more");
+    assert_eq!(tracks, ["EC", "EF", "EG"], "the first is watched no more");
+
+    // What is accounted for under a name is only true of one place.
+    let moved = maildir_mailbox("second").replace("@ROOT@/second", "@ROOT@/first");
+    reload(&house, &daemon, &systemd, &format!("{COMPANY}{moved}"));
+    assert_refused(&house, "give it a new name");
     assert_eq!(daemon.terminate(Duration::from_secs(10)), Some(0));
 }
 
@@ -203,7 +216,9 @@ async fn the_listener_moves_and_mail_goes_another_way() {
             maildir_mailbox("first")
         )
     };
-    let house = House::new(&configuration(one, "sent"));
+    // A mailbox that never answers.
+    let gone = maildir_mailbox("gone");
+    let house = House::new(&format!("{gone}{}", configuration(one, "sent")));
     maildir(&house.path("first"));
     for directory in ["sent", "elsewhere"] {
         std::fs::create_dir(house.path(directory)).unwrap();
@@ -233,6 +248,37 @@ async fn the_listener_moves_and_mail_goes_another_way() {
         })
         .await;
     assert_eq!(files("sent"), 0);
+    house
+        .until(
+            "a mailbox that is not watched any more is missed by nobody",
+            || async { ready(other).starts_with("HTTP/1.1 200") },
+        )
+        .await;
+
+    // It may stay where it is, and it may go.
+    reload(&house, &daemon, &systemd, &configuration(other, "sent"));
+    assert!(!house.log().contains("not reloaded"), "{}", house.log());
+    assert!(ready(other).starts_with("HTTP/1.1 200"));
+    let (silent, _) = configuration(other, "sent")
+        .split_once("[http]")
+        .map(|(before, after)| (before.to_owned(), after.to_owned()))
+        .unwrap();
+    reload(&house, &daemon, &systemd, &silent);
+    house
+        .until("nobody listens", || async {
+            std::net::TcpStream::connect(other).is_err()
+        })
+        .await;
+}
+
+/// What `/readyz` says.
+fn ready(address: std::net::SocketAddr) -> String {
+    let mut answer = String::new();
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    let request = format!("GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -242,6 +288,7 @@ async fn a_mended_password_is_tried_at_once_and_an_unchanged_one_is_not() {
         "{ env = \"TEST_IMAP_PASSWORD\" }",
         "{ file = \"@ROOT@/imap\" }",
     );
+    let mailbox = mailbox.replace("\"user1\"", "\"user1@example.com\"");
     let configuration = format!("{COMPANY}{mailbox}");
     let house = House::new(&configuration);
     house.secret("imap", "wrong");
@@ -252,6 +299,9 @@ async fn a_mended_password_is_tried_at_once_and_an_unchanged_one_is_not() {
     house
         .until("the login is refused", || async { refusals() == 1 })
         .await;
+    let log = house.log();
+    assert!(log.contains("log in as u***@example.com"), "{log}");
+    assert!(!log.contains("user1@"), "no whole address: {log}");
 
     // Impatience must not lock the account: the next attempt is due in half a minute or more.
     for _ in 0..5 {

@@ -1,16 +1,16 @@
 //! One mailbox of the daemon on a real Dovecot and a real ledger: how far back the first scan
 //! looks, and that nothing is taken in twice.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use invoice_trackd::{
     authenticity::Require,
     clock::Clock,
     daemon::{Orders, Watch},
-    http::Vitals,
+    http::{Signs, Vitals},
     intake::Intake,
     ledger::Ledger,
-    mailbox::{Bounds, Imap, ImapSettings, Source},
+    mailbox::{Bounds, Imap, ImapSettings, Maildir, Source},
     notice::Rules,
     tls::TlsMode,
 };
@@ -18,23 +18,24 @@ use jiff::{
     Timestamp,
     civil::{Date, date},
 };
-use tokio::sync::{Notify, watch};
+use tokio::{
+    sync::{Notify, watch},
+    time::timeout,
+};
 
 use crate::support::{
-    daemon::{Notice, unwatched},
+    daemon::{Notice, maildir, unwatched},
     dovecot::{Dovecot, PASSWORD},
 };
+
+/// For what takes milliseconds, on a machine that is busy with something else.
+const SOON: Duration = Duration::from_secs(30);
 
 fn now() -> Timestamp {
     "2026-07-20T04:00:00Z".parse().unwrap()
 }
 
-fn watching(
-    dovecot: &Dovecot,
-    ledger: &Ledger,
-    since: Option<Date>,
-    stopped: &watch::Receiver<bool>,
-) -> Watch {
+fn source(dovecot: &Dovecot) -> Source {
     let settings = ImapSettings {
         name: "einvoice".to_owned(),
         host: "localhost".to_owned(),
@@ -47,8 +48,12 @@ fn watching(
         after_import: None,
         bounds: Bounds::default(),
     };
-    let orders = Orders {
-        source: Source::Imap(Imap::new(settings)),
+    Source::Imap(Imap::new(settings))
+}
+
+fn orders(source: Source, ledger: &Ledger, since: Option<Date>) -> Arc<Orders> {
+    Arc::new(Orders {
+        source,
         company: None,
         since,
         intake: Intake {
@@ -57,15 +62,18 @@ fn watching(
             require: Require::None,
             style: None,
         },
-    };
+    })
+}
+
+fn watching(orders: watch::Receiver<Arc<Orders>>, stopped: &watch::Receiver<bool>) -> Watch {
     Watch {
         name: "einvoice".to_owned(),
-        orders: watch::channel(Arc::new(orders)).1,
+        orders,
         clock: Clock::manual(now()),
         wake: Arc::new(Notify::new()),
         vitals: watch::Sender::new(Vitals {
             ledger: None,
-            mailboxes: [].into(),
+            mailboxes: [("einvoice".to_owned(), Signs::default())].into(),
         }),
         pulse: unwatched(),
         stopped: stopped.clone(),
@@ -101,10 +109,73 @@ async fn the_first_scan_looks_back_to_january_unless_since_says_otherwise() {
         (Some(date(2025, 6, 1)), 1),
         (Some(date(2026, 2, 1)), 0),
     ] {
-        let watch = watching(&dovecot, &ledger, since, &stopped);
+        let (_orders, current) = watch::channel(orders(source(&dovecot), &ledger, since));
+        let watch = watching(current, &stopped);
         let mut link = watch.open().await.unwrap();
         assert_eq!(watch.catch_up(&mut link).await.unwrap(), new, "{since:?}");
         assert_eq!(watch.catch_up(&mut link).await.unwrap(), 0, "{since:?}");
     }
     assert_eq!(ledger.counts().await.unwrap()["quarantined"], 4);
+}
+
+#[tokio::test]
+async fn an_earlier_since_is_followed_at_once() {
+    let dovecot = Dovecot::start();
+    let notice = Notice::default().eml();
+    dovecot.deliver_dated("ann", "30-Dec-2025 12:00:00 +0000", &notice);
+    let home = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(&home.path().join("ledger.db"), now())
+        .await
+        .unwrap();
+    let (stop, stopped) = watch::channel(false);
+    let (order, current) = watch::channel(orders(source(&dovecot), &ledger, None));
+    let watch = watching(current, &stopped);
+    let mut vitals = watch.vitals.subscribe();
+    let running = tokio::spawn(async move { watch.run().await });
+    vitals.wait_for(Vitals::is_scanned).await.unwrap();
+    let judged = async || ledger.counts().await.unwrap()["quarantined"];
+    assert_eq!(judged().await, 0);
+
+    let earlier = orders(source(&dovecot), &ledger, Some(date(2025, 12, 1)));
+    order.send_replace(earlier);
+    let seen = async {
+        while judged().await == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(SOON, seen)
+        .await
+        .expect("not after IDLE's 5 minutes");
+    stop.send_replace(true);
+    running.await.unwrap();
+}
+
+#[tokio::test]
+async fn since_when_a_mailbox_fails_is_known_until_it_answers() {
+    let home = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(&home.path().join("ledger.db"), now())
+        .await
+        .unwrap();
+    let path = home.path().join("mailbox");
+    let poll = Duration::from_millis(50);
+    let local = Source::Maildir(Maildir::new(
+        "einvoice".to_owned(),
+        path.clone(),
+        poll,
+        None,
+    ));
+    let (stop, stopped) = watch::channel(false);
+    let (_orders, current) = watch::channel(orders(local, &ledger, None));
+    let watch = watching(current, &stopped);
+    let mut vitals = watch.vitals.subscribe();
+    let running = tokio::spawn(async move { watch.run().await });
+    let since = |vitals: &Vitals| vitals.mailboxes["einvoice"].failing_since;
+    let fails = vitals.wait_for(|vitals| since(vitals) == Some(now()));
+    timeout(SOON, fails).await.unwrap().unwrap();
+
+    maildir(&path);
+    let answers = vitals.wait_for(|vitals| vitals.is_scanned() && since(vitals).is_none());
+    timeout(SOON, answers).await.unwrap().unwrap();
+    stop.send_replace(true);
+    running.await.unwrap();
 }

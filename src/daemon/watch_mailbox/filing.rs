@@ -7,10 +7,7 @@
 use tracing::{error, info};
 
 use super::{Watch, WatchError};
-use crate::{delivery::one_line, mailbox::Link};
-
-/// A server's words are shown up to this many characters.
-const WORDS: usize = 500;
+use crate::{delivery::for_the_log, mailbox::Link};
 
 impl Watch {
     /// Has the server file what the ledger says is recorded. A release by a person, in another
@@ -38,7 +35,7 @@ impl Watch {
                     mailbox.name = name,
                     messages = left.len(),
                     "recorded mail was not filed, it is tried again in an hour: {}",
-                    one_line(&refusal, WORDS)
+                    for_the_log(&refusal)
                 );
                 break;
             }

@@ -1,8 +1,8 @@
 //! Whose numbers: the company a notice is about.
 //!
 //! The evidence is asked in the order of its weight: the number in the parentheses, the name
-//! there, the recipient, the mailbox, a file of the platform's. A person who releases a mail may
-//! say whose the numbers are, but nothing else than what the mail itself names.
+//! there, the recipient, the mailbox, a file of the platform's. Where none of them tells, a person
+//! who releases a mail may.
 //!
 //! Guarantee: exactly one company or none; a guess is never made between two.
 
@@ -58,23 +58,24 @@ pub(super) fn of(
     (company, defects)
 }
 
-/// Takes a person's word for the company. Where the parentheses name one, that word must be the
-/// same; nothing else in a mail outweighs it.
+/// Takes a person's word for the company where nothing else tells it. Where something does, that word
+/// must be the same: a person overrules that a company is not known, and never that it is another's.
 pub(super) fn by_person(
     ban: Ban,
     reading: &Reading,
     given: &Circumstances<'_>,
     judgement: &mut Judgement,
 ) {
-    let named = reading
+    let mut named = reading
         .addressee
         .as_deref()
         .map_or_else(Vec::new, |addressee| named(addressee, given));
-    let told = judgement.company.map(|(told, _)| told);
-    let is_contradicted = !named.is_empty() && !named.contains(&ban);
-    if told == Some(ban) {
-        return;
+    match judgement.company {
+        Some((told, _)) if told == ban => return,
+        Some((told, _)) if named.is_empty() => named.push(told),
+        _ => {}
     }
+    let is_contradicted = !named.is_empty() && !named.contains(&ban);
     let unknown = judgement
         .defects
         .extract_if(.., |defect| defect.code == DefectCode::UnknownCompany);
@@ -86,8 +87,8 @@ pub(super) fn by_person(
         judgement.defects.push(Defect::new(
             DefectCode::UnknownCompany,
             Sentence::new(
-                format!("the mail itself is for {en}, so it cannot be released for {ban}"),
-                format!("信中寫明是給統一編號 {zh} 的，不能當作 {ban} 的號碼放行"),
+                format!("the mail is for {en}, so it cannot be released for {ban}"),
+                format!("這封信是給統一編號 {zh} 的，不能當作 {ban} 的號碼放行"),
             ),
         ));
     } else {

@@ -1,11 +1,16 @@
 //! What can be judged again needs its bytes: how long they are kept, and what becomes of a message
 //! that comes after it was decided about.
 
+use std::sync::Arc;
+
 use invoice_trackd::{
+    clock::Clock,
+    daemon::Keeper,
     intake::Lacking,
     mailbox::{Suspicion, UidSet},
 };
 use jiff::SignedDuration;
+use tokio::sync::watch;
 
 use super::*;
 
@@ -37,6 +42,17 @@ async fn the_bytes_of_what_is_dismissed_go_after_90_days() {
     assert!(desk.message(2).await.raw.is_some(), "it waits");
     assert_eq!(desk.ledger().forget_dismissed(days(91)).await.unwrap(), 0);
 
+    desk.dismiss(2).await.unwrap();
+    let mut keeper = Keeper::new(
+        desk.ledger().clone(),
+        Clock::manual(days(91)),
+        Arc::default(),
+        watch::Sender::default(),
+    );
+    let style = desk.intake.style.as_ref().unwrap();
+    keeper.run_once(style, days(91)).await.unwrap();
+    assert_eq!(desk.message(2).await.raw, None, "nobody has to ask for it");
+
     let outcome = desk.release(1).await;
     assert_eq!(lacking(outcome), Lacking::Forgotten);
     // What is known of it stays, and so does the decision.
@@ -48,7 +64,7 @@ async fn the_bytes_of_what_is_dismissed_go_after_90_days() {
         Notice { from, ..notice() }.eml()
     }))
     .await;
-    assert_eq!(desk.waiting().await, [2]);
+    assert_eq!(desk.waiting().await, [0; 0]);
 }
 
 #[tokio::test]
@@ -112,6 +128,14 @@ async fn what_comes_at_last_is_judged_although_it_was_dismissed_unseen() {
     desk.take(whole(1, forged())).await;
     assert_eq!(desk.waiting().await, [1]);
     assert_eq!(desk.alerts().await, 1);
+
+    // What stood in for it proved nothing and needed no proof; its own evidence counts.
+    let mut desk = dismissed_unfetchable().await;
+    desk.intake.require = Require::Dkim;
+    desk.take(whole(1, notice().eml())).await;
+    desk.release(1).await.unwrap();
+    let overruled = &desk.message(1).await.decisions[1].overruled;
+    assert_eq!(*overruled, ["not_authenticated"]);
 
     let desk = dismissed_unfetchable().await;
     desk.take(whole(2, notice().eml())).await;

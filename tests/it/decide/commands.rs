@@ -7,6 +7,7 @@ use std::{
 
 use invoice_trackd::{
     clock::{Clock, taipei_date},
+    ledger::Ledger,
     notice::Period,
 };
 use serde_json::Value;
@@ -230,6 +231,42 @@ fn a_reason_and_a_known_code_are_asked_for() {
 }
 
 #[test]
+fn a_rehearsal_needs_no_reason_and_sends_nothing() {
+    let house = house();
+    for (name, begin) in [("a", 22_628_000), ("b", 30_000_000)] {
+        let from = format!("{name}@nat-gov.example");
+        let forged = Notice {
+            from: &from,
+            begin,
+            ..notice()
+        };
+        ingest(&house, &format!("{name}.eml"), forged.eml());
+    }
+    // Somebody else is about to send: the confirmation waits.
+    let lock = Ledger::lock(&house.path("ledger.db")).unwrap();
+    let release = [&["quarantine", "release", "1"][..], &WHY].concat();
+    assert_eq!(command(&house, &release).0, 0);
+    drop(lock);
+    for arguments in [
+        &["quarantine", "release", "2", "--dry-run"][..],
+        &[
+            "quarantine",
+            "dismiss",
+            "--all",
+            "--code",
+            "sender_not_allowed",
+            "--dry-run",
+        ],
+    ] {
+        let (status, out, err) = command(&house, arguments);
+        assert_eq!(status, 0, "{err}");
+        assert!(out.contains("nothing was changed"), "{out}");
+    }
+    assert_eq!(waiting(&house), [2]);
+    assert_eq!(sent(&house).len(), 0);
+}
+
+#[test]
 fn the_company_is_named_and_one_that_is_not_configured_is_said_to_be() {
     let house = house();
     let nobody_s = String::from_utf8(notice().eml()).unwrap();
@@ -268,6 +305,13 @@ fn many_are_decided_in_one_go_and_those_refused_stay() {
         };
         ingest(&house, &format!("{name}.eml"), forged.eml());
     }
+    // Something else is wrong with this one: it is not among them.
+    let far = Notice {
+        period: "199/11 - 199/12",
+        begin: 40_000_000,
+        ..notice()
+    };
+    ingest(&house, "far.eml", far.eml());
     let all = [
         "quarantine",
         "release",
@@ -278,7 +322,7 @@ fn many_are_decided_in_one_go_and_those_refused_stay() {
     let all = [&all[..], &WHY].concat();
     let (status, dry, err) = command(&house, &[&all[..], &["--dry-run"]].concat());
     assert_eq!(status, 1, "{err}");
-    assert_eq!(waiting(&house), [1, 2, 3]);
+    assert_eq!(waiting(&house), [1, 2, 3, 4]);
     let (status, out, err) = command(&house, &all);
     assert_eq!(status, 1);
     assert!(err.contains("1 of 3 were refused and still wait"), "{err}");
@@ -294,7 +338,7 @@ fn many_are_decided_in_one_go_and_those_refused_stay() {
     );
     assert_eq!(lines[4], "2 imported, 1 refused");
     assert!(dry.starts_with(out.trim_end()), "{dry}\n{out}");
-    assert_eq!(waiting(&house), [2]);
+    assert_eq!(waiting(&house), [2, 4]);
     assert_eq!(sent(&house).len(), 2, "a confirmation for each");
 
     let dismiss = [
@@ -308,6 +352,7 @@ fn many_are_decided_in_one_go_and_those_refused_stay() {
     let (status, out, _) = command(&house, &dismiss);
     assert_eq!(status, 0);
     assert!(out.ends_with("1 dismissed\n"), "{out}");
+    assert_eq!(waiting(&house), [4]);
     let (status, out, _) = command(&house, &dismiss);
     assert_eq!(
         (status, out.as_str()),

@@ -93,7 +93,17 @@ async fn what_is_decided_is_decided_but_a_dismissal_can_be_taken_back() {
     desk.take(found(imap(8, 1), forged())).await;
 
     // People err.
-    desk.release(1).await.unwrap();
+    let (release, decision) = (
+        Action::Release(Release::default()),
+        Decision {
+            reason: "genuine after all",
+            ..because(now())
+        },
+    );
+    let decided = desk
+        .intake
+        .decide(&[1], release, &decision, |_| None, false);
+    decided.await.unwrap().remove(0).unwrap();
     assert_eq!(desk.tracks().await, ["EC"]);
     let counts = desk.ledger().counts().await.unwrap();
     assert_eq!((counts["quarantined"], counts["duplicate"]), (0, 1));
@@ -109,7 +119,8 @@ async fn what_is_decided_is_decided_but_a_dismissal_can_be_taken_back() {
     for action in [Action::Dismiss, Action::Release(Release::default())] {
         let sentence = desk.decide(1, action).await.unwrap_err().to_string();
         assert!(
-            sentence.contains("is imported, decided by amy"),
+            sentence.contains("is imported, decided by amy")
+                && sentence.contains("genuine after all"),
             "{sentence}"
         );
     }

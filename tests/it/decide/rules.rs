@@ -185,6 +185,7 @@ async fn each_defect_is_overruled_or_not_as_documented() {
         assert_eq!(desk.letters().await, letters + 1, "{code}");
         let message = desk.message(id).await;
         assert_eq!(message.disposition, Disposition::Imported);
+        assert!(message.from.is_some(), "{code}");
         let source = if by_person { "person" } else { "body" };
         assert_eq!(message.company, Some((ban(), source.to_owned())));
         let [decision] = message.decisions.as_slice() else {
@@ -337,4 +338,64 @@ async fn many_are_judged_one_after_another_and_a_rehearsal_says_the_same() {
     }
     assert_eq!(desk.waiting().await, [2]);
     assert_eq!(desk.tracks().await, ["EC", "EC"]);
+}
+
+#[tokio::test]
+async fn a_released_mail_is_judged_for_its_mailbox_and_keeps_the_warnings_of_today() {
+    let desk = Desk::new().await;
+    let nameless = String::from_utf8(forged()).unwrap().replace(BAN, "");
+    desk.take(whole(1, nameless)).await;
+    let company = |mailbox: Option<&str>| (mailbox == Some("einvoice")).then(ban);
+    let (release, decision) = (Action::Release(Release::default()), because(now()));
+    let outcomes = desk
+        .intake
+        .decide(&[1], release, &decision, company, false)
+        .await
+        .unwrap();
+    outcomes[0].as_ref().unwrap();
+    let message = desk.message(1).await;
+    assert_eq!(message.company, Some((ban(), "mailbox".to_owned())));
+    let warnings: Vec<&str> = message.warnings.iter().map(|w| w.code.as_str()).collect();
+    assert_eq!(warnings, ["company_assumed"]);
+}
+
+#[tokio::test]
+async fn a_code_is_overruled_once_however_many_ranges_have_it() {
+    let desk = Desk::new().await;
+    let far = Notice {
+        period: "115/11 - 115/12",
+        ..notice()
+    };
+    let mut text = String::from_utf8(far.eml()).unwrap();
+    let block = text[text.find("字軌名稱").unwrap()..].to_owned();
+    let (block, _) = block.split_once("請營業人").unwrap_or((&block, ""));
+    text.push_str(
+        &block
+            .replace("EC", "ED")
+            .replace("115/11 - 115/12", "115/09 - 115/10"),
+    );
+    desk.take(whole(1, text)).await;
+    let judgement = desk.release(1).await.unwrap().judgement.unwrap();
+    assert_eq!(judgement.overruled.len(), 2);
+    assert_eq!(
+        desk.message(1).await.decisions[0].overruled,
+        ["period_too_far"]
+    );
+}
+
+#[tokio::test]
+async fn the_alert_about_another_mail_stays() {
+    let desk = Desk::new().await;
+    for begin in [22_628_000, 30_000_000, 40_000_000] {
+        let other = Notice {
+            from: "einvoice@nat-gov.example",
+            begin,
+            ..notice()
+        };
+        desk.take(whole(begin, other.eml())).await;
+    }
+    desk.release(1).await.unwrap();
+    assert_eq!(desk.alerts().await, 2);
+    desk.dismiss(2).await.unwrap();
+    assert_eq!(desk.alerts().await, 1);
 }

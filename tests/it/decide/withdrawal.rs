@@ -42,6 +42,11 @@ async fn a_withdrawn_range_counts_no_more_and_people_are_told() {
         assert!(text.contains(told), "{text}");
     }
 
+    let about = desk
+        .sql("SELECT about FROM outbox WHERE kind = 'withdrawal'")
+        .await;
+    assert_eq!(about[0].get::<i64, _>(0), row.message_id);
+
     // What it stood in the way of is free, and so is the range itself.
     let overlapping = Notice {
         begin: 22_634_350,

@@ -320,10 +320,22 @@ async fn a_server_that_breaks_off_twice_over_it_is_watched_without_it() {
 
 #[tokio::test]
 async fn a_folder_in_which_seen_does_not_last_is_not_marked() {
-    let server = ScriptedImap::start(|mut peer: Peer| async move {
+    left_alone("", AfterImport::MarkSeen).await;
+}
+
+#[tokio::test]
+async fn from_a_folder_in_which_deleted_does_not_last_nothing_is_copied() {
+    // It would be copied again at every look.
+    left_alone("UIDPLUS", archive()).await;
+}
+
+/// In a folder that keeps no flag, nothing is asked for.
+async fn left_alone(capabilities: &'static str, after_import: AfterImport) {
+    let server = ScriptedImap::start(move |mut peer: Peer| async move {
         peer.log_in().await;
         let asked = peer.expect("CAPABILITY").await;
-        asked.ok("* CAPABILITY IMAP4rev1\r\n").await;
+        let announced = format!("* CAPABILITY IMAP4rev1 {capabilities}\r\n");
+        asked.ok(&announced).await;
         let opened =
             "* 1 EXISTS\r\n* OK [UIDVALIDITY 7] ok\r\n* OK [PERMANENTFLAGS ()] read-only\r\n";
         peer.expect("SELECT").await.ok(opened).await;
@@ -333,7 +345,7 @@ async fn a_folder_in_which_seen_does_not_last_is_not_marked() {
         peer.must_leave().await;
     })
     .await;
-    let task = Task::new(&server, AfterImport::MarkSeen, Bounds::default()).await;
+    let task = Task::new(&server, after_import, Bounds::default()).await;
     let mut link = task.open().await;
     task.watch.catch_up(&mut link).await.unwrap();
     assert_eq!(task.unfiled().await, only(4));

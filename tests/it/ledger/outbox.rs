@@ -1,6 +1,6 @@
 //! The life of a letter and of an alert.
 
-use invoice_trackd::ledger::{Lease, OutboxState};
+use invoice_trackd::ledger::{FoundIn, Import, Lease, OutboxState};
 
 use super::*;
 
@@ -294,4 +294,52 @@ async fn attempts_are_counted_at_the_moment_they_are_made() {
     let first_minute = noon()..noon() + 1.minute();
     let within = ledger.attempted_back(1, first_minute).await.unwrap();
     assert_eq!(within, Some(noon()));
+}
+
+#[tokio::test]
+async fn what_fails_again_after_a_retry_is_told_again_and_is_not_put_off() {
+    let scratch = Scratch::new();
+    let ledger = scratch.open().await;
+    post(&ledger, &letter(Kind::Confirmation, "a"), noon()).await;
+    for times in 1..=2 {
+        let failed = Settled::Failed {
+            answer: "550 no".to_owned(),
+        };
+        let lease = lease(&ledger, noon()).await;
+        ledger.settle(&lease, &failed, noon()).await.unwrap();
+        assert_eq!(alerts(&ledger).await.len(), times);
+        assert_eq!(ledger.put_off().await.unwrap(), None, "it is over");
+        let retried = ledger.retry(1, "amy", true, noon()).await.unwrap();
+        retried.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_last_alert_is_the_last_letter_of_alerts_whatever_the_clock_said() {
+    let scratch = Scratch::new();
+    let ledger = scratch.open().await;
+    let mut transaction = ledger.begin().await.unwrap();
+    for (id, at) in [(1, noon() + 24.hours()), (2, noon())] {
+        let key = format!("quarantined:{id}");
+        let alert = quarantine_alert(id);
+        transaction.tell(&key, &alert, at).await.unwrap();
+        let pending = transaction.pending::<Cause>().await.unwrap();
+        let digest = letter(Kind::Alert, &key);
+        transaction.gather(&pending, &digest, at).await.unwrap();
+    }
+    let import = Import {
+        message_id: 3,
+        sha256: "0".repeat(64),
+        ban: "53567686".to_owned(),
+        company_name: None,
+        found_in: FoundIn::Mailbox("einvoice".to_owned()),
+        warnings: Vec::new(),
+    };
+    let at = noon() + 1.minute();
+    transaction.tell("imported:3", &import, at).await.unwrap();
+    let pending = transaction.pending::<Import>().await.unwrap();
+    let digest = letter(Kind::Confirmation, "digest");
+    transaction.gather(&pending, &digest, at).await.unwrap();
+    let last = transaction.last_alerted_at().await.unwrap();
+    assert_eq!(last, Some(noon()));
 }

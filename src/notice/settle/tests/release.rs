@@ -112,11 +112,17 @@ fn a_person_says_whose_numbers_they_are() {
     let judgement = release_by(&addressed(OURS), &rules(), &[], Some(OURS));
     assert_eq!(judgement.company, Some((ban(OURS), CompanySource::Body)));
     assert_eq!(overruled(&judgement), [NotAuthenticated]);
-    // A recipient is only a sign.
+}
+
+#[test]
+fn a_person_s_word_does_not_stand_against_the_recipient() {
     let judgement = release_by(&notice(&[specimen()]), &rules(), &[], Some(THEIRS));
-    assert_eq!(
-        judgement.company,
-        Some((ban(THEIRS), CompanySource::Person))
+    assert_eq!(judgement.disposition, Disposition::Quarantined);
+    assert_eq!(codes(&judgement), [UnknownCompany]);
+    let detail = &judgement.defects[0].detail;
+    assert!(
+        detail.en.starts_with(&format!("the mail is for {OURS}")),
+        "{detail:?}"
     );
 }
 
