@@ -423,7 +423,8 @@ pub(in crate::config) const SMTP: Schema = Schema::table(
             "0 to 10000",
             "0",
             "No more mails than this are attempted in any minute, for providers that limit them; 0 \
-             means no limit. Alerts go first.",
+             means no limit. Alerts go first, and a mail that was put off is tried again after a minute at \
+             the earliest.",
         ),
     ],
 );

@@ -28,7 +28,8 @@ pub struct House {
 impl House {
     /// `configuration` stands below `[ledger]` and `require = "none"`; `@ROOT@` is the directory.
     pub fn new(configuration: &str) -> Self {
-        let root = tempfile::tempdir().unwrap();
+        // A short path: sockets have a limit, and reports are wrapped.
+        let root = tempfile::tempdir_in("/tmp").unwrap();
         let house = Self { root };
         house.configure(configuration);
         house

@@ -49,7 +49,7 @@ pub struct Dovecot {
 impl Dovecot {
     /// Starts one and waits until it greets.
     pub fn start() -> Self {
-        let directory = TempDir::with_prefix("dovecot-").unwrap();
+        let directory = TempDir::with_prefix_in("dovecot-", "/tmp").unwrap();
         // The login and mail processes run as other users and must get in.
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let mail = directory.path().join("mail");

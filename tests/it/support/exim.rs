@@ -42,7 +42,7 @@ impl Exim {
             Path::new(BINARY).exists(),
             "exim4 is not installed: run tests/run"
         );
-        let home = tempfile::Builder::new().prefix("exim-").tempdir().unwrap();
+        let home = TempDir::with_prefix_in("exim-", "/tmp").unwrap();
         let [starttls_port, implicit_port] = free_ports();
         let mut exim = Self {
             home,
