@@ -2,8 +2,13 @@
 //! where the log goes, and how it ends.
 
 use std::{
-    os::unix::{fs::MetadataExt as _, net::UnixDatagram},
-    process::{Command, Stdio},
+    fs,
+    os::unix::{
+        fs::{MetadataExt as _, symlink},
+        net::UnixDatagram,
+    },
+    path::Path,
+    process::{Child, Command, Stdio},
     time::Duration,
 };
 
@@ -124,18 +129,46 @@ fn a_task_that_hangs_starves_the_watchdog() {
     );
 }
 
-/// The daemon in a namespace of its own, in which `directory/socket` is the journal's.
-fn run_with_journal(house: &House, journal: &std::path::Path) -> std::process::Child {
-    let log = std::fs::File::create(house.path("log")).unwrap();
+/// Where journald listens; `tracing-journald` knows no other place.
+const JOURNAL: &str = "/run/systemd/journal";
+
+/// A link that stands where the journal would be, until the test is over.
+struct Link;
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        fs::remove_file(JOURNAL).ok();
+    }
+}
+
+/// The daemon, for which `journal/socket` is the journal's: in a mount namespace of its own, or,
+/// where there may be none, on a machine without a journal.
+fn run_with_journal(house: &House, journal: &Path) -> (Child, Option<Link>) {
+    let log = fs::File::create(house.path("log")).unwrap();
     let metadata = log.metadata().unwrap();
-    let script = format!(
-        "mount -t tmpfs none /run && mkdir -p /run/systemd/journal \
-         && mount --bind {} /run/systemd/journal && exec {PROGRAM} --config {} run",
-        journal.display(),
-        house.path("config.toml").display(),
-    );
-    Command::new("unshare")
-        .args(["--mount", "--map-root-user", "sh", "-c", &script])
+    let config = house.path("config.toml");
+    let namespace = ["--mount", "--map-root-user"];
+    let may_unshare = Command::new("unshare").args(namespace).arg("true").output();
+    let (mut command, link) = if may_unshare.unwrap().status.success() {
+        let mount = format!(
+            "mount -t tmpfs none /run && mkdir -p {JOURNAL} && mount --bind {} {JOURNAL} \
+             && exec \"$@\"",
+            journal.display()
+        );
+        let mut command = Command::new("unshare");
+        command
+            .args(namespace)
+            .args(["sh", "-c", &mount, "sh", PROGRAM]);
+        (command, None)
+    } else {
+        fs::create_dir_all("/run/systemd").unwrap();
+        symlink(journal, JOURNAL).expect("neither a namespace nor a machine without a journal");
+        (Command::new(PROGRAM), Some(Link))
+    };
+    let child = command
+        .arg("--config")
+        .arg(&config)
+        .arg("run")
         .env(
             "JOURNAL_STREAM",
             format!("{}:{}", metadata.dev(), metadata.ino()),
@@ -145,7 +178,8 @@ fn run_with_journal(house: &House, journal: &std::path::Path) -> std::process::C
         .stdout(Stdio::null())
         .stderr(log)
         .spawn()
-        .unwrap()
+        .unwrap();
+    (child, link)
 }
 
 #[test]
@@ -158,7 +192,7 @@ fn under_systemd_the_log_goes_to_the_journal_with_its_fields() {
     socket
         .set_read_timeout(Some(Duration::from_secs(30)))
         .unwrap();
-    let mut daemon = run_with_journal(&house, &house.path("journal"));
+    let (mut daemon, _link) = run_with_journal(&house, &house.path("journal"));
     let entry = loop {
         let mut bytes = [0; 8192];
         let Ok(length) = socket.recv(&mut bytes) else {
