@@ -41,7 +41,11 @@ pub(super) async fn quarantine(config: &Config, action: QuarantineAction) -> any
             }
         }
         QuarantineAction::Release { which, ban, reason } => {
-            let action = Action::Release(Release { ban });
+            let release = Release { ban };
+            let action = match which.id {
+                Some(_) => Action::Release(release),
+                None => Action::ReleaseWaiting(release),
+            };
             decide(config, &which, action, &reason).await?;
         }
         QuarantineAction::Dismiss { which, reason } => {

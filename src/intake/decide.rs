@@ -26,8 +26,10 @@ use crate::{
 /// What a person wants done with a mail that waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// Judge it again and record it.
+    /// Judge it again and record it, though somebody put it aside.
     Release(Release),
+    /// The same, unless somebody put it aside: of many, nobody looked at this one again.
+    ReleaseWaiting(Release),
     /// Put it aside.
     Dismiss,
 }
@@ -158,12 +160,9 @@ fn standing(defects: &[Defect], id: i64, ban: Option<Ban>) -> String {
     if ban.is_none() && !defects.is_empty() && defects.iter().all(needs_ban) {
         text.push_str("say whose numbers they are with --ban");
     } else {
-        let dismiss = format!("`invoice-trackd quarantine dismiss {id} --reason TEXT`");
-        write!(
-            text,
-            "nobody may overrule this: compare with the platform, and put the mail aside with {dismiss}"
-        )
-        .ok();
+        // Not always to dismiss it: the record that it overlaps may be the wrong one.
+        let show = format!("`invoice-trackd quarantine show {id}`");
+        write!(text, "nobody may overrule this: {show} says what to do").ok();
     }
     text
 }
@@ -221,7 +220,7 @@ impl Intake {
             return Ok(Err(refusal));
         }
         let release = match action {
-            Action::Release(release) => release,
+            Action::Release(release) | Action::ReleaseWaiting(release) => release,
             Action::Dismiss => {
                 transaction.dismiss(message.id, decision).await?;
                 return Ok(Ok(Decided {
@@ -347,7 +346,9 @@ impl Intake {
 /// err.
 fn is_decided(message: &StoredMessage, action: Action) -> Option<Refusal> {
     let state = match (message.disposition, message.dismissed_at, action) {
-        (Disposition::Quarantined, Some(_), Action::Dismiss) => "dismissed",
+        (Disposition::Quarantined, Some(_), Action::Dismiss | Action::ReleaseWaiting(_)) => {
+            "dismissed"
+        }
         (Disposition::Quarantined, ..) => return None,
         (other, ..) => other.as_str(),
     };

@@ -64,3 +64,25 @@ async fn a_connection_that_sqlite_has_rolled_back_is_not_used_again() {
     }
     ledger.close().await;
 }
+
+#[tokio::test]
+async fn deciding_about_one_message_does_not_look_at_all_that_wait() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ledger.db");
+    let ledger = Ledger::open(&path, Timestamp::UNIX_EPOCH).await.unwrap();
+    for statement in [
+        decisions::RELEASE_COPIES,
+        decisions::DISMISS,
+        decisions::NEEDS_NOBODY,
+    ] {
+        let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
+        let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(explain)
+            .fetch_all(&ledger.pool)
+            .await
+            .unwrap();
+        for (.., step) in plan {
+            let looks_at_all = step.starts_with("SCAN") || step.contains("message_disposition");
+            assert!(!looks_at_all, "{step}: {statement}");
+        }
+    }
+}

@@ -8,11 +8,11 @@ CREATE TABLE _sqlx_migrations (
     execution_time BIGINT NOT NULL
 );
 INSERT INTO _sqlx_migrations (version, description, installed_on, success, checksum, execution_time)
-    VALUES (1, 'ledger', '2026-11-22 21:08:10', 1, X'A5E43BF24304820D38DC853BC8C78267F99D61E72ADDEF907D87D9307A849E0BAB6B1F905F2562D1DE0C13D8BE6D4BC1', 4304180);
+    VALUES (1, 'ledger', '2026-11-22 22:25:00', 1, X'A5E43BF24304820D38DC853BC8C78267F99D61E72ADDEF907D87D9307A849E0BAB6B1F905F2562D1DE0C13D8BE6D4BC1', 16252778);
 INSERT INTO _sqlx_migrations (version, description, installed_on, success, checksum, execution_time)
-    VALUES (2, 'suspects', '2026-11-22 21:08:10', 1, X'A1D85B8B888C3BB9ACA81D4B9DF6FF4B72BDB18C80379F2185CB804EBB35D9B0ACCD3EDD880F234E6B8330DC44B905CE', 652105);
+    VALUES (2, 'suspects', '2026-11-22 22:25:00', 1, X'A1D85B8B888C3BB9ACA81D4B9DF6FF4B72BDB18C80379F2185CB804EBB35D9B0ACCD3EDD880F234E6B8330DC44B905CE', 598472);
 INSERT INTO _sqlx_migrations (version, description, installed_on, success, checksum, execution_time)
-    VALUES (3, 'operations', '2026-11-22 21:08:10', 1, X'E313C22D25154FFD35BF195C2E082756DE3B20424097104BF3A51DC622F35F1741DA721222404507314A7BED8440E205', 19850789);
+    VALUES (3, 'operations', '2026-11-22 22:25:00', 1, X'1ABD26DA3151693FDECB96DD1BC43FA6074671A25E7776F855088EC08976D952D3EE3AF7286551885CA5A1D19DAB27FC', 11804022);
 CREATE TABLE ledger (
     -- Always 1, so that there is never a second row.
     one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -393,6 +393,7 @@ CREATE INDEX outbox_state ON outbox (state);
 CREATE INDEX outbox_attempted ON outbox (attempted_at) WHERE attempted_at IS NOT NULL;
 CREATE INDEX news_waits ON news (channel, id) WHERE outbox_id IS NULL;
 CREATE INDEX news_letter ON news (outbox_id) WHERE outbox_id IS NOT NULL;
+CREATE INDEX news_about ON news (json_extract(cause, '$.message_id')) WHERE outbox_id IS NULL;
 CREATE INDEX decision_message ON decision (message_id) WHERE message_id IS NOT NULL;
 CREATE INDEX decision_allocation ON decision (allocation_id) WHERE allocation_id IS NOT NULL;
 CREATE INDEX decision_outbox ON decision (outbox_id) WHERE outbox_id IS NOT NULL;

@@ -147,7 +147,7 @@ async fn each_defect_is_overruled_or_not_as_documented() {
                     assert!(sentence.contains(code.as_str()), "{sentence}");
                     let way_out = match end {
                         End::WithBan => "with --ban",
-                        _ => "quarantine dismiss",
+                        _ => "quarantine show",
                     };
                     assert!(sentence.contains(way_out), "{sentence}");
                 }
@@ -337,4 +337,19 @@ async fn many_are_judged_one_after_another_and_a_rehearsal_says_the_same() {
     }
     assert_eq!(desk.waiting().await, [2]);
     assert_eq!(desk.tracks().await, ["EC", "EC"]);
+}
+
+#[tokio::test]
+async fn releasing_all_leaves_aside_what_somebody_put_aside_meanwhile() {
+    let desk = Desk::new().await;
+    desk.take(whole(1, forged())).await;
+    desk.dismiss(1).await.unwrap();
+    let all = Action::ReleaseWaiting(Release::default());
+    let refusal = desk.decide(1, all).await.unwrap_err();
+    assert!(
+        refusal.to_string().contains("it is dismissed, decided by"),
+        "{refusal}"
+    );
+    // Who names it means it.
+    desk.release(1).await.unwrap();
 }
