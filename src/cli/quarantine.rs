@@ -107,7 +107,7 @@ async fn decide(
         at: Clock::System.now(),
     };
     let ids = match which.id {
-        Some(id) if !config.ledger.exists() => return Err(Refusal::NoMessage(id).into()),
+        Some(id) if !Ledger::exists(&config.ledger)? => return Err(Refusal::NoMessage(id).into()),
         Some(id) => vec![id],
         None => {
             let has = |row: &QuarantineRow| {

@@ -86,3 +86,22 @@ async fn deciding_about_one_message_does_not_look_at_all_that_wait() {
         }
     }
 }
+
+#[test]
+fn a_ledger_that_one_may_not_see_is_not_a_ledger_that_is_not_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    assert!(!Ledger::exists(&directory.path().join("ledger.db")).unwrap());
+    let unseen = Ledger::exists(&file.join("ledger.db")).unwrap_err();
+    assert!(matches!(unseen, LedgerError::Io { .. }), "{unseen}");
+
+    let denied = LedgerError::Io {
+        path: "/l.db".into(),
+        source: std::io::ErrorKind::PermissionDenied.into(),
+    };
+    assert_eq!(
+        denied.to_string(),
+        "open the ledger /l.db: permission denied; run this as root, or as the service's user"
+    );
+}
