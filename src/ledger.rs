@@ -144,7 +144,7 @@ pub enum LedgerError {
         pid: String,
     },
     /// The directory or the lock file cannot be used.
-    #[error("open the ledger {path}: {source}")]
+    #[error("open the ledger {path}: {source}{}", hint(.source))]
     Io {
         /// The file.
         path: PathBuf,
@@ -166,6 +166,14 @@ pub enum LedgerError {
     /// A row holds what this program would never have written.
     #[error("the ledger holds a row that cannot be read: {0}")]
     BadRow(String),
+}
+
+/// The ledger belongs to the service, and people forget who they are.
+fn hint(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::PermissionDenied => "; run this as root, or as the service's user",
+        _ => "",
+    }
 }
 
 impl LedgerError {
@@ -196,6 +204,15 @@ impl Ledger {
     /// See [`LedgerError`]; an existing file that is not ours is never written to.
     pub async fn open(path: &Path, now: Timestamp) -> Result<Self, LedgerError> {
         open::for_writing(path, now).await
+    }
+
+    /// Whether there is a file at all.
+    ///
+    /// # Errors
+    /// [`LedgerError::Io`] where that cannot be seen, and [`LedgerError::NotALedger`] for what is no
+    /// file.
+    pub fn exists(path: &Path) -> Result<bool, LedgerError> {
+        open::exists(path)
     }
 
     /// Opens an existing ledger for reading; `None` where there is no file.

@@ -62,7 +62,7 @@ pub(super) async fn withdraw(config: &Config, id: i64, reason: &str) -> anyhow::
         reason: person::reason(reason)?,
         at: Clock::System.now(),
     };
-    if !config.ledger.exists() {
+    if !Ledger::exists(&config.ledger)? {
         return Err(Refusal::NoAllocation(id).into());
     }
     let ledger = Ledger::open(&config.ledger, decision.at).await?;

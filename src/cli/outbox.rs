@@ -61,7 +61,7 @@ async fn list(config: &Config, all: bool, as_json: bool) -> anyhow::Result<Exit>
 
 /// The ledger in which mail `id` stands; none is made.
 async fn open(config: &Config, id: i64) -> anyhow::Result<Ledger> {
-    if !config.ledger.exists() {
+    if !Ledger::exists(&config.ledger)? {
         return Err(Declined::Unknown(id).into());
     }
     Ok(Ledger::open(&config.ledger, Clock::System.now()).await?)

@@ -41,7 +41,11 @@ pub(super) async fn quarantine(config: &Config, action: QuarantineAction) -> any
             }
         }
         QuarantineAction::Release { which, ban, reason } => {
-            let action = Action::Release(Release { ban });
+            let release = Release { ban };
+            let action = match which.id {
+                Some(_) => Action::Release(release),
+                None => Action::ReleaseWaiting(release),
+            };
             decide(config, &which, action, reason.as_deref()).await?;
         }
         QuarantineAction::Dismiss { which, reason } => {
@@ -104,7 +108,7 @@ async fn decide(
         at: Clock::System.now(),
     };
     let ids = match which.id {
-        Some(id) if !config.ledger.exists() => return Err(Refusal::NoMessage(id).into()),
+        Some(id) if !Ledger::exists(&config.ledger)? => return Err(Refusal::NoMessage(id).into()),
         Some(id) => vec![id],
         None => {
             let has = |row: &QuarantineRow| {

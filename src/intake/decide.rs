@@ -26,8 +26,10 @@ use crate::{
 /// What a person wants done with a mail that waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// Judge it again and record it.
+    /// Judge it again and record it, though somebody put it aside.
     Release(Release),
+    /// The same, unless somebody put it aside: of many, nobody looked at this one again.
+    ReleaseWaiting(Release),
     /// Put it aside.
     Dismiss,
 }
@@ -220,7 +222,7 @@ impl Intake {
             return Ok(Err(refusal));
         }
         let release = match action {
-            Action::Release(release) => release,
+            Action::Release(release) | Action::ReleaseWaiting(release) => release,
             Action::Dismiss => {
                 transaction.dismiss(message.id, decision).await?;
                 return Ok(Ok(Decided {
@@ -346,7 +348,9 @@ impl Intake {
 /// err.
 fn is_decided(message: &StoredMessage, action: Action) -> Option<Refusal> {
     let state = match (message.disposition, message.dismissed_at, action) {
-        (Disposition::Quarantined, Some(_), Action::Dismiss) => "dismissed",
+        (Disposition::Quarantined, Some(_), Action::Dismiss | Action::ReleaseWaiting(_)) => {
+            "dismissed"
+        }
         (Disposition::Quarantined, ..) => return None,
         (other, ..) => other.as_str(),
     };

@@ -41,6 +41,16 @@ pub struct DecisionRow {
     pub at: Timestamp,
 }
 
+// Of the ten thousand that may wait each is decided by itself, so none of these may look at all that
+// wait: `+` keeps SQLite from the index on `disposition`. https://sqlite.org/optoverview.html
+pub(super) const RELEASE_COPIES: &str =
+    "UPDATE message SET disposition = 'duplicate', dismissed_at = NULL
+     WHERE copy_of = ? AND +disposition = 'quarantined'";
+pub(super) const DISMISS: &str = "UPDATE message SET dismissed_at = ?1
+     WHERE (id = ?2 OR copy_of = ?2) AND +disposition = 'quarantined'";
+pub(super) const NEEDS_NOBODY: &str = "DELETE FROM news WHERE outbox_id IS NULL
+     AND json_extract(cause, '$.message_id') = ? AND cause ->> '$.cause' = 'quarantined'";
+
 impl Transaction {
     /// Makes a quarantined message what its new `judgement` says, imported or duplicate, and its
     /// copies duplicates. `reading` is what it says by today's rules.
@@ -70,14 +80,11 @@ impl Transaction {
         .execute(&mut *self.inner)
         .await
         .map_err(failed)?;
-        sqlx::query(
-            "UPDATE message SET disposition = 'duplicate', dismissed_at = NULL
-             WHERE copy_of = ? AND disposition = 'quarantined'",
-        )
-        .bind(id)
-        .execute(&mut *self.inner)
-        .await
-        .map_err(failed)?;
+        sqlx::query(RELEASE_COPIES)
+            .bind(id)
+            .execute(&mut *self.inner)
+            .await
+            .map_err(failed)?;
         // Its defects stay, as the reason why somebody had to decide.
         sqlx::query("DELETE FROM finding WHERE message_id = ? AND severity = 'warning'")
             .bind(id)
@@ -102,15 +109,12 @@ impl Transaction {
     /// # Errors
     /// SQLite's.
     pub async fn dismiss(&mut self, id: i64, decision: &Decision<'_>) -> Result<(), LedgerError> {
-        sqlx::query(
-            "UPDATE message SET dismissed_at = ?1
-             WHERE (id = ?2 OR copy_of = ?2) AND disposition = 'quarantined'",
-        )
-        .bind(moment(decision.at))
-        .bind(id)
-        .execute(&mut *self.inner)
-        .await
-        .map_err(LedgerError::during("dismiss a message"))?;
+        sqlx::query(DISMISS)
+            .bind(moment(decision.at))
+            .bind(id)
+            .execute(&mut *self.inner)
+            .await
+            .map_err(LedgerError::during("dismiss a message"))?;
         self.needs_nobody(id).await?;
         insert(
             &mut self.inner,
@@ -153,14 +157,11 @@ impl Transaction {
 
     /// Takes back what was to be told of a message in quarantine and is in no letter yet.
     async fn needs_nobody(&mut self, id: i64) -> Result<(), LedgerError> {
-        sqlx::query(
-            "DELETE FROM news WHERE outbox_id IS NULL
-                 AND cause ->> '$.cause' = 'quarantined' AND cause ->> '$.message_id' = ?",
-        )
-        .bind(id)
-        .execute(&mut *self.inner)
-        .await
-        .map_err(LedgerError::during("take back what was to be told"))?;
+        sqlx::query(NEEDS_NOBODY)
+            .bind(id)
+            .execute(&mut *self.inner)
+            .await
+            .map_err(LedgerError::during("take back what was to be told"))?;
         Ok(())
     }
 }

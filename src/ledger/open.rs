@@ -137,8 +137,8 @@ pub(super) fn lock_file(path: &Path) -> PathBuf {
     beside.into()
 }
 
-/// Whether a file is there at all.
-fn exists(path: &Path) -> Result<bool, LedgerError> {
+/// See [`Ledger::exists`].
+pub(super) fn exists(path: &Path) -> Result<bool, LedgerError> {
     match std::fs::metadata(path) {
         Ok(metadata) if metadata.is_file() => Ok(true),
         Ok(_) => Err(LedgerError::NotALedger {
@@ -418,14 +418,18 @@ const SQLITE_READONLY_ROLLBACK: i32 = 776;
 
 /// What SQLite says of a file, in the words of [`LedgerError`]; for `map_err`.
 fn unusable(path: &Path) -> impl Fn(sqlx::Error) -> LedgerError + Copy + '_ {
-    |source| match primary_code(&source) {
+    move |source| match primary_code(&source) {
         Some(SQLITE_CORRUPT | SQLITE_NOTADB) => LedgerError::NotALedger {
             path: path.to_owned(),
             reason: source.to_string(),
         },
         Some(SQLITE_CANTOPEN) => LedgerError::Io {
             path: path.to_owned(),
-            source: io::Error::other(source),
+            // SQLite does not say why; the system does.
+            source: match File::open(path) {
+                Ok(_) => io::Error::other(source),
+                Err(error) => error,
+            },
         },
         _ => LedgerError::during("open the ledger")(source),
     }

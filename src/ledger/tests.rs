@@ -64,3 +64,44 @@ async fn a_connection_that_sqlite_has_rolled_back_is_not_used_again() {
     }
     ledger.close().await;
 }
+
+#[tokio::test]
+async fn deciding_about_one_message_does_not_look_at_all_that_wait() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ledger.db");
+    let ledger = Ledger::open(&path, Timestamp::UNIX_EPOCH).await.unwrap();
+    for statement in [
+        decisions::RELEASE_COPIES,
+        decisions::DISMISS,
+        decisions::NEEDS_NOBODY,
+    ] {
+        let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
+        let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(explain)
+            .fetch_all(&ledger.pool)
+            .await
+            .unwrap();
+        for (.., step) in plan {
+            let looks_at_all = step.starts_with("SCAN") || step.contains("message_disposition");
+            assert!(!looks_at_all, "{step}: {statement}");
+        }
+    }
+}
+
+#[test]
+fn a_ledger_that_one_may_not_see_is_not_a_ledger_that_is_not_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    assert!(!Ledger::exists(&directory.path().join("ledger.db")).unwrap());
+    let unseen = Ledger::exists(&file.join("ledger.db")).unwrap_err();
+    assert!(matches!(unseen, LedgerError::Io { .. }), "{unseen}");
+
+    let denied = LedgerError::Io {
+        path: "/l.db".into(),
+        source: std::io::ErrorKind::PermissionDenied.into(),
+    };
+    assert_eq!(
+        denied.to_string(),
+        "open the ledger /l.db: permission denied; run this as root, or as the service's user"
+    );
+}

@@ -8,11 +8,11 @@ CREATE TABLE _sqlx_migrations (
     execution_time BIGINT NOT NULL
 );
 INSERT INTO _sqlx_migrations (version, description, installed_on, success, checksum, execution_time)
-    VALUES (1, 'ledger', '2026-11-22 22:22:36', 1, X'A5E43BF24304820D38DC853BC8C78267F99D61E72ADDEF907D87D9307A849E0BAB6B1F905F2562D1DE0C13D8BE6D4BC1', 7144849);
+    VALUES (1, 'ledger', '2026-11-22 22:41:32', 1, X'A5E43BF24304820D38DC853BC8C78267F99D61E72ADDEF907D87D9307A849E0BAB6B1F905F2562D1DE0C13D8BE6D4BC1', 4554296);
 INSERT INTO _sqlx_migrations (version, description, installed_on, success, checksum, execution_time)
-    VALUES (2, 'suspects', '2026-11-22 22:22:36', 1, X'A1D85B8B888C3BB9ACA81D4B9DF6FF4B72BDB18C80379F2185CB804EBB35D9B0ACCD3EDD880F234E6B8330DC44B905CE', 507985);
+    VALUES (2, 'suspects', '2026-11-22 22:41:32', 1, X'A1D85B8B888C3BB9ACA81D4B9DF6FF4B72BDB18C80379F2185CB804EBB35D9B0ACCD3EDD880F234E6B8330DC44B905CE', 647703);
 INSERT INTO _sqlx_migrations (version, description, installed_on, success, checksum, execution_time)
-    VALUES (3, 'operations', '2026-11-22 22:22:36', 1, X'421D27379BF3DAA51E19BC36A75720EE9CD060CD45C669D2F54564301308D323D08DA7C241E32A99D3442212ECC03B6B', 22367943);
+    VALUES (3, 'operations', '2026-11-22 22:41:32', 1, X'489958E0236A04DCB8FC80DC046B4F3E65A3E5AC14456875EED7DFA6061DE2A2245789BFA2CF7B985E1889036E7E6F85', 17620959);
 CREATE TABLE ledger (
     -- Always 1, so that there is never a second row.
     one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -393,6 +393,7 @@ CREATE INDEX outbox_state ON outbox (state);
 CREATE INDEX outbox_attempted ON outbox (attempted_at) WHERE attempted_at IS NOT NULL;
 CREATE INDEX news_waits ON news (channel, id) WHERE outbox_id IS NULL;
 CREATE INDEX news_letter ON news (channel, outbox_id) WHERE outbox_id IS NOT NULL;
+CREATE INDEX news_about ON news (json_extract(cause, '$.message_id')) WHERE outbox_id IS NULL;
 CREATE INDEX decision_message ON decision (message_id) WHERE message_id IS NOT NULL;
 CREATE INDEX decision_allocation ON decision (allocation_id) WHERE allocation_id IS NOT NULL;
 CREATE INDEX decision_outbox ON decision (outbox_id) WHERE outbox_id IS NOT NULL;

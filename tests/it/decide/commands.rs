@@ -164,10 +164,7 @@ fn what_may_not_be_overruled_stays_and_the_sentence_says_what_to_do() {
     let (status, out, err) = command(&house, &release);
     assert_eq!((status, out.as_str()), (1, ""));
     assert!(err.contains("range_misaligned ("), "{err}");
-    assert!(
-        err.contains("`invoice-trackd quarantine dismiss 1"),
-        "{err}"
-    );
+    assert!(err.contains("`invoice-trackd quarantine show 1`"), "{err}");
     let (_, page, _) = command(&house, &["quarantine", "show", "1"]);
     assert!(page.contains("may be overruled: no"), "{page}");
 

@@ -147,7 +147,7 @@ async fn each_defect_is_overruled_or_not_as_documented() {
                     assert!(sentence.contains(code.as_str()), "{sentence}");
                     let way_out = match end {
                         End::WithBan => "with --ban",
-                        _ => "quarantine dismiss",
+                        _ => "quarantine show",
                     };
                     assert!(sentence.contains(way_out), "{sentence}");
                 }
@@ -398,4 +398,19 @@ async fn the_alert_about_another_mail_stays() {
     assert_eq!(desk.alerts().await, 2);
     desk.dismiss(2).await.unwrap();
     assert_eq!(desk.alerts().await, 1);
+}
+
+#[tokio::test]
+async fn releasing_all_leaves_aside_what_somebody_put_aside_meanwhile() {
+    let desk = Desk::new().await;
+    desk.take(whole(1, forged())).await;
+    desk.dismiss(1).await.unwrap();
+    let all = Action::ReleaseWaiting(Release::default());
+    let refusal = desk.decide(1, all).await.unwrap_err();
+    assert!(
+        refusal.to_string().contains("it is dismissed, decided by"),
+        "{refusal}"
+    );
+    // Who names it means it.
+    desk.release(1).await.unwrap();
 }
