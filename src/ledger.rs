@@ -144,7 +144,7 @@ pub enum LedgerError {
         pid: String,
     },
     /// The directory or the lock file cannot be used.
-    #[error("open the ledger {path}: {source}{}", hint(.source))]
+    #[error("open the ledger {path}{}: {source}", hint(.source))]
     Io {
         /// The file.
         path: PathBuf,
@@ -171,7 +171,7 @@ pub enum LedgerError {
 /// The ledger belongs to the service, and people forget who they are.
 fn hint(error: &std::io::Error) -> &'static str {
     match error.kind() {
-        std::io::ErrorKind::PermissionDenied => "; run this as root, or as the service's user",
+        std::io::ErrorKind::PermissionDenied => " (root may, and the service's user)",
         _ => "",
     }
 }

@@ -102,6 +102,6 @@ fn a_ledger_that_one_may_not_see_is_not_a_ledger_that_is_not_there() {
     };
     assert_eq!(
         denied.to_string(),
-        "open the ledger /l.db: permission denied; run this as root, or as the service's user"
+        "open the ledger /l.db (root may, and the service's user): permission denied"
     );
 }
