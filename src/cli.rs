@@ -333,6 +333,8 @@ fn status(error: &anyhow::Error) -> u8 {
         2
     } else if error.is::<ConfigError>() || error.is::<Misconfigured>() {
         78
+    } else if error.is::<NotNow>() {
+        75
     } else if let Some(error) = error.downcast_ref::<LedgerError>() {
         ledger(error)
     } else {
@@ -359,6 +361,11 @@ struct Usage(String);
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Misconfigured(String);
+
+/// What may pass by itself: exit status 75.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct NotNow(String);
 
 /// The company of the mailbox in which a file's message is taken to have been found: the one that
 /// is named, or the only one.

@@ -28,6 +28,7 @@ fuzz_target!(|bytes: &[u8]| {
                 authenticity: &Authenticity::NotRequired,
                 neighbours: &[],
                 today: date(2026, 11, 22),
+                release: None,
             },
         );
         assert!(judgement.allocations.is_empty());

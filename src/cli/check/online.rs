@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use super::{
-    super::{Exit, Misconfigured, print, table::Screen},
+    super::{Exit, Misconfigured, NotNow, print, table::Screen},
     advice::{self, Failure},
 };
 use crate::{
@@ -55,14 +55,15 @@ pub(super) async fn check(config: &Config, clock: &Clock) -> anyhow::Result<Exit
     let report = report(&rows, screen);
     print(&format!("{}\n{report}", screen.paragraph(&file)))?;
     let failures = || rows.iter().filter_map(|row| row.outcome.as_ref().err());
-    if failures().all(|failure| failure.passing) {
-        return Ok(match failures().next() {
-            None => Exit::Done,
-            Some(_) => Exit::TryAgain,
-        });
-    }
     let (failed, of) = (failures().count(), rows.len());
-    Err(Misconfigured(format!("{failed} of {of} checks failed, see above")).into())
+    if failed == 0 {
+        Ok(Exit::Done)
+    } else if failures().all(|failure| failure.passing) {
+        let found = format!("{failed} of {of} checks failed for now, see above; try again later");
+        Err(NotNow(found).into())
+    } else {
+        Err(Misconfigured(format!("{failed} of {of} checks failed, see above")).into())
+    }
 }
 
 async fn ledger(config: &Config, clock: &Clock) -> Row {
