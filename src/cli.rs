@@ -7,22 +7,24 @@ use std::{
     fs::File,
     io::{self, Write as _},
     os::{fd::AsFd as _, unix::fs::MetadataExt as _},
-    path::PathBuf,
     process::ExitCode,
 };
 
-use clap::{Parser, Subcommand};
+use clap::Parser as _;
 use tokio::runtime::Runtime;
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
+use self::arguments::{AllocationsAction, Arguments, Command};
 use crate::{
-    config::{Config, ConfigError, DEFAULT_PATH},
+    config::{Config, ConfigError},
     daemon::DaemonError,
-    ledger::LedgerError,
-    notice::{Ban, DefectCode, Period},
+    intake::Intake,
+    ledger::{Ledger, LedgerError},
+    notice::Ban,
 };
 
 mod allocations;
+mod arguments;
 mod check;
 mod demo;
 mod dispatch;
@@ -36,180 +38,6 @@ mod quarantine;
 mod run;
 mod status;
 mod table;
-
-/// Watches mailboxes for e-invoice number-allocation notices (電子發票配號結果通知) and keeps a
-/// ledger of the allocated ranges.
-#[derive(Debug, Parser)]
-#[command(name = "invoice-trackd", version, max_term_width = 100)]
-struct Arguments {
-    /// The configuration file
-    #[arg(long, global = true, value_name = "FILE", default_value = DEFAULT_PATH)]
-    config: PathBuf,
-
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Run the daemon: watch the mailboxes, record, send mail
-    Run,
-    /// Validate the configuration; without --online it reads no secret and uses no network
-    Check {
-        /// Log in to every mailbox, open its folder and talk to the mail server
-        #[arg(long)]
-        online: bool,
-    },
-    /// Judge one message exactly as `run` would, write nothing, and say why, rule by rule
-    Explain {
-        /// The mailbox in which the message is taken to have been found; defaults to the only one
-        #[arg(long, value_name = "NAME")]
-        mailbox: Option<String>,
-        /// The message, a file; `-` reads it from standard input
-        #[arg(value_name = "FILE|-")]
-        file: PathBuf,
-        /// One JSON object instead of a checklist
-        #[arg(long)]
-        json: bool,
-    },
-    /// Judge and record messages from files, mbox files, directories and Maildirs
-    Ingest {
-        /// Record without sending any mail, for backfills
-        #[arg(long)]
-        no_mail: bool,
-        /// A JSON array with one object a message
-        #[arg(long)]
-        json: bool,
-        /// A message, an mbox, a Maildir, or a directory of these
-        #[arg(value_name = "PATH", required = true)]
-        paths: Vec<PathBuf>,
-    },
-    /// Show the recorded ranges, or withdraw one
-    #[command(args_conflicts_with_subcommands = true)]
-    Allocations {
-        #[command(subcommand)]
-        action: Option<AllocationsAction>,
-        /// Only this company's (統一編號)
-        #[arg(long, value_name = "BAN")]
-        ban: Option<Ban>,
-        /// Only this period's, as 5 digits: ROC year and even month, e.g. 11512
-        #[arg(long, value_name = "YYYMM")]
-        year_month: Option<Period>,
-        /// A JSON array with the columns of table `allocation`
-        #[arg(long)]
-        json: bool,
-    },
-    /// Decide about mails that wait for a person
-    Quarantine {
-        #[command(subcommand)]
-        action: QuarantineAction,
-    },
-    /// Mails that must go out: list, retry, drop
-    Outbox {
-        #[command(subcommand)]
-        action: OutboxAction,
-    },
-    /// Show mailboxes, messages, mails to be sent, what waits for a person and what is due
-    Status {
-        /// One JSON object
-        #[arg(long)]
-        json: bool,
-    },
-    /// Try it: a scratch directory, three mails, the real daemon; needs no configuration
-    Demo,
-}
-
-#[derive(Debug, Subcommand)]
-enum AllocationsAction {
-    /// Take a wrong or cancelled record out of use; people are told
-    Withdraw {
-        /// `id` in the list
-        id: i64,
-        /// Why, for those who ask later
-        #[arg(long, value_name = "TEXT")]
-        reason: String,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-enum QuarantineAction {
-    /// What waits, oldest first
-    List {
-        /// A JSON array
-        #[arg(long)]
-        json: bool,
-    },
-    /// One mail: what is wrong with it, what proves it, what was decided
-    Show {
-        /// `id` in the list
-        id: i64,
-        /// One JSON object
-        #[arg(long)]
-        json: bool,
-        /// The mail itself, as far as it is kept
-        #[arg(long, conflicts_with = "json")]
-        raw: bool,
-    },
-    /// Judge again, overrule what a person may overrule, and record
-    Release {
-        #[command(flatten)]
-        which: Which,
-        /// Whose numbers they are, where the mail does not say (統一編號)
-        #[arg(long, value_name = "BAN")]
-        ban: Option<Ban>,
-        /// Why, for those who ask later
-        #[arg(long, value_name = "TEXT", required_unless_present = "dry_run")]
-        reason: Option<String>,
-    },
-    /// Put aside: nothing of it is recorded, and its bytes go after 90 days
-    Dismiss {
-        #[command(flatten)]
-        which: Which,
-        /// Why, for those who ask later
-        #[arg(long, value_name = "TEXT", required_unless_present = "dry_run")]
-        reason: Option<String>,
-    },
-}
-
-/// One mail, or all with a defect.
-#[derive(Debug, clap::Args)]
-struct Which {
-    /// `id` in the list
-    #[arg(required_unless_present = "all", conflicts_with = "all")]
-    id: Option<i64>,
-    /// All that wait because of --code
-    #[arg(long, requires = "code")]
-    all: bool,
-    /// The defect, e.g. period_too_far
-    #[arg(long, requires = "all", value_name = "CODE")]
-    code: Option<DefectCode>,
-    /// Say what would be done, and do nothing
-    #[arg(long)]
-    dry_run: bool,
-}
-
-#[derive(Debug, Subcommand)]
-enum OutboxAction {
-    /// What waits or failed, and the latest that went out
-    List {
-        /// All that ever went out as well
-        #[arg(long)]
-        all: bool,
-        /// A JSON array, with all that ever went out
-        #[arg(long)]
-        json: bool,
-    },
-    /// Try again now, with new patience
-    Retry {
-        /// `id` in the list
-        id: i64,
-    },
-    /// Try no more
-    Drop {
-        /// `id` in the list
-        id: i64,
-    },
-}
 
 /// How a command ends. The numbers are those of sysexits(3) where it has one.
 #[derive(Debug)]
@@ -366,6 +194,16 @@ struct Misconfigured(String);
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct NotNow(String);
+
+/// The judge and recorder that the configuration describes.
+fn intake(config: &Config, ledger: &Ledger) -> Intake {
+    Intake {
+        ledger: ledger.clone(),
+        rules: config.rules.clone(),
+        require: config.require,
+        style: Some(config.style.clone()),
+    }
+}
 
 /// The company of the mailbox in which a file's message is taken to have been found: the one that
 /// is named, or the only one.

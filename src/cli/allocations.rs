@@ -7,14 +7,14 @@ use serde_json::Value;
 use super::{
     Exit,
     dispatch::send_unless_daemon,
-    json, person, print, print_json,
+    intake, json, person, print, print_json,
     table::{Column, Screen, Table},
 };
 use crate::{
     clock::{Clock, taipei_date, taipei_minute},
     config::Config,
     delivery::one_line,
-    intake::{Intake, Refusal},
+    intake::Refusal,
     ledger::{AllocationFilter, AllocationRow, Decision, DecisionRow, Ledger},
     notice::{Ban, Period},
 };
@@ -66,12 +66,7 @@ pub(super) async fn withdraw(config: &Config, id: i64, reason: &str) -> anyhow::
         return Err(Refusal::NoAllocation(id).into());
     }
     let ledger = Ledger::open(&config.ledger, decision.at).await?;
-    let intake = Intake {
-        ledger: ledger.clone(),
-        rules: config.rules.clone(),
-        require: config.require,
-        style: Some(config.style.clone()),
-    };
+    let intake = intake(config, &ledger);
     let AllocationRow { allocation, .. } = intake.withdraw(id, &decision).await??;
     let block = &allocation.block;
     let printed = print(&format!(

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    config::{Config, MailboxKind, Outgoing},
+    config::{Config, MailboxKind, Outgoing, Server},
     notice::Address,
 };
 
@@ -23,6 +23,19 @@ pub(super) async fn check(config: &Config, online: bool) -> anyhow::Result<Exit>
     Ok(Exit::Done)
 }
 
+/// Where a mailbox is.
+fn place(kind: &MailboxKind) -> String {
+    match kind {
+        MailboxKind::Imap { server, folder, .. } => format!("{folder} on {}", reached(server)),
+        MailboxKind::Maildir { path } => format!("Maildir {}", path.display()),
+    }
+}
+
+/// How a server is reached.
+fn reached(server: &Server) -> String {
+    format!("{}:{} (TLS {})", server.host, server.port, server.tls)
+}
+
 fn summary(config: &Config, screen: Screen) -> String {
     let mut facts = Table::new(2, &[Column::whole(""), Column::wrapped("")]);
     facts.row(["ledger".into(), config.ledger.display().to_string().into()]);
@@ -35,24 +48,13 @@ fn summary(config: &Config, screen: Screen) -> String {
         ]);
     }
     for mailbox in &config.mailboxes {
-        let place = match &mailbox.kind {
-            MailboxKind::Imap { server, folder, .. } => {
-                format!(
-                    "{folder} on {}:{} (TLS {})",
-                    server.host, server.port, server.tls
-                )
-            }
-            MailboxKind::Maildir { path } => format!("Maildir {}", path.display()),
-        };
         facts.row([
             "mailbox".into(),
-            format!("{}: {place}", mailbox.name).into(),
+            format!("{}: {}", mailbox.name, place(&mailbox.kind)).into(),
         ]);
     }
     let way = match &config.outgoing {
-        Outgoing::Smtp(server) => {
-            format!("{}:{} (TLS {})", server.host, server.port, server.tls)
-        }
+        Outgoing::Smtp(server) => reached(server),
         Outgoing::Directory(path) => format!("files in {}", path.display()),
         Outgoing::Nowhere => "nowhere: there is no [mail], so nobody is told anything".to_owned(),
     };

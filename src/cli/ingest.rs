@@ -13,6 +13,7 @@ use super::{
     Exit, company_of,
     dispatch::send_unless_daemon,
     files::{Files, Messages},
+    intake,
 };
 use crate::{
     clock::Clock, config::Config, intake::Intake, ledger::Ledger, mailbox::RawMessage, notice::Ban,
@@ -37,12 +38,10 @@ pub(super) async fn ingest(
         .map(|path| Files::at(path))
         .collect::<anyhow::Result<_>>()?;
     let ledger = Ledger::open(&config.ledger, Clock::System.now()).await?;
-    let intake = Intake {
-        ledger: ledger.clone(),
-        rules: config.rules.clone(),
-        require: config.require,
-        style: (!no_mail).then(|| config.style.clone()),
-    };
+    let mut intake = intake(config, &ledger);
+    if no_mail {
+        intake.style = None;
+    }
     let bar = progress(paths);
     let mut run = Run {
         intake,

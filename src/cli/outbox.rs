@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
-    Exit, OutboxAction,
+    Exit,
+    arguments::OutboxAction,
     dispatch::{daemon_lock, send},
     person::login_name,
     print, print_json,

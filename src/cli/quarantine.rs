@@ -6,9 +6,11 @@ use anyhow::{Context as _, bail};
 use serde_json::Value;
 
 use super::{
-    Exit, QuarantineAction, Which, company_of,
+    Exit,
+    arguments::{QuarantineAction, Which},
+    company_of,
     dispatch::send_unless_daemon,
-    json, person, print, print_json,
+    intake, json, person, print, print_json,
     status::quarantined_mails,
     table::{Column, Screen, Table},
 };
@@ -16,7 +18,7 @@ use crate::{
     clock::Clock,
     config::Config,
     delivery::one_line,
-    intake::{Action, Decided, Intake, Refusal},
+    intake::{Action, Decided, Refusal},
     ledger::{Decision, Ledger, QuarantineRow, StoredMessage},
     notice::{Defect, DefectCode, Judgement, Release},
 };
@@ -132,12 +134,7 @@ async fn decide(
     }
 
     let ledger = Ledger::open(&config.ledger, decision.at).await?;
-    let intake = Intake {
-        ledger: ledger.clone(),
-        rules: config.rules.clone(),
-        require: config.require,
-        style: Some(config.style.clone()),
-    };
+    let intake = intake(config, &ledger);
     let company = |mailbox: Option<&str>| company_of(config, mailbox).ok().flatten();
     let outcomes = intake
         .decide(&ids, action, &decision, company, which.dry_run)

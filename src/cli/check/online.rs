@@ -13,11 +13,12 @@ use tokio::task::JoinSet;
 use super::{
     super::{Exit, Misconfigured, NotNow, print, table::Screen},
     advice::{self, Failure},
+    place, reached,
 };
 use crate::{
     clock::Clock,
     columns::{pad, width},
-    config::{Config, Mailbox, MailboxKind, Outgoing},
+    config::{Config, Mailbox, Outgoing},
     delivery::{Transport, one_line},
     ledger::{Ledger, Stage},
     mailbox::News,
@@ -94,18 +95,9 @@ async fn mailbox(mailbox: &Mailbox) -> Row {
             .await
             .map_err(|error| advice::mailbox(&error, &mailbox.kind)),
     };
-    let place = match &mailbox.kind {
-        MailboxKind::Imap { server, folder, .. } => {
-            format!(
-                "{folder} on {}:{} (TLS {})",
-                server.host, server.port, server.tls
-            )
-        }
-        MailboxKind::Maildir { path } => format!("Maildir {}", path.display()),
-    };
     Row {
         what: format!("mailbox {}", mailbox.name),
-        place,
+        place: place(&mailbox.kind),
         outcome: outcome.map(|probe| {
             let news = match probe.news {
                 News::Pushed => "new mail is announced (IDLE)".to_owned(),
@@ -124,10 +116,7 @@ async fn mail(config: &Config) -> Option<Row> {
     let (place, tls) = match &config.outgoing {
         Outgoing::Nowhere => return None,
         Outgoing::Directory(path) => (format!("files in {}", path.display()), None),
-        Outgoing::Smtp(server) => (
-            format!("{}:{} (TLS {})", server.host, server.port, server.tls),
-            Some(server),
-        ),
+        Outgoing::Smtp(server) => (reached(server), Some(server)),
     };
     let outcome = match config.transport() {
         Err(error) => Err(advice::setting(&error)),
