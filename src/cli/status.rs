@@ -174,7 +174,7 @@ fn page(overview: &Overview<'_>, now: Timestamp, screen: Screen) -> String {
 
     text.push('\n');
     let mut table = Table::new(0, &[Column::whole(""), Column::wrapped("")]);
-    table.row(["Messages 郵件".into(), tally(&overview.messages).into()]);
+    table.row(["Messages 歷來郵件".into(), tally(&overview.messages).into()]);
     let failed = overview.letters(OutboxState::Failed) > 0;
     let outbox = tally(&overview.outbox);
     table.row([
