@@ -76,8 +76,8 @@ impl Keeper {
         let mut is_scanned = false;
         loop {
             pulse.within(Duration::ZERO);
-            let now = Arc::clone(&style.borrow());
-            if let Err(error) = self.run_once(&now, self.clock.now()).await {
+            let current = Arc::clone(&style.borrow());
+            if let Err(error) = self.run_once(&current, self.clock.now()).await {
                 error!("the ledger cannot be used: {error}");
             }
             pulse.within(MINUTE);

@@ -53,7 +53,8 @@ pub(super) type Pulses = BTreeMap<String, PulseReader>;
 
 /// How long systemd waits for a sign of life before it kills; `None` when it does not.
 pub(super) fn watchdog_period() -> Option<Duration> {
-    sd_notify::watchdog_enabled()
+    // 0 is no period in which anything could be done.
+    sd_notify::watchdog_enabled().filter(|period| !period.is_zero())
 }
 
 /// Feeds systemd's watchdog, three times in each `period`, for as long as no task is overdue; ends

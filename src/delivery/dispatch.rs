@@ -96,8 +96,7 @@ impl Dispatcher {
         loop {
             let now = clock.now();
             let this = Arc::clone(&current.borrow_and_update());
-            // A sender that is gone means stop as well: so the daemon says it.
-            let stopping = || *stopped.borrow() || stopped.has_changed().is_err();
+            let stopping = || *stopped.borrow();
             let passing = this.start_and_pass(&mut reopened, now, pulse, stopping);
             let pause = match passing.await {
                 Ok(pass) => {
@@ -120,6 +119,7 @@ impl Dispatcher {
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = wake.notified(), if failures == 0 => {}
+                // A sender that is gone means stop as well.
                 _ = stopped.wait_for(|stop| *stop) => return,
             }
         }

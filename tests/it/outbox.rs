@@ -424,7 +424,7 @@ async fn told_to_stop_the_loop_sees_the_letter_in_hand_to_its_end_and_begins_no_
     timeout(SOON, handed_over).await.unwrap();
 
     // As the daemon says it.
-    drop(stop);
+    stop.send(true).unwrap();
     timeout(SOON, running).await.unwrap().unwrap();
     let counts = ledger.outbox_counts().await.unwrap();
     assert_eq!((counts["sent"], counts["pending"]), (1, 1), "{counts:?}");

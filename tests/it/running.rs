@@ -43,21 +43,22 @@ fn systemd_is_told_how_things_are_from_the_start_to_the_end() {
 }
 
 #[test]
-fn without_a_watchdog_none_is_fed_and_another_process_s_is_not_ours() {
-    let house = House::new(&format!("{COMPANY}{MAILDIR}"));
-    maildir(&house.path("mailbox"));
-    let systemd = Systemd::new(&house);
-    let daemon = house.run(&[
-        systemd.environment(),
-        ("WATCHDOG_USEC", "3000"),
-        ("WATCHDOG_PID", "1"),
-    ]);
-    systemd.until(|word| word.starts_with("STATUS="));
-    assert_eq!(daemon.terminate(TEN_SECONDS), Some(0));
-    systemd.until(|word| {
-        assert_ne!(word, "WATCHDOG=1");
-        word == "STOPPING=1"
-    });
+fn a_watchdog_of_another_process_or_without_a_period_is_not_fed() {
+    for watchdog in [
+        [("WATCHDOG_USEC", "3000"), ("WATCHDOG_PID", "1")].as_slice(),
+        &[("WATCHDOG_USEC", "0")],
+    ] {
+        let house = House::new(&format!("{COMPANY}{MAILDIR}"));
+        maildir(&house.path("mailbox"));
+        let systemd = Systemd::new(&house);
+        let daemon = house.run(&[watchdog, &[systemd.environment()]].concat());
+        systemd.until(|word| word.starts_with("STATUS="));
+        assert_eq!(daemon.terminate(TEN_SECONDS), Some(0));
+        systemd.until(|word| {
+            assert_ne!(word, "WATCHDOG=1");
+            word == "STOPPING=1"
+        });
+    }
 }
 
 #[test]
