@@ -24,7 +24,7 @@ mod watch_mailbox;
 
 pub use self::{
     keeper::Keeper,
-    watch_mailbox::{Orders, Watch, WatchError},
+    watch_mailbox::{Orders, Pauses, Watch, WatchError},
 };
 
 /// How long what is in hand (a letter, an answer over HTTP) may take after the word to stop;

@@ -23,7 +23,7 @@ use tracing::warn;
 use super::{
     DaemonError, Keeper,
     systemd::{self, Pulses},
-    watch_mailbox::{Orders, Watch},
+    watch_mailbox::{Orders, Pauses, Watch},
 };
 use crate::{
     clock::Clock,
@@ -224,6 +224,7 @@ impl Crew {
                     vitals,
                     pulse: Arc::new(pulse),
                     stopped,
+                    pauses: Pauses::default(),
                 };
                 watch.run().await;
                 Ok(())

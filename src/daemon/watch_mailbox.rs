@@ -29,16 +29,6 @@ use crate::{
 
 mod filing;
 
-/// After a broken connection. The first step is short, because most breaks are.
-const RECONNECT: Backoff = Backoff {
-    first: Duration::from_secs(2),
-    most: Duration::from_secs(80),
-};
-/// After a refused login: slow enough that no server locks the account.
-const LOGIN_REFUSED: Backoff = Backoff {
-    first: Duration::from_secs(60),
-    most: Duration::from_secs(3600),
-};
 /// During a long catching up, signs of life are written to the ledger this often.
 const WRITE_DOWN: Duration = Duration::from_secs(60);
 
@@ -59,6 +49,32 @@ pub struct Watch {
     pub pulse: Arc<Pulse>,
     /// Brings the word to stop.
     pub stopped: watch::Receiver<bool>,
+    /// How long trouble is waited out.
+    pub pauses: Pauses,
+}
+
+/// How long to wait after trouble before connecting again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pauses {
+    /// After a broken connection. The first step is short, because most breaks are.
+    pub reconnect: Backoff,
+    /// After a refused login: slow enough that no server locks the account.
+    pub login_refused: Backoff,
+}
+
+impl Default for Pauses {
+    fn default() -> Self {
+        Self {
+            reconnect: Backoff {
+                first: Duration::from_secs(2),
+                most: Duration::from_secs(80),
+            },
+            login_refused: Backoff {
+                first: Duration::from_secs(60),
+                most: Duration::from_secs(3600),
+            },
+        }
+    }
 }
 
 /// What the configuration says about one mailbox.
@@ -109,14 +125,14 @@ pub enum WatchError {
 impl Watch {
     /// Runs until told to stop; trouble is waited out and tried again.
     pub async fn run(&self) {
-        let mut failures = Failures::default();
+        let mut failures = Failures::new(self.pauses);
         loop {
             let orders = self.orders();
             let began = Instant::now();
             let error = self.session(&orders).await;
             match error {
                 WatchError::Stopped => return,
-                WatchError::Reordered => failures = Failures::default(),
+                WatchError::Reordered => failures = Failures::new(self.pauses),
                 error => {
                     let pause = failures.pause_after(&error, began.elapsed());
                     self.report(&error, pause).await;
@@ -124,7 +140,7 @@ impl Watch {
                         Ok(()) => {}
                         Err(WatchError::Stopped) => return,
                         // A changed password or place deserves a fresh beginning.
-                        Err(_) => failures = Failures::default(),
+                        Err(_) => failures = Failures::new(self.pauses),
                     }
                 }
             }
@@ -392,28 +408,37 @@ impl Watch {
 
 /// Failures in a row, refused logins by themselves: an outage must not make the first of them wait
 /// for an hour, and none of them may end the row of the others.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Failures {
+    pauses: Pauses,
     logins: u32,
     others: u32,
 }
 
 impl Failures {
+    fn new(pauses: Pauses) -> Self {
+        Self {
+            pauses,
+            logins: 0,
+            others: 0,
+        }
+    }
+
     /// How long to wait after one more failure, of a session that `lived` so long. A row ends with
     /// a session that outlived the longest pause: a server that lets us in, answers everything and
     /// then hangs up must not be logged in to every two seconds for ever.
     fn pause_after(&mut self, error: &WatchError, lived: Duration) -> Duration {
-        if lived >= RECONNECT.most {
-            *self = Self::default();
+        if lived >= self.pauses.reconnect.most {
+            *self = Self::new(self.pauses);
         }
         if let WatchError::Mailbox(MailboxError::Login { .. }) = error {
             self.logins = self.logins.saturating_add(1);
             // Jitter only ever shortens a pause, and this one is what keeps the account from being
             // locked.
-            LOGIN_REFUSED.after(self.logins, 1.0)
+            self.pauses.login_refused.after(self.logins, 1.0)
         } else {
             self.others = self.others.saturating_add(1);
-            RECONNECT.after(self.others, backoff::random())
+            self.pauses.reconnect.after(self.others, backoff::random())
         }
     }
 }
@@ -445,14 +470,14 @@ mod tests {
 
     #[test]
     fn a_refused_login_waits_long_and_everything_else_comes_back_soon() {
-        let mut failures = Failures::default();
+        let mut failures = Failures::new(Pauses::default());
         for minutes in [1, 2, 4, 8, 16, 32, 60, 60] {
             let pause = failures.pause_after(&refused(), SECOND);
             assert_eq!(pause, Duration::from_secs(60 * minutes), "never any sooner");
         }
         let locked = WatchError::Ledger(LedgerError::BadRow(String::new()));
         for error in [closed(), locked] {
-            let mut failures = Failures::default();
+            let mut failures = Failures::new(Pauses::default());
             for full in [2, 4, 8, 16, 32, 64, 80, 80] {
                 assert_about(failures.pause_after(&error, SECOND), full);
             }
@@ -461,7 +486,7 @@ mod tests {
 
     #[test]
     fn an_outage_and_refused_logins_do_not_count_for_each_other() {
-        let mut failures = Failures::default();
+        let mut failures = Failures::new(Pauses::default());
         for _ in 0..20 {
             failures.pause_after(&closed(), SECOND);
         }
@@ -472,12 +497,15 @@ mod tests {
 
     #[test]
     fn only_a_session_that_lasted_ends_a_row_of_failures() {
-        let mut failures = Failures::default();
+        let mut failures = Failures::new(Pauses::default());
         for _ in 0..7 {
             failures.pause_after(&closed(), SECOND);
         }
-        let short = failures.pause_after(&closed(), RECONNECT.most - SECOND);
+        let short = failures.pause_after(&closed(), Pauses::default().reconnect.most - SECOND);
         assert_about(short, 80);
-        assert_about(failures.pause_after(&closed(), RECONNECT.most), 2);
+        assert_about(
+            failures.pause_after(&closed(), Pauses::default().reconnect.most),
+            2,
+        );
     }
 }

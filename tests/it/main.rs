@@ -24,6 +24,7 @@ mod corpus;
 mod decide;
 mod desk;
 mod digest;
+mod disk;
 mod docs;
 mod dovecot;
 mod end_to_end;

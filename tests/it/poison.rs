@@ -9,7 +9,7 @@ use std::{
 
 use invoice_trackd::{
     clock::Clock,
-    daemon::{Orders, Watch, WatchError},
+    daemon::{Orders, Pauses, Watch, WatchError},
     delivery::{Language, Style},
     http::Vitals,
     ledger::{AllocationFilter, Cause, Ledger, LinkState, Pending, Quarantined},
@@ -193,6 +193,7 @@ impl Post {
             .0,
             pulse: unwatched(),
             stopped,
+            pauses: Pauses::default(),
         };
         let post = Self {
             folder,

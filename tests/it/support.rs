@@ -3,7 +3,14 @@
 pub mod daemon;
 pub mod dovecot;
 pub mod exim;
+pub mod fault;
 pub mod intake;
 pub mod outbox;
 pub mod scripted_imap;
 pub mod scripted_smtp;
+
+/// Whether there is time for the long versions of what is done a few hundred times otherwise
+/// (`tests/run --long`).
+pub fn is_long() -> bool {
+    std::env::var_os("TESTS_LONG").is_some()
+}

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use invoice_trackd::{
     authenticity::Require,
     clock::Clock,
-    daemon::{Orders, Watch},
+    daemon::{Orders, Pauses, Watch},
     http::{Signs, Vitals},
     intake::Intake,
     ledger::Ledger,
@@ -77,6 +77,7 @@ fn watching(orders: watch::Receiver<Arc<Orders>>, stopped: &watch::Receiver<bool
         }),
         pulse: unwatched(),
         stopped: stopped.clone(),
+        pauses: Pauses::default(),
     }
 }
 

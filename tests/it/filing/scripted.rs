@@ -5,7 +5,7 @@ use std::sync::Arc;
 use invoice_trackd::{
     authenticity::Require,
     clock::Clock,
-    daemon::{Orders, Watch},
+    daemon::{Orders, Pauses, Watch},
     http::Vitals,
     intake::Intake,
     ledger::Ledger,
@@ -69,6 +69,7 @@ impl Task {
             vitals: watch::Sender::new(Vitals::default()),
             pulse: unwatched(),
             stopped,
+            pauses: Pauses::default(),
         };
         Self {
             watch,

@@ -204,6 +204,18 @@ pub struct Running {
 }
 
 impl Running {
+    /// The number of its process.
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// A line of `/proc/PID/status` in KiB, e.g. `VmRSS` (memory now) or `VmHWM` (the most so far).
+    pub fn kibibytes(&self, name: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process())).unwrap();
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
     /// SIGTERM, then the exit status; no later than `within`.
     pub fn terminate(mut self, within: Duration) -> Option<i32> {
         signal(self.child.id(), "TERM");

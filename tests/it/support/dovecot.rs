@@ -184,6 +184,27 @@ password = {{ env = "TEST_IMAP_PASSWORD" }}
         wait_for("b OK");
     }
 
+    /// Puts many messages into a user's INBOX over one connection.
+    pub fn deliver_all(&self, user: &str, messages: &[Vec<u8>]) {
+        let mut socket = TcpStream::connect(("127.0.0.1", self.imap_port)).unwrap();
+        socket.set_nodelay(true).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut answers = BufReader::new(socket.try_clone().unwrap()).lines();
+        write!(socket, "a LOGIN {user} {PASSWORD}\r\n").unwrap();
+        // RFC 7888: LITERAL+ waits for no permission. RFC 3502: one APPEND takes several.
+        for some in messages.chunks(50) {
+            write!(socket, "b APPEND INBOX").unwrap();
+            for message in some {
+                write!(socket, " {{{}+}}\r\n", message.len()).unwrap();
+                socket.write_all(message).unwrap();
+            }
+            socket.write_all(b"\r\n").unwrap();
+            let said = answers.find(|line| line.as_ref().unwrap().starts_with("b "));
+            let said = said.expect("Dovecot hung up").unwrap();
+            assert!(said.starts_with("b OK"), "{said}");
+        }
+    }
+
     /// Removes the message with this UID.
     pub fn expunge(&self, user: &str, folder: &str, uid: u32) {
         let uid = uid.to_string();

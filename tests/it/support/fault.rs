@@ -1,0 +1,93 @@
+//! A disk that is full, and power that fails at a named moment, under the real binary.
+//!
+//! `fault.c` stands between the program and libc; the program itself is the one that is installed.
+
+use std::{fs, path::PathBuf, process::Command, sync::OnceLock};
+
+use super::daemon::House;
+
+/// When the process dies, counted over its writes to and syncs of the ledger's files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// Before its nth write: that of a commit's first page is inside the transaction.
+    Write(u32),
+    /// In the middle of it.
+    Torn(u32),
+    /// After it.
+    Wrote(u32),
+    /// Before its nth sync.
+    Sync(u32),
+    /// After it: a commit is durable then.
+    Synced(u32),
+}
+
+/// The machine under one house's daemon.
+pub struct Faults {
+    environment: Vec<(&'static str, String)>,
+    full: PathBuf,
+}
+
+impl Faults {
+    /// A machine on which nothing fails yet.
+    pub fn under(house: &House) -> Self {
+        let full = house.path("the-disk-is-full");
+        let environment = vec![
+            ("LD_PRELOAD", library().display().to_string()),
+            ("FAULT_FILES", house.path("ledger.db").display().to_string()),
+            ("FAULT_FULL", full.display().to_string()),
+        ];
+        Self { environment, full }
+    }
+
+    /// Where the process dies.
+    pub fn kill_at(mut self, moment: Moment) -> Self {
+        let when = match moment {
+            Moment::Write(n) => format!("write:{n}"),
+            Moment::Torn(n) => format!("torn:{n}"),
+            Moment::Wrote(n) => format!("wrote:{n}"),
+            Moment::Sync(n) => format!("sync:{n}"),
+            Moment::Synced(n) => format!("synced:{n}"),
+        };
+        self.environment.push(("FAULT_KILL", when));
+        self
+    }
+
+    /// For [`House::run`].
+    pub fn environment(&self) -> Vec<(&str, &str)> {
+        let each = self.environment.iter();
+        each.map(|(name, value)| (*name, value.as_str())).collect()
+    }
+
+    /// From now on the disk is full.
+    pub fn fill_the_disk(&self) {
+        fs::write(&self.full, b"").unwrap();
+    }
+
+    /// There is room again.
+    pub fn free_the_disk(&self) {
+        fs::remove_file(&self.full).unwrap();
+    }
+}
+
+/// `fault.c`, compiled once.
+fn library() -> &'static PathBuf {
+    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
+    LIBRARY.get_or_init(|| {
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/support/fault.c");
+        let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+        // Under another name first: a second run of the tests may be using it.
+        let (new, library) = (
+            directory.join(format!("fault-{}.so", std::process::id())),
+            directory.join("fault.so"),
+        );
+        let compiled = Command::new("cc")
+            .args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"])
+            .arg(&new)
+            .args([source, "-ldl"])
+            .status()
+            .expect("a C compiler, which building SQLite needs as well");
+        assert!(compiled.success());
+        fs::rename(&new, &library).unwrap();
+        library
+    })
+}
