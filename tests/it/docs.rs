@@ -325,3 +325,40 @@ fn every_code_stands_in_both_readmes() {
         }
     }
 }
+
+/// Each row of a page's table of promises: its first cell, and the tests that it names.
+fn promises(readme: &str, heading: &str) -> Vec<(String, BTreeSet<String>)> {
+    let text = fs::read_to_string(root().join(readme)).unwrap();
+    let (_, section) = text.split_once(&format!("\n## {heading}\n")).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| "));
+    // The heads of the columns are no promise.
+    rows.skip(1)
+        .map(|row| {
+            let words = row.split('`').skip(1).step_by(2);
+            let tests = words.filter(|word| word.contains("::"));
+            let promise = row.split('|').nth(1).unwrap().trim();
+            (promise.to_owned(), tests.map(str::to_owned).collect())
+        })
+        .collect()
+}
+
+#[test]
+fn every_promise_names_tests_that_exist() {
+    let english = promises("README.md", "What we promise");
+    let chinese = promises("README.zh-TW.md", "我們的保證");
+    assert!(english.len() >= 10, "{english:#?}");
+    assert_eq!(english.len(), chinese.len());
+    for ((promise, tests), (_, same)) in english.iter().zip(&chinese) {
+        assert!(!tests.is_empty(), "nothing shows: {promise}");
+        assert_eq!(tests, same, "{promise}");
+        for test in tests {
+            let (module, name) = test.rsplit_once("::").unwrap();
+            let file = format!("tests/it/{}.rs", module.replace("::", "/"));
+            let code = fs::read_to_string(root().join(&file));
+            let code = code.unwrap_or_else(|_| panic!("{test}: there is no {file}"));
+            let is_there = code.contains(&format!("fn {name}()"));
+            assert!(is_there, "{file} has no test {name}");
+        }
+    }
+}
