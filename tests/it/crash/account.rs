@@ -3,21 +3,16 @@
 //!
 //! Guarantee: every look also shows that nothing in it is half recorded.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
+use std::{collections::BTreeSet, fs};
+
+use sqlx::{
+    AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _, SqliteConnection,
+    sqlite::SqliteConnectOptions,
 };
+use tempfile::TempDir;
 
-use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
-
+use super::mails::{Letter, Letters, in_state};
 use crate::support::daemon::House;
-
-/// A letter of the outbox.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Letter {
-    pub state: String,
-    pub eml: Vec<u8>,
-}
 
 /// What is recorded.
 #[derive(Debug, Default)]
@@ -29,26 +24,34 @@ pub struct Account {
     /// Track and first number of each range.
     pub ranges: BTreeSet<(String, String)>,
     /// By Message-ID.
-    pub letters: BTreeMap<String, Letter>,
+    pub letters: Letters,
     /// When the mailbox last answered.
     pub last_ok: Option<String>,
 }
 
 impl Account {
-    /// Message-IDs of the letters that the ledger calls sent.
-    pub fn sent(&self) -> BTreeSet<&str> {
-        self.in_state("sent")
+    /// Message-IDs of the letters in this state.
+    pub fn in_state(&self, state: &str) -> BTreeSet<&str> {
+        in_state(&self.letters, state)
     }
 
-    pub fn in_state(&self, state: &str) -> BTreeSet<&str> {
-        let letters = self.letters.iter();
-        let meant = letters.filter(|(_, letter)| letter.state == state);
-        meant.map(|(id, _)| id.as_str()).collect()
+    pub fn sent(&self) -> BTreeSet<&str> {
+        self.in_state("sent")
     }
 }
 
 /// Reads a copy of what the dead left, and checks every part of it against every other.
 pub async fn look(house: &House) -> Account {
+    let Some((_copies, mut ledger)) = copy(house).await else {
+        return Account::default();
+    };
+    let account = read(&mut ledger).await;
+    ledger.close().await.unwrap();
+    account
+}
+
+/// A copy of the ledger as the dead left it, intact, in a directory that goes with it.
+pub async fn copy(house: &House) -> Option<(TempDir, SqliteConnection)> {
     let copies = tempfile::tempdir_in("/tmp").unwrap();
     for suffix in ["", "-wal", "-journal"] {
         let name = format!("ledger.db{suffix}");
@@ -58,21 +61,47 @@ pub async fn look(house: &House) -> Account {
     }
     let path = copies.path().join("ledger.db");
     if !path.exists() {
-        return Account::default();
+        return None;
     }
     let options = SqliteConnectOptions::new().filename(path);
     let mut ledger = options.connect().await.unwrap();
-    let account = read(&mut ledger).await;
-    ledger.close().await.unwrap();
-    account
+    for (pragma, well) in [("integrity_check", Some("ok")), ("foreign_key_check", None)] {
+        let query = AssertSqlSafe(format!("SELECT * FROM pragma_{pragma}"));
+        let rows = sqlx::query(query).fetch_all(&mut ledger).await.unwrap();
+        let words: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+        assert!(
+            words.iter().map(String::as_str).eq(well),
+            "{pragma}: {words:?}"
+        );
+    }
+    Some((copies, ledger))
+}
+
+/// The whole outbox.
+pub async fn letters(ledger: &mut SqliteConnection) -> Letters {
+    let rows: Vec<(String, String, Vec<u8>)> =
+        sqlx::query_as("SELECT rfc_message_id, state, eml FROM outbox")
+            .fetch_all(ledger)
+            .await
+            .unwrap();
+    let letters = rows.into_iter();
+    letters
+        .map(|(id, state, eml)| (id, Letter { state, eml }))
+        .collect()
+}
+
+/// That every one of these queries counts nothing.
+pub async fn assert_none(ledger: &mut SqliteConnection, halves: &[(&str, &'static str)]) {
+    for (what, broken) in halves {
+        let rows: i64 = sqlx::query_scalar(*broken)
+            .fetch_one(&mut *ledger)
+            .await
+            .unwrap();
+        assert_eq!(rows, 0, "{what}");
+    }
 }
 
 async fn read(ledger: &mut SqliteConnection) -> Account {
-    let verdict: String = sqlx::query_scalar("PRAGMA integrity_check")
-        .fetch_one(&mut *ledger)
-        .await
-        .unwrap();
-    assert_eq!(verdict, "ok");
     let objects: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema")
         .fetch_one(&mut *ledger)
         .await
@@ -88,13 +117,7 @@ async fn read(ledger: &mut SqliteConnection) -> Account {
     .await
     .unwrap();
     assert_eq!(migrations, (3, 1), "the ledger is half made");
-    for (what, broken) in HALVES {
-        let rows: i64 = sqlx::query_scalar(*broken)
-            .fetch_one(&mut *ledger)
-            .await
-            .unwrap();
-        assert_eq!(rows, 0, "{what}");
-    }
+    assert_none(ledger, HALVES).await;
 
     let messages: Vec<(u32, String, String)> = sqlx::query_as(
         "SELECT uid, invoice_track, invoice_begin_no
@@ -103,11 +126,6 @@ async fn read(ledger: &mut SqliteConnection) -> Account {
     .fetch_all(&mut *ledger)
     .await
     .unwrap();
-    let letters: Vec<(String, String, Vec<u8>)> =
-        sqlx::query_as("SELECT rfc_message_id, state, eml FROM outbox")
-            .fetch_all(&mut *ledger)
-            .await
-            .unwrap();
     let account = Account {
         exists: true,
         imported: messages.iter().map(|(uid, ..)| *uid).collect(),
@@ -115,10 +133,7 @@ async fn read(ledger: &mut SqliteConnection) -> Account {
             .iter()
             .map(|(_, track, begin)| (track.clone(), begin.clone()))
             .collect(),
-        letters: letters
-            .into_iter()
-            .map(|(id, state, eml)| (id, Letter { state, eml }))
-            .collect(),
+        letters: letters(ledger).await,
         last_ok: sqlx::query_scalar("SELECT last_ok_at FROM mailbox")
             .fetch_optional(&mut *ledger)
             .await
@@ -133,10 +148,6 @@ async fn read(ledger: &mut SqliteConnection) -> Account {
 
 /// What must not be, each with the query that counts it.
 const HALVES: &[(&str, &str)] = &[
-    (
-        "rows that refer to rows which do not exist",
-        "SELECT count(*) FROM pragma_foreign_key_check",
-    ),
     (
         "messages that were not imported",
         "SELECT count(*) FROM message WHERE disposition <> 'imported' OR copy_of IS NOT NULL",
