@@ -109,8 +109,9 @@ async fn opens(house: &House, daemon: &mut Running) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_during_an_upgrade_the_ledger_is_the_old_one_or_the_new_one() {
+    type Kind = fn(u32) -> Moment;
     let (mut olds, mut news) = (0, 0);
-    let kinds: [(fn(u32) -> Moment, usize); 4] = [
+    let kinds: [(Kind, usize); 4] = [
         (Moment::Write, 23),
         (Moment::Torn, 27),
         (Moment::Sync, 1),

@@ -24,7 +24,7 @@ pub enum Moment {
     Page(u32),
     /// Before its nth transaction that writes.
     Begin(u32),
-    /// Before its nth connection to the port of [`Faults::to_port`].
+    /// Before its nth connection to the port of [`Faults::with_port`].
     Connect(u32),
 }
 
@@ -53,7 +53,7 @@ impl Faults {
     }
 
     /// The connections that [`Moment::Connect`] counts.
-    pub fn to_port(mut self, port: u16) -> Self {
+    pub fn with_port(mut self, port: u16) -> Self {
         self.environment.push(("FAULT_PORT", port.to_string()));
         self
     }
