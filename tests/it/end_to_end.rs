@@ -207,59 +207,6 @@ async fn a_notice_in_the_inbox_becomes_a_record_and_a_mail() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kill_in_between_repeats_nothing_but_at_most_a_mail_with_the_same_id() {
-    let dovecot = Dovecot::start();
-    let exim = Exim::start();
-    let house = House::new(&format!(
-        "{COMPANY}{}{}",
-        imap_mailbox("einvoice", "user1", &dovecot),
-        mail(&exim)
-    ));
-    const NOTICES: usize = 12;
-    for n in 0..NOTICES {
-        let track = format!("K{}", char::from(b'A' + u8::try_from(n).unwrap()));
-        let message_id = format!("{n}@x");
-        dovecot.deliver(
-            "user1",
-            "INBOX",
-            &Notice {
-                track: &track,
-                message_id: &message_id,
-                ..Notice::default()
-            }
-            .eml(),
-        );
-    }
-    // Cut off ever later, from the first connection to the middle of sending.
-    for milliseconds in [60, 120, 200, 300, 450, 700] {
-        let daemon = house.run(SECRETS);
-        tokio::time::sleep(Duration::from_millis(milliseconds)).await;
-        daemon.kill();
-    }
-    let _daemon = house.run(SECRETS);
-    house
-        .until("all are recorded", || async {
-            house.allocations().await.len() == NOTICES
-        })
-        .await;
-    house
-        .until("all are confirmed", || async {
-            house.outbox().await.get("sent").copied() == u64::try_from(NOTICES).ok()
-        })
-        .await;
-    assert_eq!(
-        house.counts().await["imported"],
-        u64::try_from(NOTICES).unwrap()
-    );
-    assert_eq!(house.messages("duplicate").await, 0);
-    house
-        .until("all have been delivered", || async {
-            message_ids(&exim.delivered()).len() == NOTICES
-        })
-        .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn mailboxes_do_not_wait_for_each_other() {
     let dovecot = Dovecot::start();
     let nobody_listens = {

@@ -21,6 +21,7 @@ mod check_online;
 mod commands;
 mod config;
 mod corpus;
+mod crash;
 mod decide;
 mod desk;
 mod digest;

@@ -8,6 +8,7 @@ pub mod intake;
 pub mod outbox;
 pub mod scripted_imap;
 pub mod scripted_smtp;
+pub mod smtp_sink;
 
 /// Whether there is time for the long versions of what is done a few hundred times otherwise
 /// (`tests/run --long`).

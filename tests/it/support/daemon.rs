@@ -237,6 +237,16 @@ impl Running {
         }
     }
 
+    /// Whether it has ended, for whatever reason.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// Waits for the end by itself; whether that was the program's own doing, and no signal's.
+    pub fn is_done(&mut self) -> bool {
+        self.ended(Duration::from_secs(60)).is_some()
+    }
+
     /// SIGHUP: read the configuration again.
     pub fn reload(&self) {
         signal(self.child.id(), "HUP");

@@ -191,6 +191,10 @@ password = {{ env = "TEST_IMAP_PASSWORD" }}
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut answers = BufReader::new(socket.try_clone().unwrap()).lines();
         write!(socket, "a LOGIN {user} {PASSWORD}\r\n").unwrap();
+        // Its login process hangs up on a client that says much before it is let in.
+        let said = answers.find(|line| line.as_ref().unwrap().starts_with("a "));
+        let said = said.expect("Dovecot hung up").unwrap();
+        assert!(said.starts_with("a OK"), "{said}");
         // RFC 7888: LITERAL+ waits for no permission. RFC 3502: one APPEND takes several.
         for some in messages.chunks(50) {
             write!(socket, "b APPEND INBOX").unwrap();
@@ -223,6 +227,13 @@ password = {{ env = "TEST_IMAP_PASSWORD" }}
             &value,
             folder,
         ]);
+    }
+
+    /// What a folder's UIDs are counted under.
+    pub fn uidvalidity(&self, user: &str, folder: &str) -> u32 {
+        let said = self.doveadm(&["mailbox", "status", "-u", user, "uidvalidity", folder]);
+        let (_, value) = said.trim().rsplit_once('=').expect("a UIDVALIDITY");
+        value.parse().unwrap()
     }
 
     /// Each message's UID and flags, in order.

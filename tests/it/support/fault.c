@@ -5,31 +5,61 @@
  *                fails with ENOSPC; what overwrites succeeds, as on a real disk
  *   $FAULT_KILL  "write:N", "torn:N", "wrote:N", "sync:N", "synced:N": the process dies by SIGKILL
  *                before, in the middle of, or after its Nth write to one of the files; before or
- *                after its Nth sync of one
+ *                after its Nth sync of one. "page:N": in the middle of its Nth write to the very
+ *                file that $FAULT_FILES names. "begin:N": before its Nth try to become SQLite's
+ *                one writer. "connect:N": before its Nth connection to $FAULT_PORT
+ *   $FAULT_ARMED a path: where it is set, nothing is counted before it exists
  */
 #define _GNU_SOURCE
+#include <arpa/inet.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <netinet/in.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
 
-static atomic_long writes, syncs;
+static atomic_long writes, pages, syncs, begins, connections;
 
-/* Whether the test means the file behind fd. */
-static int is_meant(int fd) {
+/* What follows $FAULT_FILES in the path of the file behind fd; NULL where the test does not mean
+ * the file. */
+static const char *meant(int fd, char path[PATH_MAX]) {
     const char *prefix = getenv("FAULT_FILES");
-    char link[64], path[PATH_MAX];
-    if (!prefix) return 0;
+    char link[64];
+    if (!prefix) return NULL;
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    ssize_t length = readlink(link, path, sizeof path - 1);
-    return length > 0 && strncmp(path, prefix, strlen(prefix)) == 0;
+    ssize_t length = readlink(link, path, PATH_MAX - 1);
+    if (length <= 0) return NULL;
+    path[length] = 0;
+    length = strlen(prefix);
+    return strncmp(path, prefix, length) == 0 ? path + length : NULL;
+}
+
+static int is_meant(int fd) {
+    char path[PATH_MAX];
+    return meant(fd, path) != NULL;
+}
+
+static int is_the_ledger_itself(int fd) {
+    char path[PATH_MAX];
+    const char *rest = meant(fd, path);
+    return rest && *rest == 0;
+}
+
+/* One more of what is counted; 0 while nothing is. */
+static long next(atomic_long *counter) {
+    const char *armed = getenv("FAULT_ARMED");
+    if (armed && access(armed, F_OK) != 0) return 0;
+    return atomic_fetch_add(counter, 1) + 1;
 }
 
 static int is_full(void) {
@@ -46,7 +76,7 @@ static int grows(int fd, off_t end) {
 static int is_time(const char *what, long count) {
     const char *kill = getenv("FAULT_KILL");
     size_t length = strlen(what);
-    return kill && strncmp(kill, what, length) == 0 && kill[length] == ':'
+    return count > 0 && kill && strncmp(kill, what, length) == 0 && kill[length] == ':'
         && atol(kill + length + 1) == count;
 }
 
@@ -60,9 +90,13 @@ static void die(void) {
     do {                                                                      \
         if (!is_meant(fd)) return part(size);                                 \
         if (is_full() && grows(fd, end)) { errno = ENOSPC; return -1; }       \
-        long count = atomic_fetch_add(&writes, 1) + 1;                        \
+        long count = next(&writes);                                           \
+        long page = is_the_ledger_itself(fd) ? next(&pages) : 0;              \
         if (is_time("write", count)) die();                                   \
-        if (is_time("torn", count)) { part(size / 2); die(); }                \
+        if (is_time("torn", count) || is_time("page", page)) {                \
+            part(size / 2);                                                   \
+            die();                                                            \
+        }                                                                     \
         ssize_t done = part(size);                                            \
         if (is_time("wrote", count)) die();                                   \
         return done;                                                          \
@@ -105,7 +139,7 @@ int ftruncate(int fd, off_t size) { return truncate_to(fd, size); }
 static int sync_by(const char *name, int fd) {
     int (*real)(int) = dlsym(RTLD_NEXT, name);
     if (!is_meant(fd)) return real(fd);
-    long count = atomic_fetch_add(&syncs, 1) + 1;
+    long count = next(&syncs);
     if (is_time("sync", count)) die();
     int done = real(fd);
     if (is_time("synced", count)) die();
@@ -114,3 +148,39 @@ static int sync_by(const char *name, int fd) {
 
 int fsync(int fd) { return sync_by("fsync", fd); }
 int fdatasync(int fd) { return sync_by("fdatasync", fd); }
+
+/* SQLite's one writer holds the first lock byte of the log's index.
+ * https://sqlite.org/walformat.html section 2.3.1 */
+static int is_begin(int fd, int cmd, const struct flock *lock) {
+    return cmd == F_SETLK && lock->l_type == F_WRLCK && lock->l_start == 120 && lock->l_len == 1
+        && is_meant(fd);
+}
+
+static int control(const char *name, int fd, int cmd, void *argument) {
+    int (*real)(int, int, ...) = dlsym(RTLD_NEXT, name);
+    if (is_begin(fd, cmd, argument) && is_time("begin", next(&begins))) die();
+    return real(fd, cmd, argument);
+}
+
+#define CONTROL(name)                                                         \
+    int name(int fd, int cmd, ...) {                                          \
+        va_list arguments;                                                    \
+        va_start(arguments, cmd);                                             \
+        void *argument = va_arg(arguments, void *);                           \
+        va_end(arguments);                                                    \
+        return control(#name, fd, cmd, argument);                             \
+    }
+
+CONTROL(fcntl)
+CONTROL(fcntl64)
+
+int connect(int fd, const struct sockaddr *to, socklen_t length) {
+    static int (*real)(int, const struct sockaddr *, socklen_t);
+    if (!real) real = dlsym(RTLD_NEXT, "connect");
+    const char *port = getenv("FAULT_PORT");
+    if (port && to->sa_family == AF_INET
+        && ntohs(((const struct sockaddr_in *)to)->sin_port) == atoi(port)
+        && is_time("connect", next(&connections)))
+        die();
+    return real(fd, to, length);
+}

@@ -6,7 +6,8 @@ use std::{fs, path::PathBuf, process::Command, sync::OnceLock};
 
 use super::daemon::House;
 
-/// When the process dies, counted over its writes to and syncs of the ledger's files.
+/// When the process dies, counted over what it does to the ledger's files from its start on, or from
+/// [`Faults::arm`] on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
     /// Before its nth write: that of a commit's first page is inside the transaction.
@@ -19,12 +20,19 @@ pub enum Moment {
     Sync(u32),
     /// After it: a commit is durable then.
     Synced(u32),
+    /// In the middle of its nth write to the ledger itself: a checkpoint moves the log into it.
+    Page(u32),
+    /// Before its nth transaction that writes.
+    Begin(u32),
+    /// Before its nth connection to the port of [`Faults::with_port`].
+    Connect(u32),
 }
 
 /// The machine under one house's daemon.
 pub struct Faults {
     environment: Vec<(&'static str, String)>,
     full: PathBuf,
+    armed: PathBuf,
 }
 
 impl Faults {
@@ -36,7 +44,31 @@ impl Faults {
             ("FAULT_FILES", house.path("ledger.db").display().to_string()),
             ("FAULT_FULL", full.display().to_string()),
         ];
-        Self { environment, full }
+        let armed = house.path("the-machine-may-fail");
+        Self {
+            environment,
+            full,
+            armed,
+        }
+    }
+
+    /// The connections that [`Moment::Connect`] counts.
+    pub fn with_port(mut self, port: u16) -> Self {
+        self.environment.push(("FAULT_PORT", port.to_string()));
+        self
+    }
+
+    /// Nothing is counted before [`Faults::arm`].
+    pub fn unarmed(mut self) -> Self {
+        fs::remove_file(&self.armed).ok();
+        let armed = self.armed.display().to_string();
+        self.environment.push(("FAULT_ARMED", armed));
+        self
+    }
+
+    /// What the process does from now on counts.
+    pub fn arm(&self) {
+        fs::write(&self.armed, b"").unwrap();
     }
 
     /// Where the process dies.
@@ -47,6 +79,9 @@ impl Faults {
             Moment::Wrote(n) => format!("wrote:{n}"),
             Moment::Sync(n) => format!("sync:{n}"),
             Moment::Synced(n) => format!("synced:{n}"),
+            Moment::Page(n) => format!("page:{n}"),
+            Moment::Begin(n) => format!("begin:{n}"),
+            Moment::Connect(n) => format!("connect:{n}"),
         };
         self.environment.push(("FAULT_KILL", when));
         self
