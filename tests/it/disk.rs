@@ -2,11 +2,7 @@
 //! binary: nothing is acknowledged that is not recorded, nothing ends that could go on, and it is
 //! said at once, everywhere where somebody may look.
 
-use std::{
-    fs,
-    process::Output,
-    time::{Duration, Instant},
-};
+use std::{fs, process::Output, time::Duration};
 
 use sqlx::{Connection as _, SqliteConnection};
 
