@@ -84,9 +84,9 @@ pub async fn run(
     clock: Clock,
     mut words: mpsc::Receiver<Word>,
 ) -> Result<(), DaemonError> {
-    let _lock = Ledger::lock(&config.ledger)?;
+    let lock = Ledger::lock(&config.ledger)?;
     let ledger = Ledger::open(&config.ledger, clock.now()).await?;
-    let mut crew = Crew::new(ledger.clone(), clock);
+    let mut crew = Crew::new(ledger.clone(), lock, clock);
     let plan = Plan::new(&config, &crew).await?;
     crew.follow(plan);
     crew.feed_watchdog().map_err(DaemonError::Watchdog)?;

@@ -1,8 +1,9 @@
 //! Health over HTTP, for probes on this machine: `/healthz` (alive) and `/readyz` (doing its job).
 //!
 //! Left out on purpose: TLS and access control; the listener stays on loopback. Guarantees: it
-//! only reads; silence itself turns `/readyz` red, so no wedged task can keep it green; a web page
-//! elsewhere cannot read it by pointing its own name at this machine.
+//! only reads; silence itself turns `/readyz` red, so no wedged task can keep it green; while people
+//! cannot be told by mail, it tells; a web page elsewhere cannot read it by pointing its own name at
+//! this machine.
 
 use std::{collections::BTreeMap, future::Future, io, net::SocketAddr, time::Duration};
 
@@ -26,6 +27,10 @@ pub(crate) const MAILBOX_SILENCE: SignedDuration = SignedDuration::from_mins(15)
 /// The ledger is tried every minute; a few lost tries are not yet a trouble.
 const LEDGER_SILENCE: SignedDuration = SignedDuration::from_mins(5);
 
+/// When no mail has gone out for longer although some waits, nobody but an outside watcher can tell
+/// people of it. Most mail servers are back within that.
+const MAIL_SILENCE: SignedDuration = SignedDuration::from_hours(1);
+
 /// How long answers under way may take once the daemon stops; well within its 10 s.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -41,8 +46,55 @@ pub struct Settings {
 pub struct Vitals {
     /// When the ledger last proved writable.
     pub ledger: Option<Timestamp>,
+    /// What keeps parts of the daemon from the ledger, by the part's name. Whoever met a trouble
+    /// takes it away, once it has written what it then could not: where a large write fails, a
+    /// small one may succeed.
+    pub ledger_troubles: BTreeMap<String, LedgerTrouble>,
+    /// What does not reach people.
+    pub mail: Mail,
     /// Each configured mailbox.
     pub mailboxes: BTreeMap<String, Signs>,
+}
+
+/// What keeps a part of the daemon from the ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerTrouble {
+    /// Since when.
+    pub since: Timestamp,
+    /// The ledger's words.
+    pub words: String,
+}
+
+/// What does not reach people.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mail {
+    /// Mails that still wait after an attempt that failed.
+    pub put_off: Option<PutOffMail>,
+    /// How many mails were given up.
+    pub failed: u64,
+}
+
+/// Mails that still wait after an attempt that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PutOffMail {
+    /// How many.
+    pub mails: u64,
+    /// Since when the first of them has waited.
+    pub since: Timestamp,
+    /// Since when none has gone out at all.
+    pub none_sent_since: Timestamp,
+    /// The server's words, fit to be shown.
+    pub words: String,
+}
+
+/// What is to be said of the daemon.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// One plain sentence for each thing that is not as it should be; without any, it is doing its
+    /// job.
+    pub troubles: Vec<String>,
+    /// What a person should know all the same.
+    pub remarks: Vec<String>,
 }
 
 /// The signs of life of one mailbox since the start.
@@ -71,13 +123,34 @@ impl Vitals {
             .all(|signs| signs.scanned || signs.failing_since.is_some_and(given_up))
     }
 
-    /// Whether the daemon is doing its job at `now`.
-    ///
-    /// # Errors
-    /// One plain sentence for each thing that is not as it should be.
-    pub fn verdict(&self, now: Timestamp) -> Result<(), Vec<String>> {
-        let mut troubles = Vec::new();
-        if let Some(since) = silent(self.ledger, now, LEDGER_SILENCE) {
+    /// Writes down that `part` cannot write to the ledger, if it was not known.
+    pub fn misses_ledger(&mut self, part: &str, words: String, now: Timestamp) {
+        let trouble = self.ledger_troubles.entry(part.to_owned());
+        let trouble = trouble.or_insert(LedgerTrouble {
+            since: now,
+            words: String::new(),
+        });
+        trouble.words = words;
+    }
+
+    /// What keeps the daemon from the ledger, in one sentence: the trouble that has lasted longest.
+    pub fn ledger_trouble(&self) -> Option<String> {
+        let oldest = self.ledger_troubles.values().min_by_key(|one| one.since)?;
+        let LedgerTrouble { since, words } = oldest;
+        Some(format!(
+            "the ledger cannot be written to since {since:.0}: {words}"
+        ))
+    }
+
+    /// What is to be said of the daemon at `now`.
+    pub fn verdict(&self, now: Timestamp) -> Verdict {
+        let Verdict {
+            mut troubles,
+            mut remarks,
+        } = Verdict::default();
+        if let Some(trouble) = self.ledger_trouble() {
+            troubles.push(trouble);
+        } else if let Some(since) = silent(self.ledger, now, LEDGER_SILENCE) {
             troubles.push(format!("the ledger has not been writable {since}"));
         }
         for (name, signs) in &self.mailboxes {
@@ -85,11 +158,26 @@ impl Vitals {
                 troubles.push(format!("the mailbox {name} has been silent {since}"));
             }
         }
-        if troubles.is_empty() {
-            Ok(())
-        } else {
-            Err(troubles)
+        if let Some(put_off) = &self.mail.put_off {
+            let PutOffMail { mails, words, .. } = put_off;
+            let (silence, since) = (put_off.none_sent_since, put_off.since);
+            if now.duration_since(silence) > MAIL_SILENCE {
+                troubles.push(format!(
+                    "no mail has gone out since {silence:.0}, waiting: {mails}; the last answer: {words}"
+                ));
+            } else {
+                remarks.push(format!(
+                    "mails put off: {mails}, since {since:.0}; the last answer: {words}"
+                ));
+            }
         }
+        if self.mail.failed > 0 {
+            remarks.push(format!(
+                "mails given up: {}; `invoice-trackd outbox list` shows them",
+                self.mail.failed
+            ));
+        }
+        Verdict { troubles, remarks }
     }
 }
 
@@ -129,13 +217,13 @@ pub async fn serve(
 
 async fn ready(State((vitals, clock)): State<(watch::Receiver<Vitals>, Clock)>) -> Response {
     let verdict = vitals.borrow().verdict(clock.now());
-    match verdict {
-        Ok(()) => "ready\n".into_response(),
-        Err(troubles) => {
-            let body = troubles.join("\n") + "\n";
-            (StatusCode::SERVICE_UNAVAILABLE, body).into_response()
-        }
-    }
+    let (status, first) = if verdict.troubles.is_empty() {
+        (StatusCode::OK, vec!["ready".to_owned()])
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, verdict.troubles)
+    };
+    let body = [first, verdict.remarks].concat().join("\n") + "\n";
+    (status, body).into_response()
 }
 
 /// What a request from this machine may call us.

@@ -46,7 +46,7 @@ mod tests;
 
 pub use self::{
     allocations::{AllocationFilter, AllocationRow},
-    condition::{Condition, Stage},
+    condition::{Condition, Daemon, Stage},
     decisions::{Decision, DecisionRow},
     mailboxes::{LinkState, MailboxRow},
     messages::{Counts, Earlier, Entry},
@@ -54,7 +54,7 @@ pub use self::{
     open::DaemonLock,
     outbox::{
         Declined, Kind, Lease, Letter, OutboxCounts, OutboxDecision, OutboxRecipient, OutboxRow,
-        OutboxState, RecipientState, Settled,
+        OutboxState, PutOff, RecipientState, Settled,
     },
     quarantine::{QuarantineRow, StoredEvidence, StoredMessage},
 };
@@ -70,6 +70,8 @@ const TURN: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone)]
 pub struct Ledger {
     pool: SqlitePool,
+    /// What was opened, to be told from what may stand in its place later.
+    file: Arc<open::Opened>,
     created_at: Timestamp,
     /// Writers of this process queue here, first come first served, and only the first of them
     /// asks SQLite. Its own waiting is a poll without order: under load somebody always loses,
@@ -100,6 +102,24 @@ pub enum LedgerError {
         operation: &'static str,
         /// What SQLite said.
         source: sqlx::Error,
+    },
+    /// SQLite met what it cannot have written. Opening the ledger anew looks at all of it, and
+    /// refuses it.
+    #[error("{operation}: the ledger is damaged: {source}")]
+    Damaged {
+        /// What was being done.
+        operation: &'static str,
+        /// What SQLite said.
+        source: sqlx::Error,
+    },
+    /// The file was deleted, or another one put in its place, under whoever had it open: what was
+    /// written now nobody would ever see.
+    #[error(
+        "the ledger {path} was deleted or replaced while it was in use; nothing more is written to the old one, and what is there now is used from the next start on"
+    )]
+    Replaced {
+        /// The file.
+        path: PathBuf,
     },
     /// The file was written by a later version of this program.
     #[error(
@@ -180,7 +200,24 @@ impl LedgerError {
     /// Whether trying again may help. Unknown trouble is temporary; a foreign or newer file,
     /// another daemon, a mailbox that moved and an unreadable row are not.
     pub fn is_temporary(&self) -> bool {
-        matches!(self, Self::Sqlite { .. } | Self::Io { .. })
+        matches!(self, Self::Sqlite { .. } | Self::Io { .. }) || self.needs_a_new_start()
+    }
+
+    /// Whether nothing may be written any more by whoever has the ledger open, and only opening it
+    /// anew can tell how it stands.
+    pub fn needs_a_new_start(&self) -> bool {
+        matches!(self, Self::Damaged { .. } | Self::Replaced { .. })
+    }
+
+    /// What is wrong, without what was being done: `database or disk is full`.
+    pub fn in_short(&self) -> String {
+        match self {
+            Self::Sqlite {
+                source: sqlx::Error::Database(said),
+                ..
+            } => said.message().to_owned(),
+            other => other.to_string(),
+        }
     }
 }
 
@@ -191,6 +228,7 @@ impl LedgerError {
             sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
                 Self::BadRow(source.to_string())
             }
+            source if open::is_damage(&source) => Self::Damaged { operation, source },
             source => Self::Sqlite { operation, source },
         }
     }
@@ -231,6 +269,11 @@ impl Ledger {
         open::lock(path)
     }
 
+    /// The daemon that runs on the ledger at `path`; `None` when none does.
+    pub fn daemon(path: &Path) -> Option<Daemon> {
+        condition::daemon(path)
+    }
+
     /// When the ledger was created.
     pub fn created_at(&self) -> Timestamp {
         self.created_at
@@ -239,7 +282,7 @@ impl Ledger {
     /// Begins a write transaction.
     ///
     /// # Errors
-    /// SQLite's, e.g. busy beyond the bound of 30 s.
+    /// SQLite's, e.g. busy beyond the bound of 30 s; [`LedgerError::Replaced`].
     pub async fn begin(&self) -> Result<Transaction, LedgerError> {
         let failed = LedgerError::during("begin a transaction");
         let turn = tokio::time::timeout(TURN, Arc::clone(&self.turn).lock_owned())
@@ -250,6 +293,7 @@ impl Ledger {
             .begin_with("BEGIN IMMEDIATE")
             .await
             .map_err(failed)?;
+        self.file.is_in_its_place().await?;
         Ok(Transaction { inner, _turn: turn })
     }
 

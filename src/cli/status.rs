@@ -1,6 +1,6 @@
 //! `status`: mailboxes, messages, mails to be sent, what waits for a person and what is due.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -15,8 +15,8 @@ use crate::{
     delivery::one_line,
     http::MAILBOX_SILENCE,
     ledger::{
-        AllocationFilter, Counts, Ledger, LinkState, MailboxRow, OutboxCounts, OutboxState,
-        QuarantineRow,
+        AllocationFilter, Counts, Daemon, Ledger, LinkState, MailboxRow, OutboxCounts, OutboxState,
+        PutOff, QuarantineRow,
     },
     notice::{Company, Period},
     schedule::{self, Due},
@@ -26,15 +26,55 @@ use crate::{
 const WORDS: usize = 200;
 /// So many rows of a kind are shown.
 const ROWS: usize = 50;
+/// A ledger that is held for longer is being written to, and so can be.
+const TRYING: Duration = Duration::from_secs(5);
 
 /// Everything that is shown, gathered once.
 struct Overview<'a> {
+    ledger: Standing,
     mailboxes: Vec<MailboxRow>,
     messages: Counts,
     outbox: OutboxCounts,
-    put_off: Option<(u64, String)>,
+    put_off: Option<PutOff>,
     quarantine: Vec<QuarantineRow>,
     due: Vec<(&'a Company, Vec<Due>)>,
+}
+
+/// Whether the ledger can be written to, and who would.
+#[derive(Debug, Default)]
+struct Standing {
+    daemon: Option<Daemon>,
+    /// Why it cannot, in one sentence.
+    trouble: Option<String>,
+}
+
+impl Standing {
+    /// A daemon that runs is asked: it is the one that must write, as its own user. On a disk that
+    /// is full there is room left for root, and for a write as small as a trial.
+    async fn of(config: &Config, now: Timestamp) -> Self {
+        let daemon = Ledger::daemon(&config.ledger);
+        let trouble = match &daemon {
+            Some(daemon) => daemon.trouble.clone(),
+            None => {
+                let trial = Ledger::condition(&config.ledger, now);
+                let tried = tokio::time::timeout(TRYING, trial).await;
+                let error = tried.ok().and_then(Result::err);
+                error.map(|error| format!("the ledger cannot be written to: {}", error.in_short()))
+            }
+        };
+        Self { daemon, trouble }
+    }
+
+    /// Why nothing was heard of a mailbox for so long.
+    fn silence(&self) -> String {
+        match &self.daemon {
+            None => "no daemon runs on this ledger".to_owned(),
+            Some(Daemon { process, trouble }) => {
+                let but = trouble.as_ref().map_or("", |_| ", and cannot write");
+                format!("the daemon runs (process {process}){but}")
+            }
+        }
+    }
 }
 
 impl Overview<'_> {
@@ -57,8 +97,10 @@ pub(super) async fn status(config: &Config, as_json: bool) -> anyhow::Result<Exi
 
 async fn gather(config: &Config, now: Timestamp) -> anyhow::Result<Overview<'_>> {
     let ledger = Ledger::open_for_reading(&config.ledger).await?;
+    let standing = Standing::of(config, now).await;
     let mut seen = Vec::new();
     let mut overview = Overview {
+        ledger: standing,
         mailboxes: Vec::new(),
         messages: Counts::new(),
         outbox: OutboxCounts::new(),
@@ -85,12 +127,15 @@ async fn gather(config: &Config, now: Timestamp) -> anyhow::Result<Overview<'_>>
         let mut row = row.unwrap_or_else(|| MailboxRow {
             name: mailbox.name.clone(),
             last_ok_at: None,
-            state: LinkState::Down("not seen yet: has `run` been started?".to_owned()),
+            state: LinkState::Down(format!("not seen yet: {}", overview.ledger.silence())),
         });
-        // A daemon that has died cannot write down that nobody watches any more.
+        // A daemon that has died cannot write down that nobody watches any more, and one that
+        // cannot write down that it does is no sign of a mailbox that is down.
         let is_silent = |at| now.duration_since(at) > MAILBOX_SILENCE;
-        if row.state == LinkState::Up && row.last_ok_at.is_none_or(is_silent) {
-            row.state = LinkState::Down("silent for too long: is `run` running?".to_owned());
+        let is_told = overview.ledger.daemon.is_none() || overview.ledger.trouble.is_none();
+        if is_told && row.state == LinkState::Up && row.last_ok_at.is_none_or(is_silent) {
+            let silence = overview.ledger.silence();
+            row.state = LinkState::Down(format!("silent for too long: {silence}"));
         }
         overview.mailboxes.push(row);
     }
@@ -140,10 +185,25 @@ fn object(overview: &Overview<'_>) -> Value {
             })
         })
         .collect();
+    let Standing { daemon, trouble } = &overview.ledger;
+    let put_off = overview.put_off.as_ref().map(|put_off| {
+        json!({
+            "mails": put_off.letters,
+            "since": put_off.since.to_string(),
+            "none_sent_since": put_off.none_sent_since.to_string(),
+            "answer": put_off.answer,
+        })
+    });
     json!({
+        "ledger": {
+            "writable": trouble.is_none(),
+            "error": trouble,
+            "daemon": daemon.as_ref().map(|daemon| &daemon.process),
+        },
         "mailboxes": mailboxes,
         "messages": overview.messages,
         "outbox": overview.outbox,
+        "put_off": put_off,
         "quarantine": quarantine,
         "due": due,
     })
@@ -185,9 +245,13 @@ fn page(overview: &Overview<'_>, now: Timestamp, screen: Screen) -> String {
             outbox.into()
         },
     ]);
-    if let Some((_, answer)) = &overview.put_off {
-        let answer = one_line(answer, WORDS);
-        table.row(["".into(), format!("put off: {answer}").into()]);
+    if let Some(put_off) = &overview.put_off {
+        let answer = one_line(&put_off.answer, WORDS);
+        let since = ago(now, put_off.since);
+        table.row([
+            "".into(),
+            format!("put off: {answer} (first {since})").into(),
+        ]);
     }
     let quarantined = overview.quarantine.len().to_string();
     table.row([
@@ -299,8 +363,13 @@ fn headline(overview: &Overview<'_>, screen: Screen) -> String {
         .filter(|row| row.state != LinkState::Up);
     let dues = overview.due.iter().flat_map(|(_, list)| list);
     let overdue = dues.filter(|due| due.state == schedule::State::Overdue);
-    let put_off = overview.put_off.as_ref().map_or(0, |(waiting, _)| *waiting);
-    let trouble: Vec<String> = [
+    let put_off = overview
+        .put_off
+        .as_ref()
+        .map_or(0, |put_off| put_off.letters);
+    let ledger = overview.ledger.trouble.as_ref();
+    let ledger = ledger.map(|trouble| one_line(trouble, WORDS));
+    let counts = [
         (
             down.count() as u64,
             "mailbox not heard",
@@ -321,8 +390,8 @@ fn headline(overview: &Overview<'_>, screen: Screen) -> String {
     ]
     .into_iter()
     .filter(|(count, ..)| *count > 0)
-    .map(|(count, one, several)| format!("{count} {}", if count == 1 { one } else { several }))
-    .collect();
+    .map(|(count, one, several)| format!("{count} {}", if count == 1 { one } else { several }));
+    let trouble: Vec<String> = ledger.into_iter().chain(counts).collect();
     let words = if trouble.is_empty() {
         "all is well 一切正常".to_owned()
     } else {
@@ -357,6 +426,7 @@ mod tests {
     #[test]
     fn a_server_s_words_cannot_write_on_the_terminal() {
         let overview = Overview {
+            ledger: Standing::default(),
             mailboxes: vec![MailboxRow {
                 name: "one".to_owned(),
                 last_ok_at: None,
@@ -364,7 +434,7 @@ mod tests {
             }],
             messages: Counts::new(),
             outbox: OutboxCounts::new(),
-            put_off: Some((1, "451 \u{202e}later\r".to_owned())),
+            put_off: Some(put_off("451 \u{202e}later\r")),
             quarantine: Vec::new(),
             due: Vec::new(),
         };
@@ -375,6 +445,15 @@ mod tests {
             "{page}"
         );
         assert!(page.contains("put off: 451 <U+202E>later"), "{page}");
+    }
+
+    fn put_off(answer: &str) -> PutOff {
+        PutOff {
+            letters: 1,
+            since: Timestamp::UNIX_EPOCH,
+            none_sent_since: Timestamp::UNIX_EPOCH,
+            answer: answer.to_owned(),
+        }
     }
 
     fn row(id: i64, words: &str) -> QuarantineRow {
@@ -408,6 +487,7 @@ mod tests {
 
     fn calm() -> Overview<'static> {
         Overview {
+            ledger: Standing::default(),
             mailboxes: Vec::new(),
             messages: Counts::new(),
             outbox: OutboxCounts::from([("dropped".to_owned(), 3)]),
@@ -449,6 +529,7 @@ mod tests {
         ) {
             let company = company(&a);
             let overview = Overview {
+                ledger: Standing { daemon: None, trouble: Some(a.clone()) },
                 mailboxes: vec![MailboxRow {
                     name: b.clone(),
                     last_ok_at: Some(Timestamp::UNIX_EPOCH),
@@ -456,7 +537,7 @@ mod tests {
                 }],
                 messages: [(a.clone(), 7), ("quarantined".to_owned(), u64::MAX)].into(),
                 outbox: [(b.clone(), u64::MAX)].into(),
-                put_off: Some((1, c.clone())),
+                put_off: Some(put_off(&c)),
                 quarantine: vec![row(id, &a), row(1, &c)],
                 due: vec![(&company, vec![due(schedule::State::Overdue)])],
             };

@@ -28,16 +28,19 @@ use super::{
 use crate::{
     clock::Clock,
     config::Config,
-    delivery::{Dispatcher, Style},
+    delivery::{Dispatcher, Pass, Style},
     http::{self, Vitals},
     intake::Intake,
-    ledger::Ledger,
+    ledger::{DaemonLock, Ledger, LedgerError},
     pulse::Pulse,
 };
 
 /// What a task may need beyond the waits that it announces, where systemd does not say how long it
 /// waits: a ledger that is busy lets a writer wait for up to 90 s.
 const GRACE: Duration = Duration::from_secs(120);
+
+/// The part that sends.
+const DISPATCHER: &str = "the dispatcher";
 
 /// A configuration ready to be followed.
 #[derive(Debug)]
@@ -125,7 +128,10 @@ impl Plan {
 pub(super) struct Crew {
     ledger: Ledger,
     clock: Clock,
+    lock: Arc<DaemonLock>,
     wake: Arc<Notify>,
+    /// Tells the keeper that there is something to look at before the minute is over.
+    look: Arc<Notify>,
     vitals: watch::Sender<Vitals>,
     pulses: watch::Sender<Pulses>,
     tasks: JoinSet<Ending>,
@@ -163,11 +169,13 @@ struct Ending {
 
 impl Crew {
     /// Nobody yet.
-    pub(super) fn new(ledger: Ledger, clock: Clock) -> Self {
+    pub(super) fn new(ledger: Ledger, lock: DaemonLock, clock: Clock) -> Self {
         Self {
             ledger,
             clock,
+            lock: Arc::new(lock),
             wake: Arc::new(Notify::new()),
+            look: Arc::new(Notify::new()),
             vitals: watch::Sender::new(Vitals::default()),
             pulses: watch::Sender::new(Pulses::new()),
             tasks: JoinSet::new(),
@@ -201,6 +209,11 @@ impl Crew {
     fn watch(&mut self, mut orders: BTreeMap<String, Orders>) {
         self.mailboxes.retain(|name, _| orders.contains_key(name));
         self.vitals.send_modify(|vitals| {
+            for name in vitals.mailboxes.keys() {
+                if !orders.contains_key(name) {
+                    vitals.ledger_troubles.remove(name);
+                }
+            }
             vitals.mailboxes.retain(|name, _| orders.contains_key(name));
             for name in orders.keys() {
                 vitals.mailboxes.entry(name.clone()).or_default();
@@ -226,8 +239,7 @@ impl Crew {
                     stopped,
                     pauses: Pauses::default(),
                 };
-                watch.run().await;
-                Ok(())
+                watch.run().await.map_err(DaemonError::Ledger)
             });
             self.mailboxes.insert(name, post);
         }
@@ -236,6 +248,8 @@ impl Crew {
     fn dispatch(&mut self, dispatcher: Option<Dispatcher>) {
         let Some(dispatcher) = dispatcher else {
             self.dispatcher = None;
+            self.vitals
+                .send_modify(|vitals| _ = vitals.ledger_troubles.remove(DISPATCHER));
             return;
         };
         if let Some(post) = &self.dispatcher {
@@ -244,10 +258,30 @@ impl Crew {
             return;
         }
         let (clock, wake) = (self.clock.clone(), Arc::clone(&self.wake));
-        let part = "the dispatcher".to_owned();
+        let (vitals, look) = (self.vitals.clone(), Arc::clone(&self.look));
+        let now = clock.clone();
+        let passed = move |pass: &Result<Pass, LedgerError>| {
+            match pass {
+                Ok(pass)
+                    if *pass
+                        == (Pass {
+                            next: pass.next,
+                            ..Pass::default()
+                        }) => {}
+                _ => look.notify_one(),
+            }
+            vitals.send_if_modified(|vitals| match pass {
+                Ok(_) => vitals.ledger_troubles.remove(DISPATCHER).is_some(),
+                Err(error) => {
+                    vitals.misses_ledger(DISPATCHER, error.in_short(), now.now());
+                    true
+                }
+            });
+        };
+        let part = DISPATCHER.to_owned();
         let post = self.hire(part, dispatcher, |current, pulse, stopped| async move {
-            Dispatcher::run(current, &clock, &wake, &pulse, stopped).await;
-            Ok(())
+            let running = Dispatcher::run(current, &clock, &wake, &pulse, stopped, passed);
+            running.await.map_err(DaemonError::Ledger)
         });
         self.dispatcher = Some(post);
     }
@@ -271,10 +305,12 @@ impl Crew {
             Arc::clone(&self.wake),
             self.vitals.clone(),
         );
+        keeper.writes_notes(Arc::clone(&self.lock));
+        let look = Arc::clone(&self.look);
         let part = "the keeper".to_owned();
         self.hire(part, style, |style, pulse, stopped| async move {
-            keeper.run(style, &pulse, stopped).await;
-            Ok(())
+            let keeping = keeper.run(style, &look, &pulse, stopped);
+            keeping.await.map_err(DaemonError::Ledger)
         })
     }
 
@@ -362,8 +398,9 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let clock = Clock::System;
         let path = home.path().join("ledger.db");
+        let lock = Ledger::lock(&path).unwrap();
         let ledger = Ledger::open(&path, clock.now()).await.unwrap();
-        (Crew::new(ledger, clock), home)
+        (Crew::new(ledger, lock, clock), home)
     }
 
     #[tokio::test]

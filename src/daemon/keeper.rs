@@ -7,15 +7,18 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::{Notify, watch};
-use tracing::{error, info};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
+use tracing::{error, info, warn};
 
 use super::systemd;
 use crate::{
     clock::Clock,
-    delivery::{Style, gather_past},
-    http::{MAILBOX_SILENCE, Signs, Vitals},
-    ledger::{Cause, Ledger, LedgerError, LinkState, OutboxState, Past},
+    delivery::{Style, for_the_log, gather_past},
+    http::{MAILBOX_SILENCE, Mail, PutOffMail, Signs, Vitals},
+    ledger::{Cause, DaemonLock, Ledger, LedgerError, LinkState, OutboxState, Past},
     pulse::Pulse,
 };
 
@@ -42,7 +45,14 @@ pub struct Keeper {
     silent: BTreeSet<String>,
     /// Whether every mailbox has been scanned, or given up, since the start.
     surveyed: bool,
+    /// Where it is written down, for a command that asks, that the ledger fails.
+    notes: Option<Arc<DaemonLock>>,
+    /// What was last said of the ledger.
+    noted: Option<String>,
 }
+
+/// The name under which the keeper's own trouble with the ledger is known.
+const KEEPER: &str = "the keeper";
 
 impl Keeper {
     /// A keeper who begins now. `wake` is told when there may be mail to send; signs of life are
@@ -61,31 +71,60 @@ impl Keeper {
             vitals,
             silent: BTreeSet::new(),
             surveyed: false,
+            notes: None,
+            noted: None,
         }
     }
 
+    /// From now on, what keeps the daemon from the ledger is written down beside it as well.
+    pub(super) fn writes_notes(&mut self, notes: Arc<DaemonLock>) {
+        self.notes = Some(notes);
+    }
+
     /// Looks once a minute, and when the last mailbox has been scanned for the first time, until
-    /// told to stop; tells people in the `style` of the moment.
+    /// told to stop; tells people in the `style` of the moment. When told to `look`, and when the
+    /// ledger fails or works again, shows it at once.
+    ///
+    /// # Errors
+    /// The ledger's, where it must be opened anew.
     pub async fn run(
         &mut self,
         style: watch::Receiver<Arc<Style>>,
+        look: &Notify,
         pulse: &Pulse,
         mut stopped: watch::Receiver<bool>,
-    ) {
+    ) -> Result<(), LedgerError> {
         let mut vitals = self.vitals.subscribe();
+        let mut troubles = self.vitals.subscribe();
         let mut is_scanned = false;
+        let mut due = Instant::now();
         loop {
             pulse.within(Duration::ZERO);
-            let current = Arc::clone(&style.borrow());
-            if let Err(error) = self.run_once(&current, self.clock.now()).await {
-                error!("the ledger cannot be used: {error}");
+            let now = self.clock.now();
+            let looked = if Instant::now() >= due {
+                due = Instant::now() + MINUTE;
+                let current = Arc::clone(&style.borrow());
+                self.run_once(&current, now).await
+            } else {
+                self.show(now).await
+            };
+            match looked {
+                Err(error) if error.needs_a_new_start() => return Err(error),
+                Err(error) => error!("the ledger cannot be used: {error}"),
+                Ok(()) => {}
             }
             pulse.within(MINUTE);
+            let noted = self.noted.clone();
             tokio::select! {
-                () = tokio::time::sleep(MINUTE) => {}
-                _ = vitals.wait_for(Vitals::is_scanned), if !is_scanned => is_scanned = true,
+                () = tokio::time::sleep_until(due) => {}
+                () = look.notified() => {}
+                _ = troubles.wait_for(|vitals| vitals.ledger_trouble() != noted) => {}
+                _ = vitals.wait_for(Vitals::is_scanned), if !is_scanned => {
+                    is_scanned = true;
+                    due = Instant::now();
+                }
                 // A sender that is gone means stop as well.
-                _ = stopped.wait_for(|stop| *stop) => return,
+                _ = stopped.wait_for(|stop| *stop) => return Ok(()),
             }
         }
     }
@@ -95,6 +134,19 @@ impl Keeper {
     /// # Errors
     /// The ledger's; what could not be done is done at the next look.
     pub async fn run_once(&mut self, style: &Style, now: Timestamp) -> Result<(), LedgerError> {
+        let looked = self.look(style, now).await;
+        self.vitals.send_if_modified(|vitals| match &looked {
+            Ok(()) => vitals.ledger_troubles.remove(KEEPER).is_some(),
+            Err(error) => {
+                vitals.misses_ledger(KEEPER, error.in_short(), now);
+                true
+            }
+        });
+        let shown = self.show(now).await;
+        looked.and(shown)
+    }
+
+    async fn look(&mut self, style: &Style, now: Timestamp) -> Result<(), LedgerError> {
         // First, for a full disk must show before a notice meets it.
         self.ledger.prove_writable().await?;
         self.vitals.send_modify(|vitals| vitals.ledger = Some(now));
@@ -103,9 +155,45 @@ impl Keeper {
         if forgotten > 0 {
             info!(messages = forgotten, "bytes of dismissed mail thrown away");
         }
-        self.tell_past(style, now).await?;
-        systemd::status(&self.status(now).await?);
-        Ok(())
+        self.tell_past(style, now).await
+    }
+
+    /// Shows how things stand: to whoever asks over HTTP, to systemd, and to a command.
+    async fn show(&mut self, now: Timestamp) -> Result<(), LedgerError> {
+        let found = self.find().await;
+        if let Ok(found) = &found {
+            self.vitals
+                .send_modify(|vitals| vitals.mail = found.mail.clone());
+        }
+        let vitals = self.vitals.borrow().clone();
+        systemd::status(&status(&vitals, found.as_ref().ok(), now));
+        let trouble = vitals.ledger_trouble();
+        if self.noted != trouble {
+            let notes = self.notes.as_ref();
+            if let Some(Err(error)) = notes.map(|notes| notes.note(trouble.as_deref())) {
+                warn!("write down beside the ledger how it stands: {error}");
+            }
+            self.noted = trouble;
+        }
+        found.map(drop)
+    }
+
+    /// What waits for a person, as the ledger has it.
+    async fn find(&self) -> Result<Found, LedgerError> {
+        let quarantined = self.ledger.quarantined().await?;
+        let put_off = self.ledger.put_off().await?.map(|put_off| PutOffMail {
+            mails: put_off.letters,
+            since: put_off.since,
+            none_sent_since: put_off.none_sent_since,
+            words: for_the_log(&put_off.answer),
+        });
+        let outbox = self.ledger.outbox_counts().await?;
+        let failed = outbox.get(OutboxState::Failed.as_str());
+        let failed = failed.copied().unwrap_or_default();
+        Ok(Found {
+            quarantined,
+            mail: Mail { put_off, failed },
+        })
     }
 
     /// Tells people of the mail that is older than the ledger: all of it at once, and so not before
@@ -215,48 +303,52 @@ impl Keeper {
         self.wake.notify_one();
         Ok(())
     }
-
-    /// One line for `systemctl status`: the important fact first.
-    async fn status(&self, now: Timestamp) -> Result<String, LedgerError> {
-        let mailboxes = self.vitals.borrow().mailboxes.clone();
-        let down: Vec<&str> = mailboxes
-            .iter()
-            .filter(|(_, signs)| {
-                signs.failing_since.is_some()
-                    || signs
-                        .last_ok
-                        .is_some_and(|at| now.duration_since(at) > MAILBOX_SILENCE)
-            })
-            .map(|(name, _)| name.as_str())
-            .collect();
-        let quarantined = self.ledger.quarantined().await?;
-        let put_off = self.ledger.put_off().await?.map_or(0, |(count, _)| count);
-        let outbox = self.ledger.outbox_counts().await?;
-        let failed = outbox.get(OutboxState::Failed.as_str());
-        let failed = failed.copied().unwrap_or_default();
-        Ok(line(mailboxes.len(), &down, quarantined, put_off, failed))
-    }
 }
 
-fn line(mailboxes: usize, down: &[&str], quarantined: u64, put_off: u64, failed: u64) -> String {
-    let trouble: Vec<String> = [
-        (
-            down.len() as u64,
-            format!("mailbox down: {}", down.join(", ")),
-        ),
-        (quarantined, format!("in quarantine: {quarantined}")),
-        (put_off, format!("mails put off: {put_off}")),
-        (failed, format!("mails undeliverable: {failed}")),
-    ]
-    .into_iter()
-    .filter(|(count, _)| *count > 0)
-    .map(|(_, words)| words)
-    .collect();
+/// What waits for a person.
+#[derive(Debug)]
+struct Found {
+    quarantined: u64,
+    mail: Mail,
+}
+
+/// One line for `systemctl status`: the important fact first. Without what the ledger would say,
+/// where it cannot be asked.
+fn status(vitals: &Vitals, found: Option<&Found>, now: Timestamp) -> String {
+    let mut trouble: Vec<String> = vitals.ledger_trouble().into_iter().collect();
+    let is_down = |signs: &Signs| {
+        let is_silent = |at| now.duration_since(at) > MAILBOX_SILENCE;
+        signs.failing_since.is_some() || signs.last_ok.is_some_and(is_silent)
+    };
+    let down = vitals.mailboxes.iter().filter(|(_, signs)| is_down(signs));
+    let down: Vec<&str> = down.map(|(name, _)| name.as_str()).collect();
+    if !down.is_empty() {
+        trouble.push(format!("mailbox down: {}", down.join(", ")));
+    }
+    if let Some(Found { quarantined, mail }) = found {
+        if *quarantined > 0 {
+            trouble.push(format!("in quarantine: {quarantined}"));
+        }
+        if mail.failed > 0 {
+            trouble.push(format!("mails undeliverable: {}", mail.failed));
+        }
+        // Last, for a server's words may be long.
+        if let Some(PutOffMail {
+            mails,
+            since,
+            words,
+            ..
+        }) = &mail.put_off
+        {
+            trouble.push(format!("mails put off: {mails}, since {since:.0}: {words}"));
+        }
+    }
     if trouble.is_empty() {
+        let mailboxes = vitals.mailboxes.len();
         let s = if mailboxes == 1 { "" } else { "es" };
         format!("all is well, {mailboxes} mailbox{s} watched")
     } else {
-        format!("needs attention; {}", trouble.join(", "))
+        format!("needs attention; {}", trouble.join("; "))
     }
 }
 
@@ -267,10 +359,28 @@ mod tests {
 
     #[test]
     fn all_is_well_only_where_nobody_has_to_look() {
-        assert_eq!(line(2, &[], 0, 0, 0), "all is well, 2 mailboxes watched");
+        let now = Clock::System.now();
+        let mut vitals = Vitals::default();
+        vitals.mailboxes.insert("one".to_owned(), Signs::default());
+        vitals.mailboxes.insert("two".to_owned(), Signs::default());
+        let mut found = Found {
+            quarantined: 0,
+            mail: Mail::default(),
+        };
+        let well = "all is well, 2 mailboxes watched";
+        assert_eq!(status(&vitals, Some(&found), now), well);
+        found.mail.failed = 3;
         assert_eq!(
-            line(2, &[], 0, 0, 3),
+            status(&vitals, Some(&found), now),
             "needs attention; mails undeliverable: 3"
+        );
+        // Where the ledger fails, it may not even say what it holds.
+        vitals.misses_ledger("two", "disk I/O error".to_owned(), now);
+        assert_eq!(
+            status(&vitals, None, now),
+            format!(
+                "needs attention; the ledger cannot be written to since {now:.0}: disk I/O error"
+            )
         );
     }
 
@@ -284,6 +394,10 @@ mod tests {
             .unwrap();
         let vitals = watch::Sender::new(Vitals::default());
         let keeper = Keeper::new(ledger.clone(), clock, Arc::default(), vitals.clone());
+        let line = async |now| {
+            let found = keeper.find().await.unwrap();
+            status(&vitals.borrow().clone(), Some(&found), now)
+        };
         let hears = |signs: Signs| {
             vitals.send_modify(|vitals| _ = vitals.mailboxes.insert("einvoice".to_owned(), signs));
         };
@@ -293,7 +407,7 @@ mod tests {
         };
         hears(alive);
         let well = "all is well, 1 mailbox watched";
-        assert_eq!(keeper.status(now).await.unwrap(), well);
+        assert_eq!(line(now).await, well);
 
         let letter = Letter {
             kind: Kind::Confirmation,
@@ -305,7 +419,7 @@ mod tests {
         let mut transaction = ledger.begin().await.unwrap();
         transaction.post(&letter, None, now).await.unwrap();
         transaction.commit().await.unwrap();
-        assert_eq!(keeper.status(now).await.unwrap(), well);
+        assert_eq!(line(now).await, well);
         for (settled, expected) in [
             (
                 Settled::Deferred {
@@ -314,32 +428,32 @@ mod tests {
                     refused: Vec::new(),
                     answer: "451 later".to_owned(),
                 },
-                "needs attention; mails put off: 1",
+                format!("needs attention; mails put off: 1, since {now:.0}: 451 later"),
             ),
             (
                 Settled::Failed {
                     answer: "550 no".to_owned(),
                 },
-                "needs attention; mails undeliverable: 1",
+                "needs attention; mails undeliverable: 1".to_owned(),
             ),
         ] {
             let lease = ledger.lease(now, now, now).await.unwrap().unwrap();
             ledger.settle(&lease, &settled, now).await.unwrap();
-            assert_eq!(keeper.status(now).await.unwrap(), expected);
+            assert_eq!(line(now).await, expected);
         }
 
         hears(Signs {
             failing_since: Some(now),
             ..alive
         });
-        let failing = keeper.status(now).await.unwrap();
+        let failing = line(now).await;
         assert!(
-            failing.starts_with("needs attention; mailbox down: einvoice, "),
+            failing.starts_with("needs attention; mailbox down: einvoice; "),
             "{failing}"
         );
         hears(alive);
         let later = now + MAILBOX_SILENCE + SignedDuration::from_secs(1);
-        let silent = keeper.status(later).await.unwrap();
+        let silent = line(later).await;
         assert!(silent.contains("mailbox down: einvoice"), "{silent}");
     }
 }

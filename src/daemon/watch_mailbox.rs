@@ -124,21 +124,28 @@ pub enum WatchError {
 
 impl Watch {
     /// Runs until told to stop; trouble is waited out and tried again.
-    pub async fn run(&self) {
+    ///
+    /// # Errors
+    /// The ledger's, where it must be opened anew.
+    pub async fn run(&self) -> Result<(), LedgerError> {
         let mut failures = Failures::new(self.pauses);
         loop {
             let orders = self.orders();
             let began = Instant::now();
             let error = self.session(&orders).await;
             match error {
-                WatchError::Stopped => return,
+                WatchError::Stopped => return Ok(()),
                 WatchError::Reordered => failures = Failures::new(self.pauses),
+                WatchError::Ledger(error) if error.needs_a_new_start() => {
+                    self.misses_ledger(&error);
+                    return Err(error);
+                }
                 error => {
                     let pause = failures.pause_after(&error, began.elapsed());
                     self.report(&error, pause).await;
                     match self.pause(pause, &orders).await {
                         Ok(()) => {}
-                        Err(WatchError::Stopped) => return,
+                        Err(WatchError::Stopped) => return Ok(()),
                         // A changed password or place deserves a fresh beginning.
                         Err(_) => failures = Failures::new(self.pauses),
                     }
@@ -244,6 +251,7 @@ impl Watch {
         while let Some(new) = self.take_in(link, Turn::Missing).await? {
             taken += new;
             self.answered(false);
+            self.has_written();
             if written.elapsed() >= WRITE_DOWN {
                 self.write_down(&LinkState::Up).await?;
                 written = Instant::now();
@@ -255,6 +263,7 @@ impl Watch {
         while let Some(new) = self.take_in(link, Turn::Suspects).await? {
             taken += new;
         }
+        self.has_written();
         Ok(taken)
     }
 
@@ -265,6 +274,22 @@ impl Watch {
             signs.last_ok = Some(now);
             signs.scanned |= scanned;
             signs.failing_since = None;
+        });
+    }
+
+    /// Shows that what was to be written to the ledger has been.
+    fn has_written(&self) {
+        self.vitals
+            .send_if_modified(|vitals| vitals.ledger_troubles.remove(&self.name).is_some());
+    }
+
+    /// Shows that the ledger fails.
+    fn misses_ledger(&self, error: &LedgerError) {
+        let now = self.clock.now();
+        self.vitals.send_modify(|vitals| {
+            if vitals.mailboxes.contains_key(&self.name) {
+                vitals.misses_ledger(&self.name, error.in_short(), now);
+            }
         });
     }
 
@@ -400,9 +425,21 @@ impl Watch {
             ),
         }
         let now = self.clock.now();
+        if let WatchError::Ledger(error) = error {
+            // The mailbox has answered, or we would not have come as far: nobody is to look there
+            // for a fault that is in our ledger.
+            self.show(|signs| {
+                signs.last_ok = Some(now);
+                signs.failing_since = None;
+            });
+            self.misses_ledger(error);
+            return;
+        }
         self.show(|signs| _ = signs.failing_since.get_or_insert(now));
-        // Where the ledger itself is the trouble, the log line above is all there can be.
-        self.write_down(&LinkState::Down(words)).await.ok();
+        match self.write_down(&LinkState::Down(words)).await {
+            Ok(()) => self.has_written(),
+            Err(error) => self.misses_ledger(&error),
+        }
     }
 }
 

@@ -76,6 +76,14 @@ pub struct Pass {
     pub next: Option<Timestamp>,
 }
 
+/// An attempt that has ended, and whose end is not written down yet.
+#[derive(Debug)]
+struct Unsettled {
+    lease: Lease,
+    settled: Settled,
+    at: Timestamp,
+}
+
 impl Dispatcher {
     /// Makes pass after pass until `stopped` says so: when something is due, when woken, and every
     /// 30 s in any case; each with the dispatcher that is `current` when it begins. Starts with the
@@ -83,22 +91,30 @@ impl Dispatcher {
     ///
     /// The attempt in hand is seen to its end first: a server that is just taking a letter would
     /// get it twice. Dropped in the middle of one, the letter is due again at the next start,
-    /// under the same Message-ID.
+    /// under the same Message-ID. `passed` is told how each pass went.
+    ///
+    /// # Errors
+    /// The ledger's, where it must be opened anew; every other trouble is waited out.
     pub async fn run(
         mut current: watch::Receiver<Arc<Self>>,
         clock: &Clock,
         wake: &Notify,
         pulse: &Pulse,
         mut stopped: watch::Receiver<bool>,
-    ) {
+        passed: impl Fn(&Result<Pass, LedgerError>),
+    ) -> Result<(), LedgerError> {
         let mut reopened = false;
+        let mut unsettled = None;
         let mut failures = 0;
         loop {
             let now = clock.now();
             let this = Arc::clone(&current.borrow_and_update());
             let stopping = || *stopped.borrow();
-            let passing = this.start_and_pass(&mut reopened, now, pulse, stopping);
-            let pause = match passing.await {
+            let passing = this.start_and_pass(&mut reopened, &mut unsettled, now, pulse, stopping);
+            let pass = passing.await;
+            passed(&pass);
+            let pause = match pass {
+                Err(trouble) if trouble.needs_a_new_start() => return Err(trouble),
                 Ok(pass) => {
                     failures = 0;
                     let next = pass.next.map(|next| next.duration_since(clock.now()));
@@ -120,7 +136,7 @@ impl Dispatcher {
                 () = tokio::time::sleep(pause) => {}
                 () = wake.notified(), if failures == 0 => {}
                 // A sender that is gone means stop as well.
-                _ = stopped.wait_for(|stop| *stop) => return,
+                _ = stopped.wait_for(|stop| *stop) => return Ok(()),
             }
         }
     }
@@ -128,6 +144,7 @@ impl Dispatcher {
     async fn start_and_pass(
         &self,
         reopened: &mut bool,
+        unsettled: &mut Option<Unsettled>,
         now: Timestamp,
         pulse: &Pulse,
         stopping: impl Fn() -> bool,
@@ -137,7 +154,13 @@ impl Dispatcher {
             self.ledger.reopen_attempts(now).await?;
             *reopened = true;
         }
-        self.pass(now, false, pulse, stopping).await
+        // Before anything else: what was sent and is not known to be, would be sent again.
+        if let Some(Unsettled { lease, settled, at }) = unsettled {
+            self.ledger.settle(lease, settled, *at).await?;
+            log(lease, settled);
+            *unsettled = None;
+        }
+        self.pass(now, false, pulse, stopping, unsettled).await
     }
 
     /// One pass: gathers news whose time has come, then attempts each letter that is due, once, as
@@ -150,7 +173,7 @@ impl Dispatcher {
     /// The ledger's only: a server's refusal is a result, not an error.
     pub async fn run_once(&self, now: Timestamp) -> Result<Pass, LedgerError> {
         let pulse = Pulse::new(Duration::ZERO);
-        self.pass(now, false, &pulse, || false).await
+        self.pass(now, false, &pulse, || false, &mut None).await
     }
 
     /// [`Dispatcher::run_once`], for a command beside which no daemon runs: nobody would come back
@@ -160,16 +183,18 @@ impl Dispatcher {
     /// As [`Dispatcher::run_once`].
     pub async fn flush(&self, now: Timestamp) -> Result<Pass, LedgerError> {
         let pulse = Pulse::new(Duration::ZERO);
-        self.pass(now, true, &pulse, || false).await
+        self.pass(now, true, &pulse, || false, &mut None).await
     }
 
-    /// [`Dispatcher::run_once`], which begins no further attempt once `stopping` holds.
+    /// [`Dispatcher::run_once`], which begins no further attempt once `stopping` holds. An attempt
+    /// whose end could not be written down is left in `unsettled`.
     async fn pass(
         &self,
         now: Timestamp,
         flush: bool,
         pulse: &Pulse,
         stopping: impl Fn() -> bool,
+        unsettled: &mut Option<Unsettled>,
     ) -> Result<Pass, LedgerError> {
         let began = Instant::now();
         // One draw for the pass: letters that failed together are tried again together, and a
@@ -212,7 +237,14 @@ impl Dispatcher {
                 attempt
             });
             let settled = self.settle(&lease, attempt, now, jitter);
-            self.ledger.settle(&lease, &settled, now).await?;
+            if let Err(error) = self.ledger.settle(&lease, &settled, now).await {
+                *unsettled = Some(Unsettled {
+                    lease,
+                    settled,
+                    at: now,
+                });
+                return Err(error);
+            }
             log(&lease, &settled);
             match settled {
                 Settled::Sent { .. } => pass.sent += 1,

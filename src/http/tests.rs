@@ -25,6 +25,7 @@ fn healthy() -> Vitals {
     Vitals {
         ledger: at("2026-11-22T03:59:00Z"),
         mailboxes: BTreeMap::from([("einvoice".to_owned(), heard(at("2026-11-22T03:45:00Z")))]),
+        ..Vitals::default()
     }
 }
 
@@ -104,6 +105,65 @@ async fn silence_is_named_with_its_beginning() {
         )
     );
     assert_eq!(server.get("/healthz").await.0, "HTTP/1.1 200 OK");
+}
+
+const RED: &str = "HTTP/1.1 503 Service Unavailable";
+
+#[tokio::test]
+async fn a_ledger_that_fails_is_said_first_and_by_whoever_has_failed_longest() {
+    let mut vitals = healthy();
+    // It proves writable every minute, and the disk is full for whatever is larger.
+    vitals.ledger = at(NOW);
+    let full = "database or disk is full".to_owned();
+    let times = ["2026-11-22T03:58:00Z", "2026-11-22T03:57:00Z", NOW];
+    for (part, time) in ["the dispatcher", "einvoice", "einvoice"].iter().zip(times) {
+        vitals.misses_ledger(part, full.clone(), time.parse().unwrap());
+    }
+    let said =
+        "the ledger cannot be written to since 2026-11-22T03:57:00Z: database or disk is full\n";
+    let server = Server::start(vitals.clone()).await;
+    assert_eq!(
+        server.get("/readyz").await,
+        (RED.to_owned(), said.to_owned())
+    );
+    vitals.ledger_troubles.remove("einvoice");
+    let server = Server::start(vitals).await;
+    let (status, body) = server.get("/readyz").await;
+    assert_eq!((status.as_str(), body.contains("03:58:00Z")), (RED, true));
+}
+
+#[tokio::test]
+async fn mail_that_does_not_go_out_is_a_remark_and_after_an_hour_of_silence_a_trouble() {
+    let mut vitals = healthy();
+    let put_off = |none_sent_since: &str| PutOffMail {
+        mails: 2,
+        since: "2026-11-20T00:00:00Z".parse().unwrap(),
+        none_sent_since: none_sent_since.parse().unwrap(),
+        words: "451 later".to_owned(),
+    };
+    vitals.mail.failed = 3;
+    let given_up = "mails given up: 3; `invoice-trackd outbox list` shows them\n";
+    for (none_sent_since, status, said) in [
+        (
+            "2026-11-22T03:00:00Z",
+            "HTTP/1.1 200 OK",
+            "ready\nmails put off: 2, since 2026-11-20T00:00:00Z; the last answer: 451 later\n",
+        ),
+        (
+            "2026-11-22T02:59:59Z",
+            RED,
+            "no mail has gone out since 2026-11-22T02:59:59Z, waiting: 2; the last answer: 451 later\n",
+        ),
+    ] {
+        vitals.mail.put_off = Some(put_off(none_sent_since));
+        let server = Server::start(vitals.clone()).await;
+        let expected = (status.to_owned(), format!("{said}{given_up}"));
+        assert_eq!(server.get("/readyz").await, expected);
+    }
+    vitals.mail.put_off = None;
+    let server = Server::start(vitals).await;
+    let expected = ("HTTP/1.1 200 OK".to_owned(), format!("ready\n{given_up}"));
+    assert_eq!(server.get("/readyz").await, expected);
 }
 
 #[tokio::test]
@@ -198,8 +258,8 @@ fn all_is_surveyed_when_what_has_not_been_scanned_has_failed_for_long() {
         (failing("2026-11-22T03:55:00Z"), true),
     ] {
         let vitals = Vitals {
-            ledger: None,
             mailboxes: BTreeMap::from([("first".into(), scanned), ("second".into(), second)]),
+            ..Vitals::default()
         };
         assert_eq!(vitals.is_surveyed(now, patience), expected, "{second:?}");
     }

@@ -6,21 +6,33 @@
 
 use std::{
     fs::{self, File, TryLockError},
-    io::{self, Read as _},
+    io,
     path::Path,
 };
 
 use jiff::Timestamp;
 
-use super::{Ledger, LedgerError, open::lock_file};
+use super::{
+    Ledger, LedgerError,
+    open::{lock_file, noted},
+};
 
 /// A ledger that could be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Condition {
     /// How far it has got.
     pub stage: Stage,
-    /// The process number of the daemon that runs on it, as it wrote itself down.
-    pub daemon: Option<String>,
+    /// The daemon that runs on it.
+    pub daemon: Option<Daemon>,
+}
+
+/// A daemon, as it wrote itself down in the lock file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Daemon {
+    /// The number of its process.
+    pub process: String,
+    /// What keeps it from writing to the ledger, since when and in whose words.
+    pub trouble: Option<String>,
 }
 
 /// How far a ledger has got.
@@ -83,17 +95,12 @@ fn may_create_in(path: &Path) -> Result<(), LedgerError> {
         })
 }
 
-/// The daemon's process number, where one holds the lock. A daemon that starts in the moment of this
+/// The daemon, where one holds the lock. A daemon that starts in the moment of this
 /// look could find the lock taken, and is started again by systemd.
-fn daemon(path: &Path) -> Option<String> {
+pub(super) fn daemon(path: &Path) -> Option<Daemon> {
     let mut file = File::open(lock_file(path)).ok()?;
     match file.try_lock_shared() {
-        Err(TryLockError::WouldBlock) => {
-            let mut pid = String::new();
-            // The number only helps a person to find it.
-            file.read_to_string(&mut pid).ok();
-            Some(pid.trim().to_owned())
-        }
+        Err(TryLockError::WouldBlock) => Some(noted(&mut file)),
         Ok(()) | Err(TryLockError::Error(_)) => None,
     }
 }

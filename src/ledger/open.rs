@@ -11,8 +11,8 @@
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
-    io::{self, Read, Seek, Write},
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt, fchown},
+    io::{self, Read},
+    os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt, fchown},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -29,7 +29,7 @@ use sqlx::{
 };
 use tokio::{sync::Mutex, time::Instant};
 
-use super::{BUSY, Ledger, LedgerError, columns};
+use super::{BUSY, Daemon, Ledger, LedgerError, columns};
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
@@ -45,7 +45,71 @@ const CONNECTIONS: u32 = 4;
 /// The right to be the one daemon on a ledger; given back when dropped, or when the process dies.
 #[derive(Debug)]
 pub struct DaemonLock {
-    _file: File,
+    file: File,
+}
+
+/// How long the lock file is from the first moment: what is written over it later needs no room on
+/// a disk that is full.
+const LOCK_FILE: usize = 1024;
+
+impl DaemonLock {
+    /// Writes down, for whoever asks from outside, what keeps the daemon from writing to the
+    /// ledger; nothing when it can.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn note(&self, trouble: Option<&str>) -> io::Result<()> {
+        let mut text = format!("{}\n", std::process::id());
+        for word in trouble.unwrap_or_default().split_whitespace() {
+            if text.len() + word.len() + 1 >= LOCK_FILE {
+                break;
+            }
+            text.push_str(word);
+            text.push(' ');
+        }
+        let mut block = text.into_bytes();
+        block.resize(LOCK_FILE, b'\n');
+        self.file.write_all_at(&block, 0)
+    }
+}
+
+/// Which file a ledger is.
+#[derive(Debug)]
+pub(super) struct Opened {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl Opened {
+    fn at(path: &Path) -> Result<Self, LedgerError> {
+        let found = std::fs::metadata(path).map_err(|source| LedgerError::Io {
+            path: path.to_owned(),
+            source,
+        })?;
+        Ok(Self {
+            path: path.to_owned(),
+            device: found.dev(),
+            inode: found.ino(),
+        })
+    }
+
+    /// Whether it is still the one that stands under its name: SQLite itself would go on in a file
+    /// that was deleted (<https://sqlite.org/howtocorrupt.html> §4).
+    ///
+    /// # Errors
+    /// [`LedgerError::Replaced`] when it is not.
+    pub(super) async fn is_in_its_place(&self) -> Result<(), LedgerError> {
+        let path = self.path.clone();
+        match tokio::fs::metadata(&path).await {
+            Ok(found) if (found.dev(), found.ino()) == (self.device, self.inode) => Ok(()),
+            Ok(_) => Err(LedgerError::Replaced { path }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(LedgerError::Replaced { path })
+            }
+            Err(source) => Err(LedgerError::Io { path, source }),
+        }
+    }
 }
 
 /// How far an acceptable file has got.
@@ -62,18 +126,20 @@ pub(super) async fn for_writing(path: &Path, now: Timestamp) -> Result<Ledger, L
     if !exists(path)? {
         create(path)?;
     }
+    let opened = Opened::at(path)?;
     let schema = inspect(path).await?;
     let pool = connect(path).await?;
     if !matches!(schema, Schema::Current) {
         migrate(&pool, now).await?;
     }
-    ledger(pool).await
+    ledger(pool, opened).await
 }
 
 pub(super) async fn for_reading(path: &Path) -> Result<Option<Ledger>, LedgerError> {
     if !exists(path)? {
         return Ok(None);
     }
+    let opened = Opened::at(path)?;
     match inspect(path).await? {
         Schema::Empty => return Ok(None),
         Schema::Behind(found) => {
@@ -90,7 +156,7 @@ pub(super) async fn for_reading(path: &Path) -> Result<Option<Ledger>, LedgerErr
         .connect_with(options(path).read_only(true))
         .await
         .map_err(unusable(path))?;
-    ledger(pool).await.map(Some)
+    ledger(pool, opened).await.map(Some)
 }
 
 pub(super) fn lock(path: &Path) -> Result<DaemonLock, LedgerError> {
@@ -110,13 +176,7 @@ pub(super) fn lock(path: &Path) -> Result<DaemonLock, LedgerError> {
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            let mut pid = String::new();
-            // The number only helps a person to find the other one.
-            let _ = file.read_to_string(&mut pid);
-            let pid = match pid.trim() {
-                "" => "unknown".to_owned(),
-                pid => pid.to_owned(),
-            };
+            let pid = noted(&mut file).process;
             return Err(LedgerError::Locked {
                 path: path.to_owned(),
                 pid,
@@ -124,17 +184,31 @@ pub(super) fn lock(path: &Path) -> Result<DaemonLock, LedgerError> {
         }
         Err(TryLockError::Error(source)) => return Err(io(source)),
     }
-    file.set_len(0).map_err(io)?;
-    file.rewind().map_err(io)?;
-    writeln!(file, "{}", std::process::id()).map_err(io)?;
-    Ok(DaemonLock { _file: file })
+    let lock = DaemonLock { file };
+    lock.note(None).map_err(io)?;
+    Ok(lock)
+}
+
+/// What the daemon that has the lock wrote down; it only helps a person, and so may be missing.
+pub(super) fn noted(file: &mut File) -> Daemon {
+    let mut text = String::new();
+    let _ = file.read_to_string(&mut text);
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    Daemon {
+        process: lines.next().unwrap_or("unknown").to_owned(),
+        trouble: lines.next().map(str::to_owned),
+    }
 }
 
 /// The file that a daemon locks, beside the ledger.
 pub(super) fn lock_file(path: &Path) -> PathBuf {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".lock");
-    beside.into()
+    beside(path, ".lock")
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
 }
 
 /// See [`Ledger::exists`].
@@ -145,6 +219,13 @@ pub(super) fn exists(path: &Path) -> Result<bool, LedgerError> {
             path: path.to_owned(),
             reason: "expected a file, found a directory or a device".to_owned(),
         }),
+        // The disk to which it leads may not be there yet; nothing is created in its place.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && path.is_symlink() => {
+            Err(LedgerError::Io {
+                path: path.to_owned(),
+                source: io::Error::new(error.kind(), "it is a link that leads nowhere"),
+            })
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(source) => Err(LedgerError::Io {
             path: path.to_owned(),
@@ -245,6 +326,15 @@ async fn recognise(file: &mut SqliteConnection, path: &Path) -> Result<Schema, L
         .fetch_one(&mut *file)
         .await
         .map_err(failed)?;
+    let page: u64 = sqlx::query_scalar("PRAGMA page_size")
+        .fetch_one(&mut *file)
+        .await
+        .map_err(failed)?;
+    if ends_within_a_page(path, page) {
+        return Err(refused(
+            "it is damaged: it ends in the middle of a page".to_owned(),
+        ));
+    }
     let (objects, migrations): (i64, i64) = sqlx::query_as(
         "SELECT count(*), count(*) FILTER (WHERE name = '_sqlx_migrations') FROM sqlite_schema",
     )
@@ -293,13 +383,22 @@ async fn recognise(file: &mut SqliteConnection, path: &Path) -> Result<Schema, L
         .await
         .map_err(failed)?;
     if verdict != "ok" {
-        return Err(refused(format!("it is damaged: {verdict}")));
+        let verdict: Vec<&str> = verdict.split_whitespace().collect();
+        return Err(refused(format!("it is damaged: {}", verdict.join(" "))));
     }
     match applied.last() {
         Some((version, _)) if *version == newest() => Ok(Schema::Current),
         Some((version, _)) => Ok(Schema::Behind(*version)),
         None => Ok(Schema::Behind(0)),
     }
+}
+
+/// Whether the file has lost part of its last page, for which SQLite then reads zeros and finds no
+/// fault; of a few bytes it makes an empty database. A log of changes beside it may hold that page, as a power cut while it was written leaves
+/// it.
+fn ends_within_a_page(path: &Path, page: u64) -> bool {
+    let size = |path: &Path| std::fs::metadata(path).map_or(0, |found| found.len());
+    size(&beside(path, "-wal")) == 0 && !size(path).is_multiple_of(page)
 }
 
 /// Opens the file for reading and writing.
@@ -388,13 +487,14 @@ async fn migrate(pool: &SqlitePool, now: Timestamp) -> Result<(), LedgerError> {
     Ok(())
 }
 
-async fn ledger(pool: SqlitePool) -> Result<Ledger, LedgerError> {
+async fn ledger(pool: SqlitePool, opened: Opened) -> Result<Ledger, LedgerError> {
     let created_at: String = sqlx::query_scalar("SELECT created_at FROM ledger")
         .fetch_one(&pool)
         .await
         .map_err(LedgerError::during("read when the ledger was created"))?;
     Ok(Ledger {
         pool,
+        file: Arc::new(opened),
         created_at: columns::parsed("ledger.created_at", &created_at)?,
         turn: Arc::new(Mutex::new(())),
     })
@@ -411,10 +511,13 @@ fn newest() -> i64 {
 
 // https://sqlite.org/rescode.html
 const SQLITE_BUSY: i32 = 5;
+const SQLITE_IOERR: i32 = 10;
 const SQLITE_CORRUPT: i32 = 11;
 const SQLITE_CANTOPEN: i32 = 14;
 const SQLITE_NOTADB: i32 = 26;
 const SQLITE_READONLY_ROLLBACK: i32 = 776;
+const SQLITE_IOERR_SHMOPEN: i32 = 4618;
+const SQLITE_IOERR_SHMSIZE: i32 = 4874;
 
 /// What SQLite says of a file, in the words of [`LedgerError`]; for `map_err`.
 fn unusable(path: &Path) -> impl Fn(sqlx::Error) -> LedgerError + Copy + '_ {
@@ -431,8 +534,25 @@ fn unusable(path: &Path) -> impl Fn(sqlx::Error) -> LedgerError + Copy + '_ {
                 Err(error) => error,
             },
         },
+        // The first that SQLite wants is room for the file by which its processes know each other.
+        Some(SQLITE_IOERR)
+            if matches!(
+                extended_code(&source),
+                Some(SQLITE_IOERR_SHMOPEN | SQLITE_IOERR_SHMSIZE)
+            ) =>
+        {
+            LedgerError::Io {
+                path: path.to_owned(),
+                source: io::Error::other(format!("{source}; is the disk full?")),
+            }
+        }
         _ => LedgerError::during("open the ledger")(source),
     }
+}
+
+/// Whether SQLite says that the file is not what it has written.
+pub(super) fn is_damage(error: &sqlx::Error) -> bool {
+    matches!(primary_code(error), Some(SQLITE_CORRUPT | SQLITE_NOTADB))
 }
 
 /// SQLite's result code without its extension in the higher bits.

@@ -112,6 +112,19 @@ impl OutboxState {
     }
 }
 
+/// Letters that still wait after an attempt that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PutOff {
+    /// How many.
+    pub letters: u64,
+    /// Since when the first of them has waited.
+    pub since: Timestamp,
+    /// Since when none has gone out, of these or of any others.
+    pub none_sent_since: Timestamp,
+    /// The last words spoken against one of them.
+    pub answer: String,
+}
+
 /// How many letters stand where, all states present.
 pub type OutboxCounts = BTreeMap<String, u64>;
 
@@ -164,20 +177,36 @@ impl Ledger {
         Ok(counts)
     }
 
-    /// How many letters still wait after an attempt that failed, and the last words spoken against
-    /// one of them; `None` where there is none.
+    /// The letters that still wait after an attempt that failed; `None` where there is none.
     ///
     /// # Errors
     /// SQLite's.
-    pub async fn put_off(&self) -> Result<Option<(u64, String)>, LedgerError> {
-        sqlx::query_as(
-            "SELECT count(*) OVER (), last_answer FROM outbox
+    pub async fn put_off(&self) -> Result<Option<PutOff>, LedgerError> {
+        // The last one that was sent is looked for by its attempt, which has an index.
+        let row: Option<(u64, String, String, Option<String>)> = sqlx::query_as(
+            "SELECT count(*) OVER (), last_answer, min(patient_since) OVER (),
+                 (SELECT sent_at FROM outbox WHERE attempted_at IS NOT NULL AND state = 'sent'
+                  ORDER BY attempted_at DESC LIMIT 1)
+             FROM outbox
              WHERE state IN ('pending', 'sending') AND last_answer IS NOT NULL
              ORDER BY next_attempt_at DESC LIMIT 1",
         )
         .fetch_optional(&self.pool)
         .await
-        .map_err(LedgerError::during("look for letters put off"))
+        .map_err(LedgerError::during("look for letters put off"))?;
+        let Some((letters, answer, since, sent_at)) = row else {
+            return Ok(None);
+        };
+        let since: Timestamp = parsed("outbox.patient_since", &since)?;
+        let sent_at = sent_at
+            .map(|at| parsed("outbox.sent_at", &at))
+            .transpose()?;
+        Ok(Some(PutOff {
+            letters,
+            since,
+            none_sent_since: sent_at.map_or(since, |at: Timestamp| at.max(since)),
+            answer,
+        }))
     }
 }
 

@@ -38,6 +38,7 @@ mod keeper;
 mod ledger;
 mod maildir;
 mod mbox;
+mod outage;
 mod outbox;
 mod pace;
 mod poison;

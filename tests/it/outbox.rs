@@ -472,5 +472,7 @@ async fn a_composed_alert_reaches_a_real_mailbox_readable() {
 /// [`Dispatcher::run`] with the same dispatcher to the end.
 async fn run(dispatcher: Dispatcher, clock: &Clock, wake: &Notify, stopped: watch::Receiver<bool>) {
     let (_orders, current) = watch::channel(Arc::new(dispatcher));
-    Dispatcher::run(current, clock, wake, &Pulse::new(Duration::ZERO), stopped).await;
+    let pulse = Pulse::new(Duration::ZERO);
+    let running = Dispatcher::run(current, clock, wake, &pulse, stopped, |_| {});
+    running.await.unwrap();
 }

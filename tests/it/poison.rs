@@ -186,11 +186,7 @@ impl Post {
             orders: watch::channel(Arc::new(orders)).1,
             clock: clock.clone(),
             wake: Arc::new(Notify::new()),
-            vitals: watch::channel(Vitals {
-                ledger: None,
-                mailboxes: BTreeMap::new(),
-            })
-            .0,
+            vitals: watch::channel(Vitals::default()).0,
             pulse: unwatched(),
             stopped,
             pauses: Pauses::default(),
@@ -571,5 +567,5 @@ async fn the_word_to_stop_ends_every_wait() {
     };
     let running = tokio::time::timeout(Duration::from_secs(15), post.watch.run());
     let (ended, ()) = tokio::join!(running, stop);
-    ended.expect("the wait went on");
+    ended.expect("the wait went on").unwrap();
 }

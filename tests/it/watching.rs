@@ -72,8 +72,8 @@ fn watching(orders: watch::Receiver<Arc<Orders>>, stopped: &watch::Receiver<bool
         clock: Clock::manual(now()),
         wake: Arc::new(Notify::new()),
         vitals: watch::Sender::new(Vitals {
-            ledger: None,
             mailboxes: [("einvoice".to_owned(), Signs::default())].into(),
+            ..Vitals::default()
         }),
         pulse: unwatched(),
         stopped: stopped.clone(),
@@ -148,7 +148,7 @@ async fn an_earlier_since_is_followed_at_once() {
         .await
         .expect("not after IDLE's 5 minutes");
     stop.send_replace(true);
-    running.await.unwrap();
+    running.await.unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -178,5 +178,5 @@ async fn since_when_a_mailbox_fails_is_known_until_it_answers() {
     let answers = vitals.wait_for(|vitals| vitals.is_scanned() && since(vitals).is_none());
     timeout(SOON, answers).await.unwrap().unwrap();
     stop.send_replace(true);
-    running.await.unwrap();
+    running.await.unwrap().unwrap();
 }

@@ -81,7 +81,9 @@ async fn ledger(config: &Config, clock: &Clock) -> Row {
             };
             match condition.daemon {
                 None => format!("{stage}; no daemon runs on it"),
-                Some(pid) => format!("{stage}; a daemon runs on it (process {pid})"),
+                Some(daemon) => {
+                    format!("{stage}; a daemon runs on it (process {})", daemon.process)
+                }
             }
         }),
     }

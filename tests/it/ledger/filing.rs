@@ -65,7 +65,8 @@ async fn a_ledger_is_tried_without_being_created_or_brought_up_to_date() {
     assert_eq!(condition().await.daemon, None);
     let lock = Ledger::lock(&scratch.path()).unwrap();
     let pid = std::process::id().to_string();
-    assert_eq!(condition().await.daemon, Some(pid));
+    let daemon = condition().await.daemon.unwrap();
+    assert_eq!((daemon.process, daemon.trouble), (pid, None));
     drop(lock);
     assert_eq!(condition().await.daemon, None);
 }

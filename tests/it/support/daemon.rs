@@ -184,11 +184,11 @@ impl House {
 
     /// Waits until `what` is true, or fails with the daemon's log.
     pub async fn until<F: Future<Output = bool>>(&self, what: &str, check: impl Fn() -> F) {
-        let deadline = Instant::now() + Duration::from_secs(30);
+        let deadline = Instant::now() + Duration::from_secs(60);
         while !check().await {
             assert!(
                 Instant::now() < deadline,
-                "waited 30 s for: {what}\ncounts {:?}\noutbox {:?}\nlog:\n{}",
+                "waited 60 s for: {what}\ncounts {:?}\noutbox {:?}\nlog:\n{}",
                 self.counts().await,
                 self.outbox().await,
                 self.log()

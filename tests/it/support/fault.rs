@@ -2,9 +2,14 @@
 //!
 //! `fault.c` stands between the program and libc; the program itself is the one that is installed.
 
-use std::{fs, path::PathBuf, process::Command, sync::OnceLock};
+use std::{
+    fs,
+    path::PathBuf,
+    process::{Command, Output},
+    sync::OnceLock,
+};
 
-use super::daemon::House;
+use super::daemon::{House, PROGRAM};
 
 /// When the process dies, counted over what it does to the ledger's files from its start on, or from
 /// [`Faults::arm`] on.
@@ -91,6 +96,18 @@ impl Faults {
     pub fn environment(&self) -> Vec<(&str, &str)> {
         let each = self.environment.iter();
         each.map(|(name, value)| (*name, value.as_str())).collect()
+    }
+
+    /// One command on this machine, to its end.
+    pub fn command(&self, house: &House, arguments: &[&str]) -> Output {
+        Command::new(PROGRAM)
+            .arg("--config")
+            .arg(house.path("config.toml"))
+            .args(arguments)
+            .env_remove("RUST_LOG")
+            .envs(self.environment())
+            .output()
+            .unwrap()
     }
 
     /// From now on the disk is full.
