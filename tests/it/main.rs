@@ -49,3 +49,4 @@ mod smtp_answers;
 mod summary;
 mod terminal;
 mod watching;
+mod whims;
