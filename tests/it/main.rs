@@ -19,6 +19,7 @@ mod support;
 mod alert_windows;
 mod check_online;
 mod commands;
+mod completeness;
 mod config;
 mod corpus;
 mod decide;

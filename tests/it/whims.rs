@@ -16,8 +16,11 @@ use self::{
     server::{Mail, Server, State, Step, Whim},
 };
 
+mod numbers;
 pub mod post;
+mod renumbered;
 mod server;
+mod upheaval;
 
 /// Everything that a step of a session may be about: one that is older than `since`, notices,
 /// somebody else's mail, and a notice that is too large.

@@ -34,7 +34,8 @@ impl Literals {
     pub(super) fn longest_in(&mut self, mut came: &[u8]) -> u64 {
         let mut longest = 0;
         loop {
-            let skipped = usize::try_from(self.left).map_or(came.len(), |left| left.min(came.len()));
+            let skipped =
+                usize::try_from(self.left).map_or(came.len(), |left| left.min(came.len()));
             self.left -= skipped as u64;
             let Some((&byte, rest)) = came.get(skipped..).and_then(<[u8]>::split_first) else {
                 return longest;
@@ -100,8 +101,14 @@ mod tests {
     #[test]
     fn a_literal_is_seen_in_its_announcement() {
         assert_eq!(announced("* 1 FETCH (UID 4 BODY[] {12}\r\n"), 12);
-        assert_eq!(announced("* OK hi\r\n* 1 FETCH (BODY[] {4294967296}\r\n"), 1 << 32);
-        assert_eq!(announced("* LIST () \"/\" {99999999999999999999}\r\n"), u64::MAX);
+        assert_eq!(
+            announced("* OK hi\r\n* 1 FETCH (BODY[] {4294967296}\r\n"),
+            1 << 32
+        );
+        assert_eq!(
+            announced("* LIST () \"/\" {99999999999999999999}\r\n"),
+            u64::MAX
+        );
         let two = "* 1 FETCH (A {3}\r\nabc B {700}\r\n";
         assert_eq!(announced(two), 700);
     }
@@ -125,7 +132,11 @@ mod tests {
         ] {
             assert_eq!(announced(text), 0, "{text}");
             // And hide nothing of what follows.
-            assert_eq!(announced(&format!("{text}* 1 FETCH (B {{9}}\r\n")), 9, "{text}");
+            assert_eq!(
+                announced(&format!("{text}* 1 FETCH (B {{9}}\r\n")),
+                9,
+                "{text}"
+            );
         }
     }
 }

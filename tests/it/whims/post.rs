@@ -2,7 +2,6 @@
 //! what people were told, and what was logged.
 
 use std::{
-    collections::BTreeSet,
     fmt::Debug,
     future::Future,
     io,
@@ -20,7 +19,7 @@ use invoice_trackd::{
     mailbox::{Bounds, Imap, ImapSettings, Source},
     tls::TlsMode,
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, civil::Date};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 use tokio::{
@@ -55,42 +54,36 @@ pub const PATIENT: Bounds = Bounds {
 pub struct Post {
     pub ledger: Ledger,
     pub clock: Clock,
+    /// For the next start.
+    pub since: Option<Date>,
     home: TempDir,
     stop: watch::Sender<bool>,
-    source: Box<dyn Fn() -> Source>,
+    settings: ImapSettings,
     running: Option<JoinHandle<()>>,
 }
 
-pub fn noon() -> Timestamp {
+fn noon() -> Timestamp {
     "2026-01-20T04:00:00Z".parse().unwrap()
 }
 
 impl Post {
-    /// Watches what `source` names.
-    pub async fn new(source: impl Fn() -> Source + 'static) -> Self {
-        let mut post = Self::unwatched(source).await;
-        post.start();
-        post
-    }
-
+    /// The daemon watches what `settings` name, with a ledger that knows nothing yet.
     pub async fn on(settings: ImapSettings) -> Self {
-        Self::new(move || Source::Imap(Imap::new(settings.clone()))).await
-    }
-
-    /// Nothing runs yet.
-    pub async fn unwatched(source: impl Fn() -> Source + 'static) -> Self {
         let home = tempfile::tempdir().unwrap();
         let ledger = Ledger::open(&home.path().join("ledger.db"), noon())
             .await
             .unwrap();
-        Self {
+        let mut post = Self {
             ledger,
             clock: Clock::manual(noon()),
+            since: None,
             home,
             stop: watch::Sender::new(false),
-            source: Box::new(source),
+            settings,
             running: None,
-        }
+        };
+        post.start();
+        post
     }
 
     /// The daemon starts.
@@ -100,9 +93,9 @@ impl Post {
             ..style()
         };
         let orders = Orders {
-            source: (self.source)(),
+            source: Source::Imap(Imap::new(self.settings.clone())),
             company: Some(company().ban),
-            since: None,
+            since: self.since,
             intake: intake(self.ledger.clone(), style),
         };
         let soon = Backoff {
@@ -144,7 +137,8 @@ impl Post {
 
     /// What rests after a failure is due.
     pub fn later(&self) {
-        self.clock.set(self.clock.now() + SignedDuration::from_mins(5));
+        self.clock
+            .set(self.clock.now() + SignedDuration::from_mins(5));
     }
 
     pub async fn known(&self, uidvalidity: u32) -> String {
@@ -274,11 +268,6 @@ pub fn at_dovecot(dovecot: &Dovecot, folder: &str, bounds: Bounds) -> ImapSettin
         after_import: None,
         bounds,
     }
-}
-
-/// Every element once.
-pub fn set<T: Ord>(list: impl IntoIterator<Item = T>) -> BTreeSet<T> {
-    list.into_iter().collect()
 }
 
 /// What this program logs on this thread while this value lives; a test has one thread, unless it

@@ -64,6 +64,8 @@ pub enum Whim {
     /// More EXPUNGE than there is mail.
     Expunges,
     UidValidity,
+    /// The folder is another one from here on, and the server says so; UIDs begin anew.
+    Replaced,
 }
 
 impl Whim {
@@ -91,8 +93,9 @@ pub struct Mail {
     pub text: String,
     /// RFC822.SIZE, true or not.
     pub size: usize,
-    /// What is said in place of its body, before the connection is closed.
-    pub instead: Option<String>,
+    /// What is said in place of its body, and then nothing more; if it is empty, the connection is
+    /// closed.
+    pub instead: Option<&'static str>,
 }
 
 impl Mail {
@@ -119,13 +122,15 @@ pub struct Folder {
 
 pub struct State {
     folder: Mutex<Folder>,
+    /// What comes after [`Whim::Replaced`].
+    pub next: Mutex<BTreeMap<u32, Mail>>,
+    /// Said once, with the next news.
+    announcement: Mutex<String>,
     changed: watch::Sender<u64>,
     whim: Mutex<Option<(Step, Whim)>>,
-    pub capabilities: &'static str,
-    /// Said in each IDLE, right after it has begun; `@` stands for a number that grows.
-    pub nagging: Option<&'static str>,
-    /// A new UIDVALIDITY for every session.
-    pub restless: bool,
+    capabilities: &'static str,
+    nagging: Option<String>,
+    restless: bool,
     asked: Mutex<Vec<String>>,
     idling: watch::Sender<bool>,
 }
@@ -141,6 +146,8 @@ impl State {
                 seen: BTreeSet::new(),
                 deleted: BTreeSet::new(),
             }),
+            next: Mutex::default(),
+            announcement: Mutex::default(),
             changed: watch::Sender::new(0),
             whim: Mutex::new(None),
             capabilities,
@@ -161,6 +168,18 @@ impl State {
         self
     }
 
+    /// Says this in each IDLE, right after it has begun; `@` stands for a number that grows.
+    pub fn nagging(mut self, text: String) -> Self {
+        self.nagging = Some(text);
+        self
+    }
+
+    /// Has a new UIDVALIDITY for every session.
+    pub fn restless(mut self) -> Self {
+        self.restless = true;
+        self
+    }
+
     /// Whether the server's whim is over.
     pub fn has_had_its_whim(&self) -> bool {
         self.whim.lock().unwrap().is_none()
@@ -175,6 +194,20 @@ impl State {
         self.tell();
     }
 
+    /// Puts another folder in the place of this one.
+    pub fn replace(&self) {
+        let mut folder = self.folder();
+        folder.uidvalidity += 1;
+        folder.mails = std::mem::take(&mut *self.next.lock().unwrap());
+        folder.older.clear();
+    }
+
+    /// Says `text` to whoever is in IDLE, with what has changed.
+    pub fn announce(&self, text: &str) {
+        self.announcement.lock().unwrap().push_str(text);
+        self.tell();
+    }
+
     /// Tells whoever is in IDLE of what has changed.
     pub fn tell(&self) {
         self.changed.send_modify(|changes| *changes += 1);
@@ -183,7 +216,10 @@ impl State {
     /// How often a command that begins like this was heard.
     pub fn heard(&self, command: &str) -> usize {
         let asked = self.asked.lock().unwrap();
-        asked.iter().filter(|line| line.starts_with(command)).count()
+        asked
+            .iter()
+            .filter(|line| line.starts_with(command))
+            .count()
     }
 
     fn whim_at(&self, step: Step) -> Option<Whim> {
@@ -274,9 +310,9 @@ impl Connection {
                 }
                 ["UID", "FETCH", set, items] => match self.fetch(set, items) {
                     Ok(answer) => answer,
+                    Err("") => return None,
                     Err(instead) => {
-                        self.peer.try_say(&instead).await;
-                        // What is announced and does not come: mute until the client has enough.
+                        self.peer.try_say(instead).await;
                         return self.peer.line().await.map(|_| ());
                     }
                 },
@@ -337,13 +373,18 @@ impl Connection {
             Some(Whim::Cut) => (String::new(), false),
             Some(Whim::Garbage) => (format!("%%% 配號 \u{0} (((\r\n{normal}"), true),
             Some(Whim::Bare) => (format!("{tag} OK done\r\n"), true),
-            Some(Whim::Flood) => (format!("{}{normal}", updates(25_000)), true),
-            Some(Whim::Deluge) => (format!("{}{normal}", updates(80_000)), true),
+            Some(Whim::Flood) => (format!("{}{normal}", updates(20_000)), true),
+            Some(Whim::Deluge) => (format!("{}{normal}", updates(40_000)), true),
             Some(Whim::Exists) => {
-                let lies = "* 3 EXISTS\r\n* 3 EXISTS\r\n* 0 EXISTS\r\n* 5 EXISTS\r\n* 70000 EXISTS\r\n";
+                let lies =
+                    "* 3 EXISTS\r\n* 3 EXISTS\r\n* 0 EXISTS\r\n* 5 EXISTS\r\n* 70000 EXISTS\r\n";
                 (format!("{lies}{normal}"), true)
             }
             Some(Whim::Expunges) => (format!("{}{normal}", "* 1 EXPUNGE\r\n".repeat(9)), true),
+            Some(Whim::Replaced) => {
+                self.state.replace();
+                (format!("* OK [UIDVALIDITY 8] replaced\r\n{normal}"), true)
+            }
             Some(Whim::UidValidity) => (format!("* OK [UIDVALIDITY 8] a whim\r\n{normal}"), true),
         };
         let heard = self.peer.try_say(&text).await;
@@ -355,7 +396,7 @@ impl Connection {
         let mut changed = self.state.changed.subscribe();
         let news = self.news();
         self.say(Step::Idling, tag, &news).await?;
-        if let Some(nagging) = self.state.nagging {
+        if let Some(nagging) = &self.state.nagging {
             let count = 100 + self.state.heard("IDLE");
             let nagging = nagging.replace('@', &count.to_string());
             self.peer.try_say(&nagging).await.then_some(())?;
@@ -393,14 +434,15 @@ impl Connection {
 
     /// EXISTS, where it has changed.
     fn news(&mut self) -> String {
+        let mut news = std::mem::take(&mut *self.state.announcement.lock().unwrap());
         let exists = self.state.folder().mails.len();
-        match std::mem::replace(&mut self.told, exists) == exists {
-            true => String::new(),
-            false => format!("* {exists} EXISTS\r\n"),
+        if std::mem::replace(&mut self.told, exists) != exists {
+            write!(news, "* {exists} EXISTS\r\n").unwrap();
         }
+        news
     }
 
-    fn fetch(&self, set: &str, items: &str) -> Result<(Step, String), String> {
+    fn fetch(&self, set: &str, items: &str) -> Result<(Step, String), &'static str> {
         let folder = self.state.folder();
         let mut answer = String::new();
         let mut step = Step::FetchBodies;
@@ -416,8 +458,8 @@ impl Connection {
             } else if items.contains("BODY.PEEK[HEADER]") {
                 step = Step::FetchOversized;
                 body(sequence, uid, header).replace("BODY[]", "BODY[HEADER]<0>")
-            } else if let Some(instead) = &mail.instead {
-                return Err(instead.clone());
+            } else if let Some(instead) = mail.instead {
+                return Err(instead);
             } else if items.contains("BODY.PEEK[]<0.") {
                 body(sequence, uid, &mail.text).replace("BODY[]", "BODY[]<0>")
             } else {
