@@ -424,6 +424,16 @@ impl Link {
         }
     }
 
+    /// What the last survey found missing below the highest UID that is known, although nothing had
+    /// been missing over this connection before: what was accounted for is not any more, or the
+    /// server numbers its mail out of order.
+    pub fn holes(&self) -> UidSet {
+        match self {
+            Self::Imap(link) => link.holes(),
+            Self::Maildir(_) => UidSet::default(),
+        }
+    }
+
     /// Suspects, due or resting, that the last survey did not find: they have left the folder.
     pub fn gone(&self) -> UidSet {
         match self {

@@ -318,6 +318,15 @@ impl Watch {
             (known.suspects, known.resting) = ledger.suspects(name, uidvalidity, now).await?;
         }
         self.unless_stopped(link.survey(&known)).await??;
+        if let (holes, Some(highest)) = (link.holes().len(), known.uids.highest())
+            && holes > 0
+        {
+            warn!(
+                mailbox.name = name,
+                messages = holes,
+                "{holes} messages below UID {highest} are not accounted for: fetched again"
+            );
+        }
         let gone = link.gone();
         if let (Some(uidvalidity), false) = (link.uidvalidity(), gone.is_empty()) {
             let mut transaction = ledger.begin().await?;

@@ -11,6 +11,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     path::PathBuf,
     sync::Arc,
+    time::Duration,
 };
 
 use jiff::civil::Date;
@@ -22,7 +23,11 @@ use super::{
     RawMessage, Trouble, UidSet, Want, header_of,
     session::{Access, Capabilities, Head, Opened, Part, Session, opening},
 };
-use crate::{backoff, pulse::Pulse, tls::TlsMode};
+use crate::{
+    backoff::{self, Backoff},
+    pulse::Pulse,
+    tls::TlsMode,
+};
 
 mod filing;
 mod probe;
@@ -33,6 +38,11 @@ const HEADERS_AT_ONCE: u32 = 75;
 
 /// How many bodies one batch may hold.
 const BODIES_AT_ONCE: usize = 50;
+
+/// The pause after a look that the server's news had brought about and that found nothing. It
+/// doubles, up to the pause where there is no IDLE: a server that makes news up must not keep us
+/// listing its folder.
+const IN_VAIN: Duration = Duration::from_secs(1);
 
 /// How to reach a folder.
 #[derive(Debug, Clone)]
@@ -83,6 +93,9 @@ pub struct ImapLink {
     /// Copied to the other folder and not yet removed from this one.
     copied: UidSet,
     missing: UidSet,
+    /// Nothing was missing any more, once, over this connection.
+    caught_up: bool,
+    holes: UidSet,
     /// Due, in this order.
     suspects: VecDeque<u32>,
     /// What is in the folder and no suspect.
@@ -93,6 +106,10 @@ pub struct ImapLink {
     /// Whether each of `lacking` is at fault by itself.
     named: bool,
     another_came: bool,
+    /// Whether the server's news ended the last wait.
+    called: bool,
+    /// Looks in a row to which the server called for nothing.
+    in_vain: u32,
 }
 
 impl ImapSettings {
@@ -168,12 +185,16 @@ impl Imap {
             listed: UidSet::default(),
             copied: UidSet::default(),
             missing: UidSet::default(),
+            caught_up: false,
+            holes: UidSet::default(),
             suspects: VecDeque::new(),
             others: UidSet::default(),
             gone: UidSet::default(),
             lacking: UidSet::default(),
             named: false,
             another_came: false,
+            called: false,
+            in_vain: 0,
         })
     }
 }
@@ -197,10 +218,23 @@ impl ImapLink {
         self.gone = suspects.difference(&all);
         self.others = all.difference(&suspects);
         self.missing = self.others.difference(&known.uids);
+        self.holes = match known.uids.highest() {
+            Some(highest) if self.caught_up => self.missing.below(highest),
+            _ => UidSet::default(),
+        };
         self.listed = all.clone();
         let due = known.suspects.iter().copied();
         self.suspects = due.filter(|&uid| all.contains(uid)).collect();
-        Ok(self.missing.len() + self.suspects.len())
+        let found = self.missing.len() + self.suspects.len();
+        self.in_vain = match self.called && found == 0 {
+            true => self.in_vain.saturating_add(1),
+            false => 0,
+        };
+        Ok(found)
+    }
+
+    pub(super) fn holes(&self) -> UidSet {
+        self.holes.clone()
     }
 
     pub(super) fn gone(&self) -> UidSet {
@@ -222,6 +256,7 @@ impl ImapLink {
         let asked = self.missing.first(HEADERS_AT_ONCE);
         if asked.is_empty() {
             self.lacking = asked;
+            self.caught_up = true;
             return Ok(None);
         }
         let (batch, accounted) = self.fetch(asked, gate).await?;
@@ -335,16 +370,30 @@ impl ImapLink {
     /// A message that came after the survey's listing is told of by the server at the latest when
     /// IDLE begins (RFC 9051 §5.2); NOOP asks servers that tell only of what happens during IDLE.
     pub(super) async fn wait(&mut self) -> Result<(), MailboxError> {
+        if self.in_vain > 0 {
+            let pauses = Backoff {
+                first: IN_VAIN,
+                most: self.bounds.poll,
+            };
+            let pause = pauses.after(self.in_vain, backoff::random());
+            self.session.rest(pause).await;
+        }
+        self.called = self.is_called().await?;
+        Ok(())
+    }
+
+    /// Waits; whether the server's news ended that.
+    async fn is_called(&mut self) -> Result<bool, MailboxError> {
         if self.session.has_news() {
-            return Ok(());
+            return Ok(true);
         }
         if !self.capabilities.has("IDLE") {
             self.session.rest(self.bounds.poll).await;
-            return Ok(());
+            return Ok(false);
         }
         self.session.noop().await?;
         if self.session.has_news() {
-            return Ok(());
+            return Ok(true);
         }
         self.session.idle(self.bounds.idle, self.bounds.done).await
     }

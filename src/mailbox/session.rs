@@ -35,6 +35,7 @@ use crate::{
 mod filing;
 mod folder;
 mod line;
+mod literals;
 mod news;
 mod syntax;
 #[cfg(test)]
@@ -131,6 +132,9 @@ impl Session {
         if !answered && self.news.exists > 0 {
             return Err(self.end("list the folder", "a SEARCH response"));
         }
+        // What was listed is there. Were a count that a server made up believed any longer, the
+        // mail that makes it true would be no news.
+        self.news.exists = u32::try_from(found.len()).unwrap_or(u32::MAX);
         Ok(found)
     }
 
@@ -344,6 +348,7 @@ impl Session {
                         untagged(response);
                     })
                     .await?;
+                news.same_folder(operation)?;
                 match heard {
                     Ok(Heard::Data) => (),
                     Ok(Heard::Continue) => {

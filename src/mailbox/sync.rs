@@ -92,6 +92,16 @@ impl UidSet {
             .is_some_and(|&(_, end)| uid <= end)
     }
 
+    /// The highest UID in it.
+    pub fn highest(&self) -> Option<u32> {
+        self.runs.last().map(|&(_, end)| end)
+    }
+
+    /// What lies below `uid`.
+    pub(super) fn below(&self, uid: u32) -> Self {
+        self.difference(&Self::from_runs([(uid, u32::MAX)]))
+    }
+
     /// The UID with `smaller` ones below it.
     pub(super) fn nth(&self, smaller: usize) -> Option<u32> {
         let mut smaller = u32::try_from(smaller).ok()?;
@@ -216,6 +226,13 @@ mod tests {
             let (a, b) = (set(&a), set(&b));
             let expected: UidSet = uids(&a).difference(&uids(&b)).copied().collect();
             prop_assert_eq!(a.difference(&b), expected);
+        }
+
+        #[test]
+        fn below_a_uid_are_the_smaller_ones(list in some_uids(), uid in 0..60_u32) {
+            let expected: UidSet = uids(&set(&list)).into_iter().filter(|&one| one < uid).collect();
+            prop_assert_eq!(set(&list).below(uid), expected);
+            prop_assert_eq!(set(&list).highest(), uids(&set(&list)).last().copied());
         }
 
         #[test]

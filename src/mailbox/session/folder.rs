@@ -80,24 +80,22 @@ impl Session {
             Access::Write => "SELECT",
         };
         let command = format!("{verb} {}", syntax::folder_name(folder));
-        let (mut uidvalidity, mut permanent) = (None, None);
+        let mut permanent = None;
+        self.news.reopen();
         let answered = self
             .ask(&operation, &command, SMALL, |response| {
                 let Response::Data { outcome, .. } = response else {
                     return;
                 };
-                match &outcome.code {
-                    Some(ResponseCode::UidValidity(value)) => uidvalidity = Some(*value),
-                    Some(ResponseCode::PermanentFlags(flags)) => {
-                        permanent = Some(flags.iter().map(|flag| flag.to_string()).collect());
-                    }
-                    _ => (),
+                if let Some(ResponseCode::PermanentFlags(flags)) = &outcome.code {
+                    permanent = Some(flags.iter().map(|flag| flag.to_string()).collect());
                 }
             })
             .await?;
         if let Err(answer) = answered {
             return Ok(Err(answer));
         }
+        let uidvalidity = self.news.uidvalidity;
         let uidvalidity = uidvalidity.ok_or_else(|| self.end(&operation, "a UIDVALIDITY"))?;
         Ok(Ok(Opened {
             uidvalidity,

@@ -3,11 +3,12 @@
 //! Left out on purpose: what the news is about. A message that is new is found by listing the
 //! folder, whatever a server says of it.
 //!
-//! Guarantee: every wait is bounded, and news once heard is kept until a listing settles it.
+//! Guarantees: every wait is bounded; news once heard is kept until a listing settles it; no
+//! session outlives the UIDVALIDITY under which its folder was opened.
 
 use std::time::Duration;
 
-use async_imap::imap_proto::{MailboxDatum, Response};
+use async_imap::imap_proto::{MailboxDatum, Response, ResponseCode};
 use tokio::time::{Instant, timeout};
 
 use super::{
@@ -23,12 +24,33 @@ pub(super) struct News {
     pub(super) exists: u32,
     /// Whether that number has grown in a way that no listing has settled.
     pub(super) fresh: bool,
+    /// The folder's UIDVALIDITY, the first that was told since it was opened.
+    pub(super) uidvalidity: Option<u32>,
+    /// Another one that was told after it.
+    replaced_by: Option<u32>,
 }
 
 impl News {
-    /// Whether `response` tells of a change. What repeats a count, or says what comes with every
-    /// IDLE on some servers (RECENT, FLAGS), is none, or the wait would run in circles; a new
-    /// message always changes EXISTS (RFC 9051 §7.4.1).
+    /// Forgets the folder that was open before.
+    pub(super) fn reopen(&mut self) {
+        *self = Self::default();
+    }
+
+    /// RFC 9051 §2.3.1.1: under another UIDVALIDITY the UIDs of this session mean nothing any more,
+    /// and none of them may be recorded.
+    pub(super) fn same_folder(&self, operation: &str) -> Result<(), MailboxError> {
+        match (self.uidvalidity, self.replaced_by) {
+            (Some(was), Some(is)) => Err(MailboxError::Protocol {
+                operation: operation.to_owned(),
+                found: format!("expected the folder with UIDVALIDITY {was}, found one with {is}"),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether `response` tells of what may be a new message. That always changes EXISTS (RFC 9051
+    /// §7.4.1); what repeats a count, comes with every IDLE on some servers (RECENT, FLAGS), or with
+    /// every mail that a person reads or deletes, would have the wait run in circles.
     pub(super) fn note(&mut self, response: &Response<'_>) -> bool {
         match response {
             Response::MailboxData(MailboxDatum::Exists(count)) => {
@@ -39,10 +61,18 @@ impl News {
             }
             Response::Expunge(_) => {
                 self.exists = self.exists.saturating_sub(1);
-                true
+                false
             }
-            Response::Data { .. }
-            | Response::Capabilities(_)
+            Response::Data { outcome, .. } => {
+                if let Some(ResponseCode::UidValidity(told)) = outcome.code
+                    && *self.uidvalidity.get_or_insert(told) != told
+                {
+                    self.replaced_by = Some(told);
+                }
+                false
+            }
+            Response::Capabilities(_)
+            | Response::Fetch(..)
             | Response::MailboxData(MailboxDatum::Recent(_) | MailboxDatum::Flags(_)) => false,
             _ => true,
         }
@@ -66,12 +96,12 @@ impl Session {
         self.news.fresh
     }
 
-    /// RFC 2177: returns when the server tells of anything new, or after `within`.
+    /// RFC 2177: returns when the server tells of anything new, or after `within`; whether it told.
     pub(in crate::mailbox) async fn idle(
         &mut self,
         within: Duration,
         done: Duration,
-    ) -> Result<(), MailboxError> {
+    ) -> Result<bool, MailboxError> {
         const OPERATION: &str = "wait for news";
         let mut line = self.take(OPERATION)?;
         let news = &mut self.news;
@@ -84,6 +114,7 @@ impl Session {
                     stirred |= news.note(response)
                 })
                 .await?;
+            news.same_folder(OPERATION)?;
             match heard {
                 Heard::Data => (),
                 Heard::Continue => break,
@@ -98,7 +129,7 @@ impl Session {
                 .await
             {
                 Err(MailboxError::Timeout { .. }) => break,
-                Ok(Heard::Data | Heard::Continue) => (),
+                Ok(Heard::Data | Heard::Continue) => news.same_folder(OPERATION)?,
                 Ok(Heard::Done) => return Err(missing(OPERATION, "a wait that only DONE ends")),
                 Err(error) => return Err(error),
             }
@@ -112,7 +143,7 @@ impl Session {
                 .await?
                 != Heard::Done
             {}
-            Ok(())
+            news.same_folder(operation)
         })
         .await
         .unwrap_or_else(|_| {
@@ -123,6 +154,6 @@ impl Session {
         })?;
         self.pulse.within(Duration::ZERO);
         self.line = Some(line);
-        Ok(())
+        Ok(stirred)
     }
 }

@@ -3,8 +3,8 @@
 //! Left out on purpose: timeouts, which belong to whoever knows what is being waited for.
 //!
 //! Guarantees: certificates are verified; where STARTTLS is asked for, nothing but STARTTLS
-//! itself is ever said in plaintext; a reader gets no more bytes than were allowed to come; an
-//! address that swallows everything does not hide a host's other addresses.
+//! itself is ever said in plaintext; a reader gets no more bytes than were allowed to come, and no
+//! announcement of more; an address that swallows everything does not hide a host's other addresses.
 
 use std::{
     fmt, io,
@@ -24,18 +24,20 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
+use super::literals::Literals;
+
 /// Bytes both ways: a socket, TLS over a socket, or a test's pipe.
 pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 /// A stream that counts what it reads and stops at an allowance, because the decoder above it
-/// buffers a response of any size. What the decoder reserves for an announced literal cannot be
-/// bounded from here; async-imap 0.12.0 stops at 512 MiB.
+/// buffers a response of any size, and reserves what a literal's announcement asks for.
 pub(super) struct Wire {
     stream: Box<dyn Duplex>,
     taken: u64,
     most: u64,
+    literals: Literals,
 }
 
 impl Wire {
@@ -44,6 +46,7 @@ impl Wire {
             stream,
             taken: 0,
             most: 0,
+            literals: Literals::default(),
         }
     }
 
@@ -124,9 +127,14 @@ impl AsyncRead for Wire {
         if self.taken >= self.most {
             return Poll::Ready(Err(io::ErrorKind::FileTooLarge.into()));
         }
+        let left = self.most - self.taken;
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        self.taken += (buf.filled().len() - before) as u64;
+        let came = buf.filled().get(before..).unwrap_or_default();
+        self.taken += came.len() as u64;
+        if self.literals.longest_in(came) > left {
+            return Poll::Ready(Err(io::ErrorKind::FileTooLarge.into()));
+        }
         Poll::Ready(Ok(()))
     }
 }

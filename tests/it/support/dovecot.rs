@@ -146,6 +146,16 @@ password = {{ env = "TEST_IMAP_PASSWORD" }}
         self.doveadm(&["mailbox", "create", "-u", user, folder]);
     }
 
+    /// Removes a folder with all that is in it.
+    pub fn delete(&self, user: &str, folder: &str) {
+        self.doveadm(&["mailbox", "delete", "-u", user, folder]);
+    }
+
+    /// Gives a folder another name.
+    pub fn rename(&self, user: &str, from: &str, to: &str) {
+        self.doveadm(&["mailbox", "rename", "-u", user, from, to]);
+    }
+
     /// Moves every message of a folder to another one, as a person does.
     pub fn move_all(&self, user: &str, from: &str, to: &str) {
         self.doveadm(&["move", "-u", user, to, "mailbox", from, "all"]);

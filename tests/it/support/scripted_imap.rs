@@ -117,6 +117,18 @@ impl Peer {
         self.stream.get_mut().flush().await.unwrap();
     }
 
+    /// As [`Peer::say`]; `false` when the client is gone, where that is no failure.
+    pub async fn try_say(&mut self, text: &str) -> bool {
+        let stream = self.stream.get_mut();
+        stream.write_all(text.as_bytes()).await.is_ok() && stream.flush().await.is_ok()
+    }
+
+    /// Returns when the client says something or is gone; reads nothing, so that it may be given
+    /// up at any moment.
+    pub async fn stirs(&mut self) {
+        self.stream.fill_buf().await.ok();
+    }
+
     /// The next line without its end; `None` when the client is gone.
     pub async fn line(&mut self) -> Option<String> {
         let mut line = String::new();
