@@ -15,7 +15,7 @@ use crate::{
     clock::Clock,
     delivery::{Style, gather_past},
     http::{MAILBOX_SILENCE, Signs, Vitals},
-    ledger::{Cause, Ledger, LedgerError, LinkState, OutboxState, Past},
+    ledger::{Cause, Ledger, LedgerError, LinkState, Past},
     pulse::Pulse,
 };
 
@@ -231,9 +231,7 @@ impl Keeper {
             .collect();
         let quarantined = self.ledger.quarantined().await?;
         let put_off = self.ledger.put_off().await?.map_or(0, |(count, _)| count);
-        let outbox = self.ledger.outbox_counts().await?;
-        let failed = outbox.get(OutboxState::Failed.as_str());
-        let failed = failed.copied().unwrap_or_default();
+        let failed = self.ledger.failed_letters().await?;
         Ok(line(mailboxes.len(), &down, quarantined, put_off, failed))
     }
 }
