@@ -18,7 +18,7 @@ use crate::{
     clock::Clock,
     delivery::{Style, for_the_log, gather_past},
     http::{MAILBOX_SILENCE, Mail, PutOffMail, Signs, Vitals},
-    ledger::{Cause, DaemonLock, Ledger, LedgerError, LinkState, OutboxState, Past},
+    ledger::{Cause, DaemonLock, Ledger, LedgerError, LinkState, Past},
     pulse::Pulse,
 };
 
@@ -187,9 +187,7 @@ impl Keeper {
             none_sent_since: put_off.none_sent_since,
             words: for_the_log(&put_off.answer),
         });
-        let outbox = self.ledger.outbox_counts().await?;
-        let failed = outbox.get(OutboxState::Failed.as_str());
-        let failed = failed.copied().unwrap_or_default();
+        let failed = self.ledger.failed_letters().await?;
         Ok(Found {
             quarantined,
             mail: Mail { put_off, failed },

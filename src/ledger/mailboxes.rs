@@ -103,11 +103,33 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::Moved`] when a name stood for another place before; SQLite's.
     pub async fn hold_to_places(&self, places: &[(&str, String)]) -> Result<(), LedgerError> {
+        // A reload that moves nothing waits for no writer: on a busy ledger it would be refused.
+        if self.are_held(places).await? {
+            return Ok(());
+        }
         let mut transaction = self.begin().await?;
         for (name, place) in places {
             hold_to_place(&mut transaction.inner, name, place).await?;
         }
         transaction.commit().await
+    }
+
+    /// Whether all of these are written down as they are.
+    async fn are_held(&self, places: &[(&str, String)]) -> Result<bool, LedgerError> {
+        for (name, place) in places {
+            let is_held: bool = sqlx::query_scalar(
+                "SELECT EXISTS (SELECT 1 FROM mailbox WHERE name = ? AND place = ?)",
+            )
+            .bind(name)
+            .bind(place)
+            .fetch_one(&self.pool)
+            .await
+            .map_err(LedgerError::during("read where a mailbox is"))?;
+            if !is_held {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Writes down that a mailbox answered, or why it did not.

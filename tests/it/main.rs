@@ -49,6 +49,7 @@ mod restore;
 mod running;
 mod smtp;
 mod smtp_answers;
+mod soak;
 mod summary;
 mod terminal;
 mod watching;

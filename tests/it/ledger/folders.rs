@@ -226,3 +226,14 @@ async fn all_mailboxes_are_held_to_their_places_or_none() {
         .collect();
     assert_eq!(names, ["one", "two"]);
 }
+
+#[tokio::test]
+async fn mailboxes_that_stay_where_they_are_wait_for_no_writer() {
+    let scratch = Scratch::new();
+    let ledger = scratch.open().await;
+    let places = [("einvoice", "INBOX of ann".to_owned())];
+    ledger.hold_to_places(&places).await.unwrap();
+    let transaction = ledger.begin().await.unwrap();
+    ledger.hold_to_places(&places).await.unwrap();
+    drop(transaction);
+}
