@@ -1,0 +1,91 @@
+//! One whole IMAP session, cut off and muted behind each of its bytes: greeting, login, three
+//! notices, IDLE, a fourth during it, its fetch, and IDLE again. Every time a fifth must be heard
+//! of in the end.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use invoice_trackd::{
+    mailbox::{Bounds, ImapSettings},
+    tls::TlsMode,
+};
+use tokio::time::timeout;
+
+use super::{
+    Strike, Template, all,
+    server::{Server, TRACKS},
+    watched::{SOON, Watched, impatient, noon, patient},
+};
+use crate::support::chaos_proxy::{ChaosProxy, Fault};
+
+fn settings(address: SocketAddr, bounds: Bounds) -> ImapSettings {
+    ImapSettings {
+        name: String::new(),
+        host: address.ip().to_string(),
+        port: address.port(),
+        tls: TlsMode::None,
+        ca_file: None,
+        username: "u".to_owned(),
+        password: "p".into(),
+        folder: "INBOX".to_owned(),
+        after_import: None,
+        bounds,
+    }
+}
+
+/// How many bytes a session has up to the IDLE in which nothing is left to do but wait.
+async fn length(template: &Template) -> u64 {
+    let server = Server::start().await;
+    let proxy = ChaosProxy::start(server.address, None).await;
+    let settings = settings(proxy.address, patient());
+    let mut watched = Watched::start(template, "undisturbed".to_owned(), settings).await;
+    timeout(SOON, server.settled(1)).await.unwrap();
+    let length = server.spoken();
+    watched.knows_up_to(4).await;
+    watched.is_sound(&TRACKS[..4]).await;
+    length
+}
+
+/// One session, disturbed behind `after` bytes, or not at all where it is not that long.
+async fn survives(template: Arc<Template>, fault: Fault, bounds: Bounds, disturbed: bool) {
+    let name = format!("{fault:?}");
+    let server = Server::start().await;
+    let proxy = ChaosProxy::start(server.address, Some(fault)).await;
+    let settings = settings(proxy.address, bounds);
+    let mut watched = Watched::start(&template, name.clone(), settings).await;
+    let settled = server.settled(if disturbed { 2 } else { 1 });
+    let settled = timeout(SOON, settled).await;
+    assert!(settled.is_ok(), "{name}: never waited again");
+    assert_eq!(proxy.has_struck(), disturbed, "{name}");
+    proxy.heal();
+    watched.time_goes_by();
+    server.one_more();
+    watched.knows_up_to(5).await;
+    watched.is_sound(&TRACKS).await;
+}
+
+/// Every moment of a session, and the first that is beyond its end.
+async fn every_moment(strike: Strike, bounds: Bounds, at_once: usize) {
+    let template = Arc::new(Template::new(noon()).await);
+    let length = length(&template).await;
+    // The fewer bytes, the fewer moments: a session that were cut short would be noticed here.
+    assert!(length > 3000, "{length}");
+    let attempts = (0..=length + 1)
+        .map(|after| survives(template.clone(), strike(after), bounds, after <= length));
+    all(attempts, at_once).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_is_cut_off_behind_any_byte_loses_and_doubles_nothing() {
+    every_moment(Fault::Close, patient(), 16).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_falls_silent_behind_any_byte_loses_and_doubles_nothing() {
+    every_moment(Fault::Mute, impatient(), 150).await;
+}
+
+#[tokio::test]
+async fn a_session_that_comes_byte_by_byte_is_a_session_like_any_other() {
+    let template = Arc::new(Template::new(noon()).await);
+    survives(template, Fault::Drip, patient(), false).await;
+}

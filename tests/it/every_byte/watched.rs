@@ -1,0 +1,214 @@
+//! One mailbox as the daemon watches it, in a loop, and what must be true of it in the end.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use invoice_trackd::{
+    backoff::Backoff,
+    clock::Clock,
+    daemon::{Orders, Pauses, Watch},
+    http::{Signs, Vitals},
+    ledger::{AllocationFilter, Cause, Ledger},
+    mailbox::{Bounds, Imap, ImapSettings, Source},
+};
+use jiff::{Timestamp, ToSpan};
+use tempfile::TempDir;
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinHandle,
+    time::timeout,
+};
+
+use super::Template;
+use crate::support::{
+    daemon::unwatched,
+    intake::{company, intake},
+    outbox::style,
+};
+
+/// For what takes a second or two, on a machine that is busy with something else.
+pub(super) const SOON: Duration = Duration::from_secs(60);
+
+const MAILBOX: &str = "einvoice";
+
+/// Every folder's here.
+pub(super) const UIDVALIDITY: u32 = 7;
+
+pub(super) fn noon() -> Timestamp {
+    "2026-01-20T04:00:00Z".parse().unwrap()
+}
+
+/// Bounds under which only what happens ends a wait.
+pub(super) fn patient() -> Bounds {
+    Bounds {
+        connect: SOON,
+        command: SOON,
+        answer: SOON,
+        idle: 10 * SOON,
+        done: SOON,
+        ..Bounds::default()
+    }
+}
+
+/// Bounds under which silence is soon noticed; where a busy machine is taken for a silent server,
+/// the daemon connects once more.
+pub(super) fn impatient() -> Bounds {
+    let short = Duration::from_millis(1500);
+    Bounds {
+        connect: short,
+        command: short,
+        idle: short,
+        done: short,
+        ..Bounds::default()
+    }
+}
+
+/// The daemon's loop, running.
+pub(super) struct Watched {
+    name: String,
+    pub(super) ledger: Ledger,
+    clock: Clock,
+    wake: Arc<Notify>,
+    vitals: watch::Receiver<Vitals>,
+    running: JoinHandle<()>,
+    stop: watch::Sender<bool>,
+    _orders: watch::Sender<Arc<Orders>>,
+    _home: TempDir,
+}
+
+impl Watched {
+    /// `name` tells in a failed test which one it was.
+    pub(super) async fn start(template: &Template, name: String, settings: ImapSettings) -> Self {
+        let (ledger, home) = template.ledger(noon()).await;
+        let clock = Clock::manual(noon());
+        let (stop, stopped) = watch::channel(false);
+        let (orders, current) = watch::channel(Arc::new(Orders {
+            source: Source::Imap(Imap::new(ImapSettings {
+                name: MAILBOX.to_owned(),
+                ..settings
+            })),
+            company: Some(company().ban),
+            since: None,
+            intake: intake(ledger.clone(), style()),
+        }));
+        let wake = Arc::new(Notify::new());
+        let (vitals, seen) = watch::channel(Vitals {
+            ledger: None,
+            mailboxes: BTreeMap::from([(MAILBOX.to_owned(), Signs::default())]),
+        });
+        let pause = Backoff {
+            first: Duration::from_millis(20),
+            most: Duration::from_millis(200),
+        };
+        let watch = Watch {
+            name: MAILBOX.to_owned(),
+            orders: current,
+            clock: clock.clone(),
+            wake: Arc::clone(&wake),
+            vitals,
+            pulse: unwatched(),
+            stopped,
+            pauses: Pauses {
+                reconnect: pause,
+                login_refused: pause,
+            },
+        };
+        Self {
+            name,
+            ledger,
+            clock,
+            wake,
+            vitals: seen,
+            running: tokio::spawn(async move { watch.run().await }),
+            stop,
+            _orders: orders,
+            _home: home,
+        }
+    }
+
+    /// What was asked for alone when the connection broke rests for a minute.
+    pub(super) fn time_goes_by(&self) {
+        self.clock.set(self.clock.now() + 2.minutes());
+    }
+
+    /// Waits until the folder has been looked through once.
+    pub(super) async fn scanned(&mut self) {
+        let scanned = self.vitals.wait_for(Vitals::is_scanned);
+        let scanned = timeout(SOON, scanned).await;
+        scanned.unwrap_or_else(|_| panic!("{}: never caught up", self.name)).unwrap();
+    }
+
+    /// Waits until the ledger accounts for exactly the messages 1 to `last`.
+    pub(super) async fn knows_up_to(&mut self, last: usize) {
+        let expected = match last {
+            1 => "1".to_owned(),
+            _ => format!("1:{last}"),
+        };
+        let mut known = String::new();
+        let waiting = async {
+            loop {
+                self.vitals.mark_unchanged();
+                let ledger = self.ledger.known(MAILBOX, Some(UIDVALIDITY));
+                known = ledger.await.unwrap().uids.to_string();
+                if known == expected {
+                    return;
+                }
+                tokio::select! {
+                    () = self.wake.notified() => {}
+                    changed = self.vitals.changed() => {
+                        assert!(changed.is_ok(), "{}: ended by itself", self.name);
+                        self.time_goes_by();
+                    }
+                }
+            }
+        };
+        let waited = timeout(SOON, waiting).await;
+        assert!(
+            waited.is_ok(),
+            "{}: expected {expected}, found {known}",
+            self.name
+        );
+    }
+
+    /// Nothing lost, nothing doubled, nobody alarmed, nothing held against anybody; and the loop
+    /// runs, and stops when told to.
+    pub(super) async fn is_sound(self, tracks: &[&str]) {
+        let Self {
+            name,
+            ledger,
+            clock,
+            running,
+            stop,
+            ..
+        } = self;
+        let refused = ledger.quarantine().await.unwrap();
+        assert_eq!(refused, [], "{name}");
+        let rows = ledger.allocations(AllocationFilter::default()).await;
+        let mut recorded: Vec<String> = (rows.unwrap().into_iter())
+            .map(|row| row.allocation.block.track.to_string())
+            .collect();
+        recorded.sort();
+        assert_eq!(recorded, tracks, "{name}");
+        let of_all = |counts: BTreeMap<String, u64>, kind: &str| {
+            let all: u64 = counts.values().sum();
+            (counts[kind], all)
+        };
+        let each = tracks.len() as u64;
+        let messages = ledger.counts().await.unwrap();
+        assert_eq!(of_all(messages, "imported"), (each, each), "{name}");
+        let letters = ledger.outbox_counts().await.unwrap();
+        assert_eq!(of_all(letters, "pending"), (each, each), "{name}");
+        let mut transaction = ledger.begin().await.unwrap();
+        let alerts = transaction.pending::<Cause>().await.unwrap();
+        drop(transaction);
+        assert_eq!(alerts, [], "{name}");
+        let (due, resting) = (ledger.suspects(MAILBOX, UIDVALIDITY, clock.now()).await)
+            .unwrap();
+        assert!(due.is_empty() && resting.is_empty(), "{name}");
+
+        assert!(!running.is_finished(), "{name}: ended by itself");
+        stop.send_replace(true);
+        let ended = timeout(SOON, running).await;
+        ended.unwrap_or_else(|_| panic!("{name}: did not stop")).unwrap();
+        ledger.close().await;
+    }
+}
