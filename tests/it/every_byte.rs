@@ -20,26 +20,11 @@ mod server;
 // mod smtp;
 mod watched;
 
-/// An empty ledger to be copied, because creating one takes longer than all that is done with it.
-struct Template {
-    home: TempDir,
-}
-
-impl Template {
-    async fn new(now: Timestamp) -> Self {
-        let home = scratch();
-        let ledger = Ledger::open(&home.path().join("ledger.db"), now).await;
-        ledger.unwrap().close().await;
-        Self { home }
-    }
-
-    /// A ledger of its own, and the directory that it lives in.
-    async fn ledger(&self, now: Timestamp) -> (Ledger, TempDir) {
-        let home = scratch();
-        let file = home.path().join("ledger.db");
-        std::fs::copy(self.home.path().join("ledger.db"), &file).unwrap();
-        (Ledger::open(&file, now).await.unwrap(), home)
-    }
+/// An empty ledger, and the directory that it lives in.
+async fn ledger(now: Timestamp) -> (Ledger, TempDir) {
+    let home = scratch();
+    let ledger = Ledger::open(&home.path().join("ledger.db"), now).await;
+    (ledger.unwrap(), home)
 }
 
 /// In memory where that is possible: thousands of ledgers are synced here.

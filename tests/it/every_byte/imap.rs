@@ -2,18 +2,19 @@
 //! notices, IDLE, a fourth during it, its fetch, and IDLE again. Every time a fifth must be heard
 //! of in the end.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::net::SocketAddr;
 
 use invoice_trackd::{
+    ledger::Ledger,
     mailbox::{Bounds, ImapSettings},
     tls::TlsMode,
 };
 use tokio::time::timeout;
 
 use super::{
-    Strike, Template, all,
+    Strike, all, ledger,
     server::{Server, TRACKS},
-    watched::{SOON, Watched, impatient, noon, patient},
+    watched::{SOON, TURNS, Watched, impatient, noon, patient},
 };
 use crate::support::chaos_proxy::{ChaosProxy, Fault};
 
@@ -33,25 +34,27 @@ fn settings(address: SocketAddr, bounds: Bounds) -> ImapSettings {
 }
 
 /// How many bytes a session has up to the IDLE in which nothing is left to do but wait.
-async fn length(template: &Template) -> u64 {
-    let server = Server::start().await;
+async fn length() -> u64 {
+    let (ledger, _home) = ledger(noon()).await;
+    let server = Server::start(0).await;
     let proxy = ChaosProxy::start(server.address, None).await;
     let settings = settings(proxy.address, patient());
-    let mut watched = Watched::start(template, "undisturbed".to_owned(), settings).await;
+    let mut watched = Watched::start(&ledger, 0, "undisturbed".to_owned(), settings);
     timeout(SOON, server.settled(1)).await.unwrap();
     let length = server.spoken();
     watched.knows_up_to(4).await;
     watched.is_sound(&TRACKS[..4]).await;
+    ledger.close().await;
     length
 }
 
-/// One session, disturbed behind `after` bytes, or not at all where it is not that long.
-async fn survives(template: Arc<Template>, fault: Fault, bounds: Bounds, disturbed: bool) {
+/// One session, disturbed or not.
+async fn survives(ledger: &Ledger, turn: u32, fault: Fault, bounds: Bounds, disturbed: bool) {
     let name = format!("{fault:?}");
-    let server = Server::start().await;
+    let server = Server::start(turn).await;
     let proxy = ChaosProxy::start(server.address, Some(fault)).await;
     let settings = settings(proxy.address, bounds);
-    let mut watched = Watched::start(&template, name.clone(), settings).await;
+    let mut watched = Watched::start(ledger, turn, name.clone(), settings);
     let settled = server.settled(if disturbed { 2 } else { 1 });
     let settled = timeout(SOON, settled).await;
     assert!(settled.is_ok(), "{name}: never waited again");
@@ -65,27 +68,36 @@ async fn survives(template: Arc<Template>, fault: Fault, bounds: Bounds, disturb
 
 /// Every moment of a session, and the first that is beyond its end.
 async fn every_moment(strike: Strike, bounds: Bounds, at_once: usize) {
-    let template = Arc::new(Template::new(noon()).await);
-    let length = length(&template).await;
-    // The fewer bytes, the fewer moments: a session that were cut short would be noticed here.
+    let length = length().await;
+    // A session that was shorter than it should be would make fewer moments.
     assert!(length > 3000, "{length}");
-    let attempts = (0..=length + 1)
-        .map(|after| survives(template.clone(), strike(after), bounds, after <= length));
-    all(attempts, at_once).await;
+    let moments: Vec<u64> = (0..=length + 1).collect();
+    let rows = moments.chunks(TURNS).map(|moments| {
+        let moments = moments.to_vec();
+        async move {
+            let (ledger, _home) = ledger(noon()).await;
+            for (turn, after) in (0..).zip(moments) {
+                survives(&ledger, turn, strike(after), bounds, after <= length).await;
+            }
+            ledger.close().await;
+        }
+    });
+    all(rows, at_once).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_that_is_cut_off_behind_any_byte_loses_and_doubles_nothing() {
-    every_moment(Fault::Close, patient(), 16).await;
+    every_moment(Fault::Close, patient(), 6).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_that_falls_silent_behind_any_byte_loses_and_doubles_nothing() {
-    every_moment(Fault::Mute, impatient(), 150).await;
+    every_moment(Fault::Mute, impatient(), 200).await;
 }
 
 #[tokio::test]
 async fn a_session_that_comes_byte_by_byte_is_a_session_like_any_other() {
-    let template = Arc::new(Template::new(noon()).await);
-    survives(template, Fault::Drip, patient(), false).await;
+    let (ledger, _home) = ledger(noon()).await;
+    survives(&ledger, 0, Fault::Drip, patient(), false).await;
+    ledger.close().await;
 }

@@ -18,6 +18,7 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
+use super::watched::period;
 use crate::support::scripted_imap::{body, head};
 
 /// The tracks of the notices in the order in which they arrive: UID 1 and so on.
@@ -31,6 +32,7 @@ pub(super) struct Server {
 }
 
 struct Folder {
+    turn: u32,
     /// How many of the notices have arrived.
     arrived: Mutex<usize>,
     wanted: watch::Sender<bool>,
@@ -40,10 +42,12 @@ struct Folder {
 }
 
 impl Server {
-    pub(super) async fn start() -> Self {
+    /// With the notices of that turn.
+    pub(super) async fn start(turn: u32) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let folder = Arc::new(Folder {
+            turn,
             arrived: Mutex::new(3),
             wanted: watch::Sender::new(false),
             settled: watch::Sender::new(0),
@@ -118,7 +122,7 @@ impl Folder {
                     format!("* SEARCH{uids}\r\n")
                 }
                 _ => match command.strip_prefix("UID FETCH ") {
-                    Some(fetch) => fetched(fetch, arrived),
+                    Some(fetch) => self.fetched(fetch, arrived),
                     None => String::new(),
                 },
             };
@@ -170,39 +174,42 @@ impl Folder {
         let whole = line.strip_suffix("\r\n").map(ToOwned::to_owned);
         Ok(whole)
     }
-}
 
-fn fetched(fetch: &str, arrived: usize) -> String {
-    let (set, items) = fetch.split_once(' ').unwrap();
-    let mut answer = String::new();
-    for uid in 1..=arrived as u32 {
-        let asked = set.split(',').any(|run| {
-            let (first, last) = run.split_once(':').unwrap_or((run, run));
-            (first.parse().unwrap()..=last.parse().unwrap()).contains(&uid)
-        });
-        if !asked {
-            continue;
+    fn fetched(&self, fetch: &str, arrived: usize) -> String {
+        let (set, items) = fetch.split_once(' ').unwrap();
+        let mut answer = String::new();
+        for uid in 1..=arrived as u32 {
+            let asked = set.split(',').any(|run| {
+                let (first, last) = run.split_once(':').unwrap_or((run, run));
+                (first.parse().unwrap()..=last.parse().unwrap()).contains(&uid)
+            });
+            if !asked {
+                continue;
+            }
+            let message = notice(TRACKS[uid as usize - 1], self.turn);
+            let end = message.find("\r\n\r\n").unwrap() + 4;
+            answer.push_str(
+                &if items.contains("<0.65536>") && items.contains("BODY.PEEK[]") {
+                    body(uid, uid, &message).replace("BODY[]", "BODY[]<0>")
+                } else if items.contains("BODY.PEEK[]") {
+                    body(uid, uid, &message)
+                } else {
+                    head(uid, uid, message.len(), &message[..end])
+                },
+            );
         }
-        let message = notice(TRACKS[uid as usize - 1]);
-        let end = message.find("\r\n\r\n").unwrap() + 4;
-        answer.push_str(&if items.contains("<0.65536>") && items.contains("BODY.PEEK[]") {
-            body(uid, uid, &message).replace("BODY[]", "BODY[]<0>")
-        } else if items.contains("BODY.PEEK[]") {
-            body(uid, uid, &message)
-        } else {
-            head(uid, uid, message.len(), &message[..end])
-        });
+        answer
     }
-    answer
 }
 
 /// A notice with nothing in it that need not be: each byte of it is cut behind.
-fn notice(track: &str) -> String {
+pub(super) fn notice(track: &str, turn: u32) -> String {
+    let period = period(turn);
     format!(
         "From: einvoice@einvoice.nat.gov.tw\r\n\
          Subject: =?UTF-8?B?6YWN6Jmf57WQ5p6c?=\r\n\
          Content-Type: text/plain; charset=UTF-8\r\n\r\n\
-         字軌名稱：{track}\r\n發票期別：107/05 - 107/06\r\n發票類別：一般稅額計算\r\n\
+         字軌名稱：{track}\r\n發票期別：{period}\r\n發票類別：一般稅額計算\r\n\
          申請本數：0\r\n增加本數：1\r\n發票起號：22628000\r\n發票迄號：22628049\r\n"
     )
 }

@@ -9,16 +9,15 @@ use invoice_trackd::{
     http::{Signs, Vitals},
     ledger::{AllocationFilter, Cause, Ledger},
     mailbox::{Bounds, Imap, ImapSettings, Source},
+    notice::Period,
 };
 use jiff::{Timestamp, ToSpan};
-use tempfile::TempDir;
 use tokio::{
     sync::{Notify, watch},
     task::JoinHandle,
     time::timeout,
 };
 
-use super::Template;
 use crate::support::{
     daemon::unwatched,
     intake::{company, intake},
@@ -28,13 +27,21 @@ use crate::support::{
 /// For what takes a second or two, on a machine that is busy with something else.
 pub(super) const SOON: Duration = Duration::from_secs(60);
 
-const MAILBOX: &str = "einvoice";
-
 /// Every folder's here.
 pub(super) const UIDVALIDITY: u32 = 7;
 
 pub(super) fn noon() -> Timestamp {
     "2026-01-20T04:00:00Z".parse().unwrap()
+}
+
+/// So many turns one ledger has.
+pub(super) const TURNS: usize = 16;
+
+/// The period of the notices of one turn, each in a year of its own, in which no other has used
+/// their tracks; every one of them takes as many bytes to say.
+pub(super) fn period(turn: u32) -> Period {
+    let year = 100 + turn as u16;
+    Period::from_months((year, 1), (year, 2)).unwrap()
 }
 
 /// Bounds under which only what happens ends a wait.
@@ -65,25 +72,27 @@ pub(super) fn impatient() -> Bounds {
 /// The daemon's loop, running.
 pub(super) struct Watched {
     name: String,
-    pub(super) ledger: Ledger,
+    ledger: Ledger,
+    turn: u32,
+    mailbox: String,
     clock: Clock,
     wake: Arc<Notify>,
     vitals: watch::Receiver<Vitals>,
     running: JoinHandle<()>,
     stop: watch::Sender<bool>,
     _orders: watch::Sender<Arc<Orders>>,
-    _home: TempDir,
 }
 
 impl Watched {
+    /// The `turn`th to use this ledger, counted from 0: each has a mailbox and a period of its own.
     /// `name` tells in a failed test which one it was.
-    pub(super) async fn start(template: &Template, name: String, settings: ImapSettings) -> Self {
-        let (ledger, home) = template.ledger(noon()).await;
+    pub(super) fn start(ledger: &Ledger, turn: u32, name: String, settings: ImapSettings) -> Self {
+        let mailbox = format!("mailbox {turn}");
         let clock = Clock::manual(noon());
         let (stop, stopped) = watch::channel(false);
         let (orders, current) = watch::channel(Arc::new(Orders {
             source: Source::Imap(Imap::new(ImapSettings {
-                name: MAILBOX.to_owned(),
+                name: mailbox.clone(),
                 ..settings
             })),
             company: Some(company().ban),
@@ -93,14 +102,14 @@ impl Watched {
         let wake = Arc::new(Notify::new());
         let (vitals, seen) = watch::channel(Vitals {
             ledger: None,
-            mailboxes: BTreeMap::from([(MAILBOX.to_owned(), Signs::default())]),
+            mailboxes: BTreeMap::from([(mailbox.clone(), Signs::default())]),
         });
         let pause = Backoff {
             first: Duration::from_millis(20),
             most: Duration::from_millis(200),
         };
         let watch = Watch {
-            name: MAILBOX.to_owned(),
+            name: mailbox.clone(),
             orders: current,
             clock: clock.clone(),
             wake: Arc::clone(&wake),
@@ -114,14 +123,15 @@ impl Watched {
         };
         Self {
             name,
-            ledger,
+            ledger: ledger.clone(),
+            turn,
+            mailbox,
             clock,
             wake,
             vitals: seen,
             running: tokio::spawn(async move { watch.run().await }),
             stop,
             _orders: orders,
-            _home: home,
         }
     }
 
@@ -134,7 +144,9 @@ impl Watched {
     pub(super) async fn scanned(&mut self) {
         let scanned = self.vitals.wait_for(Vitals::is_scanned);
         let scanned = timeout(SOON, scanned).await;
-        scanned.unwrap_or_else(|_| panic!("{}: never caught up", self.name)).unwrap();
+        scanned
+            .unwrap_or_else(|_| panic!("{}: never caught up", self.name))
+            .unwrap();
     }
 
     /// Waits until the ledger accounts for exactly the messages 1 to `last`.
@@ -147,7 +159,7 @@ impl Watched {
         let waiting = async {
             loop {
                 self.vitals.mark_unchanged();
-                let ledger = self.ledger.known(MAILBOX, Some(UIDVALIDITY));
+                let ledger = self.ledger.known(&self.mailbox, Some(UIDVALIDITY));
                 known = ledger.await.unwrap().uids.to_string();
                 if known == expected {
                     return;
@@ -175,6 +187,8 @@ impl Watched {
         let Self {
             name,
             ledger,
+            turn,
+            mailbox,
             clock,
             running,
             stop,
@@ -182,8 +196,11 @@ impl Watched {
         } = self;
         let refused = ledger.quarantine().await.unwrap();
         assert_eq!(refused, [], "{name}");
-        let rows = ledger.allocations(AllocationFilter::default()).await;
-        let mut recorded: Vec<String> = (rows.unwrap().into_iter())
+        let rows = ledger.allocations(AllocationFilter {
+            period: Some(period(turn)),
+            ..AllocationFilter::default()
+        });
+        let mut recorded: Vec<String> = (rows.await.unwrap().into_iter())
             .map(|row| row.allocation.block.track.to_string())
             .collect();
         recorded.sort();
@@ -192,7 +209,8 @@ impl Watched {
             let all: u64 = counts.values().sum();
             (counts[kind], all)
         };
-        let each = tracks.len() as u64;
+        // Every turn before this one had as many.
+        let each = u64::from(turn + 1) * tracks.len() as u64;
         let messages = ledger.counts().await.unwrap();
         assert_eq!(of_all(messages, "imported"), (each, each), "{name}");
         let letters = ledger.outbox_counts().await.unwrap();
@@ -201,14 +219,14 @@ impl Watched {
         let alerts = transaction.pending::<Cause>().await.unwrap();
         drop(transaction);
         assert_eq!(alerts, [], "{name}");
-        let (due, resting) = (ledger.suspects(MAILBOX, UIDVALIDITY, clock.now()).await)
-            .unwrap();
+        let (due, resting) = (ledger.suspects(&mailbox, UIDVALIDITY, clock.now()).await).unwrap();
         assert!(due.is_empty() && resting.is_empty(), "{name}");
 
         assert!(!running.is_finished(), "{name}: ended by itself");
         stop.send_replace(true);
         let ended = timeout(SOON, running).await;
-        ended.unwrap_or_else(|_| panic!("{name}: did not stop")).unwrap();
-        ledger.close().await;
+        ended
+            .unwrap_or_else(|_| panic!("{name}: did not stop"))
+            .unwrap();
     }
 }

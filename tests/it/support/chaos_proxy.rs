@@ -126,11 +126,7 @@ impl Line {
     }
 
     /// Carries one direction until it ends, which is `false`, or until the fault strikes.
-    async fn pump(
-        &self,
-        from: &mut ReadHalf<'_>,
-        to: &mut WriteHalf<'_>,
-    ) -> std::io::Result<bool> {
+    async fn pump(&self, from: &mut ReadHalf<'_>, to: &mut WriteHalf<'_>) -> std::io::Result<bool> {
         let mut chunk = [0; 4096];
         let most = match self.fault {
             Some(Fault::Drip) => 1,
