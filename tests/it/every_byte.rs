@@ -14,10 +14,10 @@ use jiff::Timestamp;
 
 use crate::support::{chaos_proxy::Fault, is_long};
 
-// mod dovecot;
+mod dovecot;
 mod imap;
 mod server;
-// mod smtp;
+mod smtp;
 mod watched;
 
 /// An empty ledger, and the directory that it lives in.
