@@ -12,7 +12,7 @@ use invoice_trackd::{
 use super::{
     Strike, all, ledger, moments,
     server::{TRACKS, notice},
-    watched::{SOON, TURNS, UIDVALIDITY, Watched, impatient, noon},
+    watched::{SOON, TURNS, UIDVALIDITY, Watched, impatient, noon, patient},
 };
 use crate::support::{
     chaos_proxy::{ChaosProxy, Fault},
@@ -60,11 +60,16 @@ async fn survives(dovecot: Arc<Dovecot>, ledger: &Ledger, turn: u32, fault: Faul
         Fault::Mute(after) => format!("m{:06}", after.min(999_999)),
         Fault::Drip => "drip000".to_owned(),
     };
+    let bounds = match fault {
+        // A handshake takes long that way.
+        Fault::Drip => patient(),
+        _ => impatient(),
+    };
     deliver(&dovecot, &user, turn, 0..3).await;
     dovecot.set_uidvalidity(&user, "INBOX", UIDVALIDITY);
     let server = SocketAddr::from(([127, 0, 0, 1], dovecot.imaps_port));
     let proxy = ChaosProxy::start(server, Some(fault)).await;
-    let settings = settings(&dovecot, proxy.address.port(), &user, impatient());
+    let settings = settings(&dovecot, proxy.address.port(), &user, bounds);
     let mut watched = Watched::start(ledger, turn, name.clone(), settings);
     watched.scanned().await;
     deliver(&dovecot, &user, turn, 3..4).await;

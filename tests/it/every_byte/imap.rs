@@ -92,7 +92,7 @@ async fn a_session_that_is_cut_off_behind_any_byte_loses_and_doubles_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_that_falls_silent_behind_any_byte_loses_and_doubles_nothing() {
-    every_moment(Fault::Mute, impatient(), 200).await;
+    every_moment(Fault::Mute, impatient(), 48).await;
 }
 
 #[tokio::test]

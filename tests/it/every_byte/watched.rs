@@ -59,7 +59,7 @@ pub(super) fn patient() -> Bounds {
 /// Bounds under which silence is soon noticed; where a busy machine is taken for a silent server,
 /// the daemon connects once more.
 pub(super) fn impatient() -> Bounds {
-    let short = Duration::from_millis(1500);
+    let short = Duration::from_millis(800);
     Bounds {
         connect: short,
         command: short,
