@@ -6,11 +6,10 @@
 
 use std::path::PathBuf;
 
-use tempfile::TempDir;
-use tokio::task::JoinSet;
-
 use invoice_trackd::ledger::Ledger;
 use jiff::Timestamp;
+use tempfile::TempDir;
+use tokio::task::JoinSet;
 
 use crate::support::{chaos_proxy::Fault, is_long};
 
@@ -58,4 +57,5 @@ fn moments(length: u64, stride: usize) -> impl Iterator<Item = u64> {
     (0..=length).step_by(if is_long() { 1 } else { stride })
 }
 
+/// What happens after so many bytes.
 type Strike = fn(u64) -> Fault;

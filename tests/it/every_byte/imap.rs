@@ -43,7 +43,7 @@ async fn length() -> u64 {
     timeout(SOON, server.settled(1)).await.unwrap();
     let length = server.spoken();
     watched.knows_up_to(4).await;
-    watched.is_sound(&TRACKS[..4]).await;
+    watched.comes_through(&TRACKS[..4]).await;
     ledger.close().await;
     length
 }
@@ -63,7 +63,7 @@ async fn survives(ledger: &Ledger, turn: u32, fault: Fault, bounds: Bounds, dist
     watched.time_goes_by();
     server.one_more();
     watched.knows_up_to(5).await;
-    watched.is_sound(&TRACKS).await;
+    watched.comes_through(&TRACKS).await;
 }
 
 /// Every moment of a session, and the first that is beyond its end.

@@ -183,7 +183,7 @@ impl Watched {
 
     /// Nothing lost, nothing doubled, nobody alarmed, nothing held against anybody; and the loop
     /// runs, and stops when told to.
-    pub(super) async fn is_sound(self, tracks: &[&str]) {
+    pub(super) async fn comes_through(self, tracks: &[&str]) {
         let Self {
             name,
             ledger,
