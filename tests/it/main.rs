@@ -30,6 +30,7 @@ mod disk;
 mod docs;
 mod dovecot;
 mod end_to_end;
+mod every_byte;
 mod filing;
 mod first_run;
 mod house;

@@ -1,5 +1,6 @@
 //! The outside, real or scripted. Nothing in here imitates the inside.
 
+pub mod chaos_proxy;
 pub mod daemon;
 pub mod dovecot;
 pub mod exim;
