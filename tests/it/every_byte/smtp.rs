@@ -93,8 +93,9 @@ async fn deliver(
         let Some(next) = pass.unwrap().next else {
             break;
         };
-        let (waiting, words) = ledger.put_off().await.unwrap().unwrap();
-        assert_eq!(waiting, 1);
+        let put_off = ledger.put_off().await.unwrap().unwrap();
+        let words = put_off.answer;
+        assert_eq!(put_off.letters, 1);
         way.failures += 1;
         way.in_doubt |= words.starts_with("the final dot");
         assert!(way.failures < 10, "it never goes out: {words}");

@@ -101,8 +101,8 @@ impl Watched {
         }));
         let wake = Arc::new(Notify::new());
         let (vitals, seen) = watch::channel(Vitals {
-            ledger: None,
             mailboxes: BTreeMap::from([(mailbox.clone(), Signs::default())]),
+            ..Vitals::default()
         });
         let pause = Backoff {
             first: Duration::from_millis(20),
@@ -129,7 +129,7 @@ impl Watched {
             clock,
             wake,
             vitals: seen,
-            running: tokio::spawn(async move { watch.run().await }),
+            running: tokio::spawn(async move { watch.run().await.unwrap() }),
             stop,
             _orders: orders,
         }

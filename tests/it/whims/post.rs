@@ -116,7 +116,7 @@ impl Post {
                 login_refused: soon,
             },
         };
-        self.running = Some(tokio::spawn(async move { watch.run().await }));
+        self.running = Some(tokio::spawn(async move { watch.run().await.unwrap() }));
     }
 
     /// The daemon stops; what was in hand is written down.
