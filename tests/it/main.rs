@@ -30,6 +30,7 @@ mod dovecot;
 mod end_to_end;
 mod filing;
 mod first_run;
+mod hostile;
 mod house;
 mod imap_traps;
 mod intake;

@@ -4,6 +4,7 @@ pub mod daemon;
 pub mod dovecot;
 pub mod exim;
 pub mod fault;
+pub mod hostile;
 pub mod intake;
 pub mod outbox;
 pub mod scripted_imap;
