@@ -13,8 +13,22 @@ use invoice_trackd::notice::layers::{decoded, unstructured};
 use libfuzzer_sys::fuzz_target;
 
 const LABELS: &[&str] = &[
-    "utf-8", "big5", "cp950", "us-ascii", "iso-8859-1", "gbk", "gb18030", "utf-16", "utf-16be",
-    "iso-2022-jp", "euc-kr", "shift_jis", "x-user-defined", "replacement", "utf-7", "x-mac-roman",
+    "utf-8",
+    "big5",
+    "cp950",
+    "us-ascii",
+    "iso-8859-1",
+    "gbk",
+    "gb18030",
+    "utf-16",
+    "utf-16be",
+    "iso-2022-jp",
+    "euc-kr",
+    "shift_jis",
+    "x-user-defined",
+    "replacement",
+    "utf-7",
+    "x-mac-roman",
 ];
 
 /// What stands for one byte that could not be read.
@@ -38,7 +52,11 @@ fuzz_target!(|bytes: &[u8]| {
         let (text, clean) = decoded(bytes, label);
         assert!(text.len() <= 3 * bytes.len() + 3, "it grew");
         // In these two every byte order mark and every replacement character is spelt in one way.
-        if clean && label.is_none() && !bytes.starts_with(b"\xff\xfe") && !bytes.starts_with(b"\xfe\xff") {
+        if clean
+            && label.is_none()
+            && !bytes.starts_with(b"\xff\xfe")
+            && !bytes.starts_with(b"\xfe\xff")
+        {
             let sent = bytes.windows(3).any(|window| window == b"\xef\xbf\xbd");
             assert!(sent || !text.contains(LOST), "lost and called clean");
         }
@@ -51,8 +69,10 @@ fuzz_target!(|bytes: &[u8]| {
     let text = unstructured(bytes);
     assert!(text.len() <= 3 * bytes.len() + 3, "it grew");
     assert!(
-        !text.chars().any(|c| c.is_control()
-            || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')),
+        !text
+            .chars()
+            .any(|c| c.is_control()
+                || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')),
         "it breaks or reorders a line"
     );
 });

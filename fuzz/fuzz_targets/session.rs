@@ -52,7 +52,11 @@ impl AsyncRead for Server {
         let mut said = self.said.lock().unwrap();
         let rest = &self.script[said.by_server.len()..];
         if rest.is_empty() {
-            return if self.hangs_up { Poll::Ready(Ok(())) } else { Poll::Pending };
+            return if self.hangs_up {
+                Poll::Ready(Ok(()))
+            } else {
+                Poll::Pending
+            };
         }
         let line = rest.split_inclusive(|byte| *byte == b'\n').next().unwrap();
         let piece = &line[..line.len().min(buffer.remaining())];
@@ -94,7 +98,12 @@ impl Said {
         // A line may begin behind a literal that does not end in a line end, so any `aN OK` counts.
         let text = String::from_utf8_lossy(&self.by_server).to_ascii_uppercase();
         let words: Vec<&str> = text.split([' ', '\r', '\n']).collect();
-        oks.extend(words.windows(2).filter(|pair| pair[1] == "OK").map(|pair| pair[0].to_owned()));
+        oks.extend(
+            words
+                .windows(2)
+                .filter(|pair| pair[1] == "OK")
+                .map(|pair| pair[0].to_owned()),
+        );
         self.commands().iter().all(|(tag, _)| {
             let tag = tag.to_ascii_uppercase();
             oks.iter().any(|ok| ok.ends_with(&tag))
@@ -104,7 +113,11 @@ impl Said {
     /// The UIDs of every `UID FETCH` so far.
     fn asked_for(&self) -> UidSet {
         let sets = self.commands().into_iter().filter_map(|(_, command)| {
-            command.strip_prefix("UID FETCH ")?.split(' ').next().map(str::to_owned)
+            command
+                .strip_prefix("UID FETCH ")?
+                .split(' ')
+                .next()
+                .map(str::to_owned)
         });
         let runs = sets.flat_map(|set| {
             let runs = set.split(',').map(|run| {
@@ -120,7 +133,10 @@ impl Said {
         // In a quoted string some bytes are written with a backslash.
         body.is_empty()
             || body.iter().any(|byte| b"\"\\".contains(byte))
-            || self.by_server.windows(body.len()).any(|window| window == body)
+            || self
+                .by_server
+                .windows(body.len())
+                .any(|window| window == body)
     }
 }
 
@@ -182,14 +198,23 @@ async fn watch(server: Server, said: &Mutex<Said>) {
                 };
                 assert!(came.insert(uid), "UID {uid} came twice in one round");
                 let only = UidSet::from_iter([uid]);
-                assert!(only.difference(&asked).is_empty(), "nobody asked for UID {uid}");
+                assert!(
+                    only.difference(&asked).is_empty(),
+                    "nobody asked for UID {uid}"
+                );
                 if let Content::Whole(bytes) | Content::Oversized(bytes) = &message.content {
                     assert!(said.sent(bytes), "the server sent nothing like it");
                 }
             }
         }
         known.uids = came.into_iter().collect();
-        known.suspects = link.trouble().uids.runs().iter().map(|(first, _)| *first).collect();
+        known.suspects = link
+            .trouble()
+            .uids
+            .runs()
+            .iter()
+            .map(|(first, _)| *first)
+            .collect();
         if link.wait().await.is_err() {
             return;
         }

@@ -316,6 +316,19 @@ mod tests {
     }
 
     #[test]
+    fn a_label_without_end_is_not_repeated_in_full() {
+        let label = "x".repeat(100_000);
+        let raw = format!("Content-Type: text/plain; charset={label}\n\n");
+        let raw = [raw.as_bytes(), b"\xff\xff"].concat();
+        let (header, body) = Header::split(&raw);
+        let flaws = Message::read(&header, body).flaws;
+        let [Sentence { en, zh }] = flaws.as_slice() else {
+            panic!("{} flaws", flaws.len());
+        };
+        assert!(en.len() < 300 && zh.len() < 300, "{en}");
+    }
+
+    #[test]
     fn broken_text_is_said() {
         let base64 = "Content-Transfer-Encoding: base64\n\n%%%%";
         assert_eq!(message(base64).flaws.len(), 1);

@@ -282,3 +282,43 @@ async fn a_message_of_100_megabytes_in_an_mbox_does_not_hide_the_next() {
     assert!(taken.status.success(), "{taken:?}");
     only_oversized(&house).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_headers_on_a_server_hold_up_nothing() {
+    let in_header = [
+        "From",
+        "To",
+        "header",
+        "Received",
+        "subject",
+        "encoded",
+        "multipart",
+    ];
+    let mut mails: Vec<Vec<u8>> = KINDS
+        .iter()
+        .filter(|kind| in_header.iter().any(|word| kind.name.contains(word)))
+        .map(|kind| (kind.write)(SIZE))
+        .collect();
+    let hostile = mails.len();
+    assert!(hostile > 12, "{hostile} kinds");
+    mails.push(next_notice());
+    let dovecot = Dovecot::start();
+    dovecot.deliver_all("user1", &mails);
+    drop(mails);
+    let house = House::with_mail(&format!(
+        "{COMPANY}{}company = \"53567686\"\n",
+        dovecot.mailbox("m", "user1")
+    ));
+    let daemon = house.run(&[("TEST_IMAP_PASSWORD", dovecot::PASSWORD)]);
+    accounted(&house, &daemon, hostile as u64 + 1).await;
+    let most = daemon.kibibytes("VmHWM");
+    assert!(most < MOST_OF_HOSTILE, "{most} KiB");
+    assert_eq!(
+        house.counts().await.values().sum::<u64>(),
+        hostile as u64 + 1
+    );
+    let recorded = house.allocations().await;
+    assert_eq!(recorded.len(), 1);
+    assert_eq!(recorded[0].allocation.block.track.as_str(), "ZZ");
+    nothing_is_told_twice(&house, hostile).await;
+}
