@@ -7,7 +7,9 @@
 //! whether twice the size takes more than twice the time.
 
 #![allow(
+    dead_code,
     missing_docs,
+    unreachable_pub,
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::print_stdout,

@@ -16,7 +16,7 @@ use std::{
 use crate::support::{
     daemon::{COMPANY, House, MAIL, Notice, PROGRAM, Running, maildir},
     dovecot::{self, Dovecot},
-    hostile::{KINDS, text},
+    hostile::{KINDS, notice_of, text},
     is_long,
 };
 
@@ -321,4 +321,24 @@ async fn hostile_headers_on_a_server_hold_up_nothing() {
     assert_eq!(recorded.len(), 1);
     assert_eq!(recorded[0].allocation.block.track.as_str(), "ZZ");
     nothing_is_told_twice(&house, hostile).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn as_many_ranges_as_are_read_are_recorded_whole_and_one_more_is_none() {
+    let house = House::with_mail(&format!("{COMPANY}{MAILDIR}"));
+    maildir(&house.path("mailbox"));
+    house.write("mailbox/new/1", notice_of(2001));
+    house.write("mailbox/new/2", notice_of(2000));
+    house.write("mailbox/new/3", next_notice());
+    let daemon = house.run(&[]);
+    accounted(&house, &daemon, 3).await;
+    assert_eq!(house.messages("quarantined").await, 1);
+    assert_eq!(house.messages("imported").await, 2);
+    assert_eq!(house.allocations().await.len(), 2001);
+    house
+        .until("all three are told of", || async {
+            letters(&house).len() == 3
+        })
+        .await;
+    assert!(letters(&house).iter().all(|letter| letter.len() < 1 << 20));
 }

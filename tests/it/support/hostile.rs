@@ -59,19 +59,19 @@ pub const KINDS: &[Kind] = &[
     }),
     // Ranges.
     kind("ranges of one period", |size| {
-        ranges(size, |n| (track(0), "107/05 - 107/06", n * 50))
+        ranges(size, |n| (track(0), PERIODS[2], n * 50, 1))
     }),
     kind("ranges of several periods", |size| {
-        ranges(size, |n| (track(n), PERIODS[n % 6], n * 50))
+        ranges(size, |n| (track(n), PERIODS[n % 6], n * 50, 1))
     }),
     kind("ranges that all overlap", |size| {
-        ranges(size, |n| (track(0), "107/05 - 107/06", n % 7 * 50))
+        ranges(size, |n| (track(0), PERIODS[2], n * 50, 9000))
     }),
     kind("ranges that are all the same", |size| {
-        ranges(size, |_| (track(0), "107/05 - 107/06", 0))
+        ranges(size, |_| (track(0), PERIODS[2], 0, 1))
     }),
     kind("ranges that are all invalid", |size| {
-        ranges(size, |n| (track(n), "107/06 - 107/07", n * 50 + 1))
+        ranges(size, |n| (track(n), "107/06 - 107/07", n * 50 + 1, 1))
     }),
     kind("labels and a tail", |size| {
         text(&("字軌名稱:".repeat(size / 26) + &",".repeat(size / 2)))
@@ -377,7 +377,7 @@ fn parts(size: usize, header: &str) -> Vec<u8> {
 }
 
 fn attached_notices(size: usize) -> Vec<u8> {
-    let notice = String::from_utf8(text(&block("EC", "107/05 - 107/06", 22_628_000))).unwrap();
+    let notice = String::from_utf8(text(&block("EC", PERIODS[2], 22_628_000, 1))).unwrap();
     let part = format!("--b\r\nContent-Type: message/rfc822\r\n\r\n{notice}\r\n");
     mail(
         "Content-Type: multipart/mixed; boundary=b\r\n",
@@ -385,11 +385,11 @@ fn attached_notices(size: usize) -> Vec<u8> {
     )
 }
 
-fn block(track: &str, period: &str, begin: usize) -> String {
+fn block(track: &str, period: &str, begin: usize, booklets: usize) -> String {
     format!(
         "字軌名稱：{track}\r\n發票期別：{period}\r\n發票類別：一般稅額計算\r\n申請本數：0\r\n\
-         增加本數：1\r\n發票起號：{begin:08}\r\n發票迄號：{:08}\r\n",
-        begin + 49
+         增加本數：{booklets}\r\n發票起號：{begin:08}\r\n發票迄號：{:08}\r\n",
+        begin + booklets * 50 - 1
     )
 }
 
@@ -399,11 +399,19 @@ fn track(n: usize) -> String {
     [letter(n / 26), letter(n)].iter().collect()
 }
 
-fn ranges(size: usize, of: impl Fn(usize) -> (String, &'static str, usize)) -> Vec<u8> {
+/// A notice of so many ranges side by side, sound in every way.
+pub fn notice_of(count: usize) -> Vec<u8> {
+    let ranges: String = (0..count)
+        .map(|n| block("EC", PERIODS[2], n * 50, 1))
+        .collect();
+    text(&format!("貴公司(53567686)\r\n{ranges}"))
+}
+
+fn ranges(size: usize, of: impl Fn(usize) -> (String, &'static str, usize, usize)) -> Vec<u8> {
     let mut body = "貴公司(53567686)\r\n".to_owned();
     for n in 0.. {
-        let (track, period, begin) = of(n);
-        let block = block(&track, period, begin);
+        let (track, period, begin, booklets) = of(n);
+        let block = block(&track, period, begin, booklets);
         if body.len() + block.len() > size {
             break;
         }
