@@ -3,8 +3,10 @@
 //! the kinds whose name holds WORDS.
 //!
 //! Each is taken in as the daemon would, with a ledger, in a process of its own, whose peak is
-//! compared with that of an ordinary notice. Left out on purpose: statistics. What matters here is
-//! whether twice the size takes more than twice the time.
+//! compared with what it took before the mail came. The time to read and judge is the processor's,
+//! so that a busy machine tells the same; that in all, with what SQLite waits for, is the clock's.
+//! Left out on purpose: statistics. What matters here is whether twice the size takes more than
+//! twice the time.
 
 #![allow(
     dead_code,
@@ -12,6 +14,7 @@
     unreachable_pub,
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::panic,
     clippy::print_stdout,
     clippy::unwrap_used
 )]
@@ -136,9 +139,9 @@ fn measure(kind: &Kind, size: usize) {
         };
         let before = kibibytes("VmRSS");
 
-        let begun = Instant::now();
+        let begun = milliseconds();
         let read = examine(&message, &intake.rules, intake.require);
-        let read_ms = begun.elapsed().as_secs_f64() * 1e3;
+        let read_ms = milliseconds() - begun;
         drop(read);
 
         let begun = Instant::now();
@@ -148,6 +151,13 @@ fn measure(kind: &Kind, size: usize) {
         let became = taken[0].disposition;
         println!("{read_ms} {all_ms} {peak_mib} {became}");
     });
+}
+
+/// How long this thread has had a processor, ms.
+fn milliseconds() -> f64 {
+    let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    let nanoseconds = text.split_whitespace().next().unwrap();
+    nanoseconds.parse::<f64>().unwrap() / 1e6
 }
 
 fn kibibytes(name: &str) -> u64 {

@@ -14,7 +14,7 @@ use std::{
 };
 
 use crate::support::{
-    daemon::{COMPANY, House, MAIL, Notice, PROGRAM, Running, maildir},
+    daemon::{COMPANY, House, Notice, PROGRAM, Running, maildir},
     dovecot::{self, Dovecot},
     hostile::{KINDS, notice_of, text},
     is_long,
