@@ -185,10 +185,13 @@ async fn watch(server: Server, said: &Mutex<Said>) {
         };
         answered();
         let mut came = BTreeSet::new();
+        let mut suspects = BTreeSet::new();
         let mut batches = 0;
         while let Ok(Some(batch)) = next(&mut link).await {
             answered();
             batches += 1;
+            let trouble = link.trouble().uids;
+            suspects.extend(trouble.runs().iter().map(|(first, _)| *first));
             assert!(batches <= missing, "more batches than messages");
             let said = said.lock().unwrap();
             let asked = said.asked_for();
@@ -208,13 +211,7 @@ async fn watch(server: Server, said: &Mutex<Said>) {
             }
         }
         known.uids = came.into_iter().collect();
-        known.suspects = link
-            .trouble()
-            .uids
-            .runs()
-            .iter()
-            .map(|(first, _)| *first)
-            .collect();
+        known.suspects = suspects.into_iter().collect();
         if link.wait().await.is_err() {
             return;
         }
