@@ -16,7 +16,7 @@ use std::{
 use crate::support::{
     daemon::{COMPANY, House, Notice, PROGRAM, Running, maildir},
     dovecot::{self, Dovecot},
-    hostile::{KINDS, notice_of, text},
+    hostile::{KINDS, Kind, notice_of, text},
     is_long,
 };
 
@@ -70,6 +70,13 @@ async fn accounted(house: &House, daemon: &Running, count: u64) {
     }
 }
 
+/// A mail of this kind, as large as may be. Without optimisation what takes a tenth of a second takes
+/// ten: such a kind is written smaller.
+fn written(kind: &Kind) -> Vec<u8> {
+    let small = kind.is_slow && !is_long();
+    (kind.write)(if small { SIZE / 4 } else { SIZE })
+}
+
 /// An ordinary notice that stands behind what is hostile.
 fn next_notice() -> Vec<u8> {
     let notice = Notice {
@@ -108,13 +115,7 @@ async fn hostile_mail_of_every_kind_ends_in_one_thing_and_holds_up_nothing() {
     let house = House::with_mail(&format!("{COMPANY}{MAILDIR}"));
     maildir(&house.path("mailbox"));
     for (number, kind) in KINDS.iter().enumerate() {
-        // Without optimisation what takes a tenth of a second takes half a minute.
-        let size = if kind.is_slow && !is_long() {
-            SIZE / 4
-        } else {
-            SIZE
-        };
-        house.write(&format!("mailbox/new/{number:03}"), (kind.write)(size));
+        house.write(&format!("mailbox/new/{number:03}"), written(kind));
     }
     house.write("mailbox/new/next", next_notice());
 
@@ -297,7 +298,7 @@ async fn hostile_headers_on_a_server_hold_up_nothing() {
     let mut mails: Vec<Vec<u8>> = KINDS
         .iter()
         .filter(|kind| in_header.iter().any(|word| kind.name.contains(word)))
-        .map(|kind| (kind.write)(SIZE))
+        .map(written)
         .collect();
     let hostile = mails.len();
     assert!(hostile > 12, "{hostile} kinds");

@@ -166,7 +166,7 @@ pub const KINDS: &[Kind] = &[
     kind("scripts that do not end", |size| {
         html(&"<script></".repeat(size / 10))
     }),
-    kind("entities", |size| html(&"&#xFDFA;".repeat(size / 8))),
+    slow("entities", |size| html(&"&#xFDFA;".repeat(size / 8))),
     kind("beginnings of entities", |size| {
         html(&"&a".repeat(size / 2))
     }),
@@ -201,7 +201,7 @@ pub const KINDS: &[Kind] = &[
     kind("UTF-7", |size| {
         labelled("utf-7", "+VvZQUTw-".repeat(size / 9).as_bytes())
     }),
-    kind("NUL bytes", |size| labelled("utf-8", &vec![0; size])),
+    slow("NUL bytes", |size| labelled("utf-8", &vec![0; size])),
     slow("bytes that are no text", |size| {
         labelled("utf-8", &vec![0xff; size])
     }),
