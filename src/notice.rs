@@ -28,6 +28,21 @@ mod syntax;
 mod track;
 mod transfer;
 
+/// Layers below [`read`], opened for the fuzzer and for nobody else.
+#[cfg(fuzzing)]
+pub mod layers {
+    /// The text, and whether every byte could be read.
+    pub fn decoded(bytes: &[u8], label: Option<&str>) -> (String, bool) {
+        let decoded = super::charset::decode(bytes, label);
+        (decoded.text.into_owned(), decoded.clean)
+    }
+
+    /// A field such as Subject, decoded.
+    pub fn unstructured(body: &[u8]) -> String {
+        super::header::text(body)
+    }
+}
+
 pub use self::{
     allocation::{Allocation, Block, InvoiceType},
     ban::{Ban, BanError},

@@ -1,5 +1,7 @@
-//! Any bytes through the whole of the core: gate, read, settle. Run with
-//! `cargo +nightly fuzz run read` from the root of the repository.
+//! Any bytes through the whole of the core: gate, read, settle. From the root of the repository,
+//! beginning with the corpus of the tests:
+//!
+//! `cargo +nightly fuzz run read fuzz/corpus/read tests/fixtures -- -dict=fuzz/read.dict`
 //!
 //! Guarantee looked for: no panic, no endless work, and no range without a defect where no
 //! company is configured.

@@ -164,8 +164,28 @@ impl Imap {
     }
 
     pub(super) async fn open(&self, pulse: &Arc<Pulse>) -> Result<ImapLink, MailboxError> {
+        let session = Session::open(&self.settings, pulse).await?;
+        self.link(session).await
+    }
+
+    /// As [`super::Source::open`], over a connection that the fuzzer plays the server on.
+    ///
+    /// # Errors
+    /// Any [`MailboxError`].
+    #[cfg(fuzzing)]
+    pub async fn open_over(
+        &self,
+        stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
+        pulse: &Arc<Pulse>,
+    ) -> Result<super::Link, MailboxError> {
+        let session = Session::open_over(stream, &self.settings, pulse).await?;
+        let link = self.link(session).await?;
+        Ok(super::Link::Imap(Box::new(link)))
+    }
+
+    /// Opens the folder over a session that is logged in.
+    async fn link(&self, mut session: Session) -> Result<ImapLink, MailboxError> {
         let settings = &*self.settings;
-        let mut session = Session::open(settings, pulse).await?;
         let capabilities = session.capabilities().await?;
         let folder = session
             .open_folder(&settings.folder, settings.access())

@@ -98,6 +98,28 @@ impl Session {
         let line = timeout(within, Line::open(settings, tls, &operation))
             .await
             .map_err(|_| MailboxError::Timeout { operation, within })??;
+        Self::log_in(line, settings, &login, pulse).await
+    }
+
+    /// As [`Session::open`], over bytes that come from the fuzzer.
+    #[cfg(fuzzing)]
+    pub(super) async fn open_over(
+        stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
+        settings: &ImapSettings,
+        pulse: &Arc<Pulse>,
+    ) -> Result<Self, MailboxError> {
+        let login = login_command(settings)?;
+        let wire = wire::Wire::new(Box::new(stream));
+        let line = Line::greeted(wire, &settings.bounds, "connect").await?;
+        Self::log_in(line, settings, &login, pulse).await
+    }
+
+    async fn log_in(
+        line: Line,
+        settings: &ImapSettings,
+        login: &str,
+        pulse: &Arc<Pulse>,
+    ) -> Result<Self, MailboxError> {
         let mut session = Self::new(line, Arc::clone(pulse));
 
         // RFC 9051 §6.2.3: LOGIN must not be sent where LOGINDISABLED is announced.
@@ -109,7 +131,7 @@ impl Session {
             });
         }
         let operation = format!("log in as {username}");
-        match session.ask(&operation, &login, SMALL, |_| ()).await? {
+        match session.ask(&operation, login, SMALL, |_| ()).await? {
             Ok(()) => Ok(session),
             Err(answer) if is_for_now(&answer) => Err(MailboxError::Refused { operation, answer }),
             Err(answer) => Err(MailboxError::Login { username, answer }),

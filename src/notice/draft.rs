@@ -178,7 +178,7 @@ pub(super) fn shown(value: &str) -> String {
         hidden if hidden.is_empty() => format!("<U+{:04X}>", u32::from(c)),
         visible => visible,
     };
-    let text: Vec<String> = value.chars().map(written_out).collect();
+    let text: Vec<String> = value.chars().take(MAX_SHOWN + 1).map(written_out).collect();
     let mut text: String = text.concat().chars().take(MAX_SHOWN + 1).collect();
     if text.chars().count() > MAX_SHOWN {
         text.pop();

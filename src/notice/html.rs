@@ -40,14 +40,14 @@ pub(super) fn text(html: &str) -> String {
 /// What follows a comment, as browsers see it: `<!-->` and `<!--->` are whole comments, and `--!>`
 /// ends one too. WHATWG HTML §13.2.5.43.
 fn after_comment(comment: &str) -> &str {
-    let empty = comment
-        .strip_prefix('>')
-        .or_else(|| comment.strip_prefix("->"));
-    let ends = ["-->", "--!>"]
-        .into_iter()
-        .filter_map(|end| comment.split_once(end));
-    let longest_rest = ends.map(|(_, after)| after).max_by_key(|after| after.len());
-    empty.or(longest_rest).unwrap_or_default()
+    let ends_at = |at: usize| match comment.get(..at) {
+        Some("" | "-") => true,
+        Some(before) => before.ends_with("--") || before.ends_with("--!"),
+        None => false,
+    };
+    let end = comment.match_indices('>').find(|(at, _)| ends_at(*at));
+    end.and_then(|(at, _)| comment.get(at + 1..))
+        .unwrap_or_default()
 }
 
 /// Where the tag ends: at the first `>` that is not inside a quoted attribute value.

@@ -185,12 +185,15 @@ impl<'t> Cell<'t> {
                     Some((_, open_value)) => *open_value = tidy(before),
                     None => lead = before,
                 }
-                fields.push((label, tidy(value)));
+                fields.push((label, value));
                 (open, rest, previous) = (value, value, None);
             } else {
                 rest = rest.strip_prefix(first).unwrap_or_default();
                 previous = Some(first);
             }
+        }
+        if let Some((_, value)) = fields.last_mut() {
+            *value = tidy(value);
         }
         Self {
             lead: lead.trim(),
@@ -338,11 +341,14 @@ fn value_line<'t>(row: &[Cell<'t>], label: Label) -> &'t str {
     if short && telling { value } else { "" }
 }
 
-/// What stands between the parentheses of 貴公司(…) in folded text, wherever something does.
+/// What stands between the parentheses of 貴公司(…) in folded text, wherever something does; of
+/// different ones the first two, for those are one too many already.
 pub(super) fn addressees(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut rest = text;
-    while let Some((_, after)) = rest.split_once("貴公司") {
+    while found.len() < 2
+        && let Some((_, after)) = rest.split_once("貴公司")
+    {
         rest = after;
         if let Some(inside) = after.trim_start().strip_prefix('(')
             && let Some(name) = until_closed(inside)

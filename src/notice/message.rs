@@ -9,11 +9,15 @@
 //! Guarantee: depth and number of parts are bounded, and whatever could not be read in full is
 //! named in [`Message::flaws`].
 
-use std::borrow::Cow;
+use std::{
+    borrow::Cow,
+    collections::btree_map::{BTreeMap, Entry},
+};
 
 use super::{
     Sentence, charset,
-    header::{self, Header},
+    draft::shown,
+    header::Header,
     syntax::{Token, Tokens, unescaped},
     transfer,
 };
@@ -120,18 +124,18 @@ impl<'a> Message<'a> {
         }
         let decoded = charset::decode(&bytes, label);
         if !decoded.clean {
-            self.flaws.push(match label.map(header::visible) {
+            self.flaws.push(match label.map(shown) {
                 None => Sentence::new(
                     "a text part declares no charset and cannot be decoded as UTF-8 or Big5",
                     "一段內文沒有註明字元編碼，以 UTF-8 或 Big5 都無法完整解讀",
                 ),
                 Some(label) => Sentence::new(
                     format!(
-                        "a text part is declared `{label}` and cannot be decoded as that, UTF-8 or \
+                        "a text part is declared {label} and cannot be decoded as that, UTF-8 or \
                          Big5"
                     ),
                     format!(
-                        "一段內文註明的字元編碼是 `{label}`，以此編碼、UTF-8 或 Big5 都無法完整解讀"
+                        "一段內文註明的字元編碼是 {label}，以此編碼、UTF-8 或 Big5 都無法完整解讀"
                     ),
                 ),
             });
@@ -151,7 +155,7 @@ struct Parameterized {
     /// Lower case.
     value: String,
     /// Names in lower case; the sections of RFC 2231 §3 already joined.
-    parameters: Vec<(String, String)>,
+    parameters: BTreeMap<String, String>,
 }
 
 impl Parameterized {
@@ -170,7 +174,7 @@ impl Parameterized {
             .iter()
             .map(|segment| String::from_utf8_lossy(segment));
         let value = segments.next().unwrap_or_default().to_ascii_lowercase();
-        let mut parameters: Vec<(String, String)> = Vec::new();
+        let mut parameters = BTreeMap::<String, String>::new();
         for segment in segments {
             let Some((name, value)) = segment.split_once('=') else {
                 continue;
@@ -178,18 +182,17 @@ impl Parameterized {
             let (name, section) = name.split_once('*').unwrap_or((name, ""));
             let name = name.to_ascii_lowercase();
             let continues = !section.is_empty() && section != "0";
-            match parameters.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, start)) if continues => start.push_str(value),
-                Some(_) => {}
-                None => parameters.push((name, value.to_owned())),
+            match parameters.entry(name) {
+                Entry::Occupied(mut start) if continues => start.get_mut().push_str(value),
+                Entry::Occupied(_) => {}
+                Entry::Vacant(new) => _ = new.insert(value.to_owned()),
             }
         }
         Self { value, parameters }
     }
 
     fn get(&self, name: &str) -> Option<&str> {
-        let found = self.parameters.iter().find(|(known, _)| known == name);
-        found.map(|(_, value)| value.as_str())
+        self.parameters.get(name).map(String::as_str)
     }
 }
 
@@ -310,6 +313,19 @@ mod tests {
             .map(|n| format!("Content-Type: multipart/mixed; boundary={n}x\n\n--{n}x\n"))
             .collect();
         assert_eq!(message(&(deep + "\nx")).flaws.len(), 1);
+    }
+
+    #[test]
+    fn a_label_without_end_is_not_repeated_in_full() {
+        let label = "x".repeat(100_000);
+        let raw = format!("Content-Type: text/plain; charset={label}\n\n");
+        let raw = [raw.as_bytes(), b"\xff\xff"].concat();
+        let (header, body) = Header::split(&raw);
+        let flaws = Message::read(&header, body).flaws;
+        let [Sentence { en, zh }] = flaws.as_slice() else {
+            panic!("{} flaws", flaws.len());
+        };
+        assert!(en.len() < 300 && zh.len() < 300, "{en}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ pub mod dovecot;
 pub mod exim;
 pub mod fault;
 pub mod health;
+pub mod hostile;
 pub mod intake;
 pub mod outbox;
 pub mod scripted_imap;

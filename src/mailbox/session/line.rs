@@ -96,7 +96,11 @@ impl Line {
     }
 
     /// Waits for the greeting. PREAUTH is not one: it would step over STARTTLS and LOGIN.
-    async fn greeted(wire: Wire, bounds: &Bounds, operation: &str) -> Result<Self, MailboxError> {
+    pub(super) async fn greeted(
+        wire: Wire,
+        bounds: &Bounds,
+        operation: &str,
+    ) -> Result<Self, MailboxError> {
         let mut line = Self::new(wire, bounds);
         line.client.get_mut().allow(SMALL);
         let mut welcome = false;
