@@ -17,8 +17,9 @@ use sqlx::{Connection as _, SqliteConnection};
 use tokio::sync::{Notify, watch};
 
 use crate::support::{
-    daemon::Notice,
+    daemon::{COMPANY, House, Notice, Systemd, maildir},
     exim::Exim,
+    health::Health,
     intake::intake,
     outbox::{
         after, confirmation, did, dispatcher, pass, post, raise_about, state_of_the_outbox,
@@ -252,4 +253,54 @@ async fn a_mail_that_was_sent_and_cannot_be_written_down_as_sent_is_not_sent_aga
     assert_eq!(server.messages().len(), 1);
     stop.send_replace(true);
     running.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mail_that_does_not_go_out_is_told_where_no_mail_is_needed() {
+    let health = Health::new();
+    let refusing: &[_] = &[("MAIL", Does::Says("451 4.7.1 come back \u{1b}[2Jlater"))];
+    let server = ScriptedSmtp::start(refusing).await;
+    let house = House::new(&format!(
+        r#"{}{COMPANY}
+[[mailbox]]
+name = "einvoice"
+kind = "maildir"
+path = "@ROOT@/mail"
+[mail]
+from = "invoice-trackd <einvoice@example.com>"
+confirm_to = ["ops@example.com"]
+alert_to = ["oncall@example.com"]
+[mail.smtp]
+host = "127.0.0.1"
+port = {}
+tls = "none"
+"#,
+        health.configuration(),
+        server.port(),
+    ));
+    maildir(&house.path("mail"));
+    house.write("mail/new/1", Notice::default().eml());
+    let systemd = Systemd::new(&house);
+    let daemon = house.run(&[systemd.environment()]);
+    house
+        .until("health says so", || async {
+            let (status, body) = health.ready();
+            status == 200 && body.contains("mails put off: 1, since ")
+        })
+        .await;
+    let (_, body) = health.ready();
+    assert!(body.contains("451 4.7.1 come back"), "{body}");
+    assert!(!body.contains('\u{1b}'), "{body:?}");
+    systemd.until(|word| word.contains("needs attention; mails put off: 1, since "));
+    let page = house.command(&["status"]);
+    let page = String::from_utf8(page.stdout).unwrap();
+    let first = page.lines().next().unwrap();
+    assert!(first.contains("1 mail put off"), "{page}");
+    assert!(page.contains("451 4.7.1 come back"), "{page}");
+    assert!(
+        house.log().contains("mail put off until"),
+        "{}",
+        house.log()
+    );
+    assert_eq!(daemon.terminate(Duration::from_secs(10)), Some(0));
 }
