@@ -31,6 +31,10 @@ pub use self::{
 /// systemd waits 10 s.
 const STOPPING: Duration = Duration::from_secs(8);
 
+/// How long the ledger may take to be closed after that. Where somebody holds it, a connection that
+/// waits for him cannot be called back; it ends with the process, as it would in a crash.
+const CLOSING: Duration = Duration::from_secs(1);
+
 /// How long a reload may take to make its plan: nobody is heard meanwhile, and the word to stop may
 /// come.
 const PLANNING: Duration = Duration::from_secs(5);
@@ -84,23 +88,45 @@ pub async fn run(
     clock: Clock,
     mut words: mpsc::Receiver<Word>,
 ) -> Result<(), DaemonError> {
-    let lock = Ledger::lock(&config.ledger)?;
-    let ledger = Ledger::open(&config.ledger, clock.now()).await?;
-    let mut crew = Crew::new(ledger.clone(), lock, clock);
-    let plan = Plan::new(&config, &crew).await?;
+    let mut reload_first = false;
+    // To open a ledger may take long, where somebody holds it or it is brought up to date.
+    let (ledger, mut crew, plan) = tokio::select! {
+        begun = begin(&config, clock) => begun?,
+        () = told_to_stop(&mut words, &mut reload_first) => {
+            systemd::stopping();
+            info!("stopped before it had started");
+            return Ok(());
+        }
+    };
     crew.follow(plan);
     crew.feed_watchdog().map_err(DaemonError::Watchdog)?;
     systemd::ready();
     info!(mailboxes = config.mailboxes.len(), "started");
 
-    let outcome = watch_over(&mut crew, &mut config, &mut words).await;
+    let outcome = watch_over(&mut crew, &mut config, &mut words, reload_first).await;
     systemd::stopping();
     crew.stop(STOPPING).await;
-    ledger.close().await;
+    tokio::time::timeout(CLOSING, ledger.close()).await.ok();
     if outcome.is_ok() {
         info!("stopped");
     }
     outcome
+}
+
+/// Does all that must be done before anything runs.
+async fn begin(config: &Config, clock: Clock) -> Result<(Ledger, Crew, Plan), DaemonError> {
+    let lock = Ledger::lock(&config.ledger)?;
+    let ledger = Ledger::open(&config.ledger, clock.now()).await?;
+    let crew = Crew::new(ledger.clone(), lock, clock);
+    let plan = Plan::new(config, &crew).await?;
+    Ok((ledger, crew, plan))
+}
+
+/// Returns when told to stop; any other word is kept in `reload`.
+async fn told_to_stop(words: &mut mpsc::Receiver<Word>, reload: &mut bool) {
+    while let Some(Word::Reload) = words.recv().await {
+        *reload = true;
+    }
 }
 
 /// Returns when told to stop, and with an error when a part has ended by itself.
@@ -108,14 +134,40 @@ async fn watch_over(
     crew: &mut Crew,
     config: &mut Config,
     words: &mut mpsc::Receiver<Word>,
+    reload_first: bool,
 ) -> Result<(), DaemonError> {
+    if reload_first && is_stopped_while_reloading(crew, config, words).await {
+        return Ok(());
+    }
     loop {
         tokio::select! {
             word = words.recv() => match word {
-                Some(Word::Reload) => reload(crew, config).await,
+                Some(Word::Reload) => {
+                    if is_stopped_while_reloading(crew, config, words).await {
+                        return Ok(());
+                    }
+                }
                 Some(Word::Stop) | None => return Ok(()),
             },
             ended = crew.ended() => return Err(ended),
+        }
+    }
+}
+
+/// Reloads, once more where that is asked for meanwhile; the word to stop need not wait for it.
+async fn is_stopped_while_reloading(
+    crew: &mut Crew,
+    config: &mut Config,
+    words: &mut mpsc::Receiver<Word>,
+) -> bool {
+    loop {
+        let mut again = false;
+        tokio::select! {
+            () = told_to_stop(words, &mut again) => return true,
+            () = reload(crew, config) => {}
+        }
+        if !again {
+            return false;
         }
     }
 }

@@ -2,10 +2,19 @@
 //!
 //! Left out on purpose: TLS and access control; the listener stays on loopback. Guarantees: it
 //! only reads; silence itself turns `/readyz` red, so no wedged task can keep it green; while people
-//! cannot be told by mail, it tells; a web page elsewhere cannot read it by pointing its own name at
+//! cannot be told by mail, it tells; a client that never hangs up keeps nothing for long; a web page elsewhere cannot read it by pointing its own name at
 //! this machine.
 
-use std::{collections::BTreeMap, future::Future, io, net::SocketAddr, time::Duration};
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -14,10 +23,16 @@ use axum::{
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
     routing::get,
+    serve::Listener,
 };
 use futures_util::FutureExt as _;
 use jiff::{SignedDuration, Timestamp};
-use tokio::{net::TcpListener, sync::watch};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    time::{Sleep, sleep},
+};
 
 use crate::clock::Clock;
 
@@ -33,6 +48,13 @@ const MAIL_SILENCE: SignedDuration = SignedDuration::from_hours(1);
 
 /// How long answers under way may take once the daemon stops; well within its 10 s.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// How many clients are served at once. Those who never hang up must not take the descriptors that
+/// mailboxes and ledger need.
+const CLIENTS: usize = 32;
+
+/// How long any of them may stay.
+const VISIT: Duration = Duration::from_secs(10);
 
 /// Where to listen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -207,11 +229,93 @@ pub async fn serve(
         .with_state((vitals, clock))
         .layer(middleware::from_fn_with_state(names, refuse_foreign_names));
     let stopping = shutdown.shared();
-    let served = axum::serve(listener, routes).with_graceful_shutdown(stopping.clone());
+    let door = Door {
+        listener,
+        places: Arc::new(Semaphore::new(CLIENTS)),
+    };
+    let served = axum::serve(door, routes).with_graceful_shutdown(stopping.clone());
     tokio::select! {
         served = served.into_future() => served,
         // A client that never finishes its request must not hold up the daemon.
         () = async { stopping.await; tokio::time::sleep(GRACE).await } => Ok(()),
+    }
+}
+
+/// Lets in as many at once as there are places.
+#[derive(Debug)]
+struct Door {
+    listener: TcpListener,
+    places: Arc<Semaphore>,
+}
+
+/// A client who must be gone by the end of his [`VISIT`].
+#[derive(Debug)]
+struct Visitor {
+    stream: TcpStream,
+    end: Pin<Box<Sleep>>,
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+impl Listener for Door {
+    type Io = Visitor;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Visitor, SocketAddr) {
+        // Closed by nobody.
+        let place = Arc::clone(&self.places).acquire_owned().await.ok();
+        let (stream, address) = Listener::accept(&mut self.listener).await;
+        let visitor = Visitor {
+            stream,
+            end: Box::pin(sleep(VISIT)),
+            _place: place,
+        };
+        (visitor, address)
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+}
+
+impl Visitor {
+    /// What `done` says, unless the visit is over.
+    fn within<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        done: impl FnOnce(Pin<&mut TcpStream>, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        match self.end.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Pending => done(Pin::new(&mut self.stream), cx),
+        }
+    }
+}
+
+impl AsyncRead for Visitor {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.within(cx, |stream, cx| stream.poll_read(cx, buf))
+    }
+}
+
+impl AsyncWrite for Visitor {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.within(cx, |stream, cx| stream.poll_write(cx, bytes))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.within(cx, AsyncWrite::poll_flush)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.within(cx, AsyncWrite::poll_shutdown)
     }
 }
 

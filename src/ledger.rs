@@ -121,6 +121,14 @@ pub enum LedgerError {
         /// The file.
         path: PathBuf,
     },
+    /// The lock file was deleted or replaced under the daemon that holds it.
+    #[error(
+        "the lock file {path} was deleted or replaced while it was in use: another daemon may run on the ledger by now, so this one ends"
+    )]
+    Unlocked {
+        /// The lock file.
+        path: PathBuf,
+    },
     /// The file was written by a later version of this program.
     #[error(
         "the ledger {path} is at schema {found}, this program knows {known}: install the version that wrote it, or a later one"
@@ -206,7 +214,10 @@ impl LedgerError {
     /// Whether nothing may be written any more by whoever has the ledger open, and only opening it
     /// anew can tell how it stands.
     pub fn needs_a_new_start(&self) -> bool {
-        matches!(self, Self::Damaged { .. } | Self::Replaced { .. })
+        matches!(
+            self,
+            Self::Damaged { .. } | Self::Replaced { .. } | Self::Unlocked { .. }
+        )
     }
 
     /// What is wrong, without what was being done: `database or disk is full`.

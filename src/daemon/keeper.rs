@@ -45,7 +45,8 @@ pub struct Keeper {
     silent: BTreeSet<String>,
     /// Whether every mailbox has been scanned, or given up, since the start.
     surveyed: bool,
-    /// Where it is written down, for a command that asks, that the ledger fails.
+    /// The lock on the ledger, where it is written down, for a command that asks, that the ledger
+    /// fails.
     notes: Option<Arc<DaemonLock>>,
     /// What was last said of the ledger.
     noted: Option<String>,
@@ -149,6 +150,9 @@ impl Keeper {
     async fn look(&mut self, style: &Style, now: Timestamp) -> Result<(), LedgerError> {
         // First, for a full disk must show before a notice meets it.
         self.ledger.prove_writable().await?;
+        if let Some(lock) = &self.notes {
+            lock.is_in_its_place()?;
+        }
         self.vitals.send_modify(|vitals| vitals.ledger = Some(now));
         self.miss_mailboxes(now).await?;
         let forgotten = self.ledger.forget_dismissed(now).await?;

@@ -264,3 +264,27 @@ fn all_is_surveyed_when_what_has_not_been_scanned_has_failed_for_long() {
         assert_eq!(vitals.is_surveyed(now, patience), expected, "{second:?}");
     }
 }
+
+#[tokio::test]
+async fn clients_that_never_hang_up_are_few_and_do_not_stay() {
+    let server = Server::start(healthy()).await;
+    let mut silent = Vec::new();
+    for _ in 0..CLIENTS {
+        silent.push(TcpStream::connect(server.address).await.unwrap());
+    }
+    let mut last = TcpStream::connect(server.address).await.unwrap();
+    let port = server.address.port();
+    let request =
+        format!("GET /healthz HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n\r\n");
+    last.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    tokio::time::timeout(Duration::from_secs(60), async {
+        last.read_to_string(&mut answer).await.unwrap();
+        for mut stream in silent {
+            assert!(stream.read_u8().await.is_err(), "hung up, nothing said");
+        }
+    })
+    .await
+    .expect("all have left");
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+}

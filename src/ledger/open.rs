@@ -46,6 +46,7 @@ const CONNECTIONS: u32 = 4;
 #[derive(Debug)]
 pub struct DaemonLock {
     file: File,
+    path: PathBuf,
 }
 
 /// How long the lock file is from the first moment: what is written over it later needs no room on
@@ -71,6 +72,25 @@ impl DaemonLock {
         block.resize(LOCK_FILE, b'\n');
         self.file.write_all_at(&block, 0)
     }
+
+    /// Whether the file that is locked is the one that a second daemon would try to lock.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unlocked`] when it is not.
+    pub fn is_in_its_place(&self) -> Result<(), LedgerError> {
+        let path = self.path.clone();
+        let held = self.file.metadata();
+        match (held, std::fs::metadata(&path)) {
+            (Ok(held), Ok(found)) if (held.dev(), held.ino()) == (found.dev(), found.ino()) => {
+                Ok(())
+            }
+            (Ok(_), Ok(_)) => Err(LedgerError::Unlocked { path }),
+            (_, Err(error)) if error.kind() == io::ErrorKind::NotFound => {
+                Err(LedgerError::Unlocked { path })
+            }
+            (Err(source), _) | (_, Err(source)) => Err(LedgerError::Io { path, source }),
+        }
+    }
 }
 
 /// Which file a ledger is.
@@ -79,18 +99,23 @@ pub(super) struct Opened {
     path: PathBuf,
     device: u64,
     inode: u64,
+    /// The device of its directory.
+    disk: u64,
 }
 
 impl Opened {
     fn at(path: &Path) -> Result<Self, LedgerError> {
-        let found = std::fs::metadata(path).map_err(|source| LedgerError::Io {
+        let failed = |source| LedgerError::Io {
             path: path.to_owned(),
             source,
-        })?;
+        };
+        let found = std::fs::metadata(path).map_err(failed)?;
+        let directory = std::fs::metadata(directory(path)).map_err(failed)?;
         Ok(Self {
             path: path.to_owned(),
             device: found.dev(),
             inode: found.ino(),
+            disk: directory.dev(),
         })
     }
 
@@ -98,18 +123,29 @@ impl Opened {
     /// that was deleted (<https://sqlite.org/howtocorrupt.html> §4).
     ///
     /// # Errors
-    /// [`LedgerError::Replaced`] when it is not.
+    /// [`LedgerError::Replaced`] when it is not; where its whole disk has gone, an error that is
+    /// waited out, for a new start would create an empty ledger in the place of that disk.
     pub(super) async fn is_in_its_place(&self) -> Result<(), LedgerError> {
         let path = self.path.clone();
         match tokio::fs::metadata(&path).await {
             Ok(found) if (found.dev(), found.ino()) == (self.device, self.inode) => Ok(()),
             Ok(_) => Err(LedgerError::Replaced { path }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Err(LedgerError::Replaced { path })
+                match tokio::fs::metadata(directory(&path)).await {
+                    Ok(directory) if directory.dev() != self.disk => Err(LedgerError::Io {
+                        path,
+                        source: io::Error::new(error.kind(), "the disk that held it has gone"),
+                    }),
+                    _ => Err(LedgerError::Replaced { path }),
+                }
             }
             Err(source) => Err(LedgerError::Io { path, source }),
         }
     }
+}
+
+fn directory(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("/"))
 }
 
 /// How far an acceptable file has got.
@@ -164,13 +200,14 @@ pub(super) fn lock(path: &Path) -> Result<DaemonLock, LedgerError> {
         path: path.to_owned(),
         source,
     };
+    let locked = lock_file(path);
     let mut file = OpenOptions::new()
         .read(true)
         .write(true)
         .create(true)
         .truncate(false)
         .mode(0o600)
-        .open(lock_file(path))
+        .open(&locked)
         .map_err(|error| not_created(path, error))?;
     give_to_owner(&file, path);
     match file.try_lock() {
@@ -184,7 +221,7 @@ pub(super) fn lock(path: &Path) -> Result<DaemonLock, LedgerError> {
         }
         Err(TryLockError::Error(source)) => return Err(io(source)),
     }
-    let lock = DaemonLock { file };
+    let lock = DaemonLock { file, path: locked };
     lock.note(None).map_err(io)?;
     Ok(lock)
 }
@@ -205,8 +242,11 @@ pub(super) fn lock_file(path: &Path) -> PathBuf {
     beside(path, ".lock")
 }
 
+/// A file of that ending beside the ledger: where it is a link, beside that to which it leads, which
+/// is where SQLite puts its own. One ledger under two names is one ledger.
 fn beside(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
+    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let mut name = path.into_os_string();
     name.push(ending);
     name.into()
 }
@@ -566,4 +606,25 @@ fn extended_code(error: &sqlx::Error) -> Option<i32> {
 
 fn needs_rollback(error: &sqlx::Error) -> bool {
     extended_code(error) == Some(SQLITE_READONLY_ROLLBACK)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_ledger_whose_disk_has_gone_was_not_deleted() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("ledger.db");
+        std::fs::write(&path, "").unwrap();
+        let mut opened = Opened::at(&path).unwrap();
+        opened.is_in_its_place().await.unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let deleted = opened.is_in_its_place().await.unwrap_err();
+        assert!(deleted.needs_a_new_start(), "{deleted}");
+        // What is seen where the disk was mounted.
+        opened.disk += 1;
+        let gone = opened.is_in_its_place().await.unwrap_err();
+        assert!(!gone.needs_a_new_start() && gone.is_temporary(), "{gone}");
+    }
 }

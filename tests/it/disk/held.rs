@@ -107,3 +107,40 @@ async fn a_reader_that_never_lets_go_holds_nothing_up_and_the_log_of_changes_is_
     );
     assert_eq!(daemon.terminate(TEN_SECONDS), Some(0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn told_to_stop_while_somebody_holds_the_ledger_it_stops_in_time() {
+    let health = Health::new();
+    let house = house_with(&health);
+    let daemon = house.run(&[]);
+    until_ready(&house, &health).await;
+    let mut other = sql(&house).await;
+    let held = sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await;
+    held.unwrap();
+    house.write("mail/new/1", notice("EC"));
+    house
+        .until("a writer has waited in vain", || async {
+            health.ready().0 == 503
+        })
+        .await;
+    assert_eq!(daemon.terminate(TEN_SECONDS), Some(0));
+
+    // And before it has started: a mailbox that is new must be written down first.
+    maildir(&house.path("other"));
+    let added = MAILDIR
+        .replace("einvoice", "other")
+        .replace("/mail", "/other");
+    house.configure(&format!(
+        "{}{COMPANY}{MAILDIR}{added}",
+        health.configuration()
+    ));
+    let daemon = house.run(&[]);
+    let process = daemon.process().to_string();
+    house
+        .until("it has come as far as the ledger", || async {
+            let noted = fs::read_to_string(house.path("ledger.db.lock"));
+            noted.is_ok_and(|noted| noted.starts_with(&process))
+        })
+        .await;
+    assert_eq!(daemon.terminate(TEN_SECONDS), Some(0));
+}

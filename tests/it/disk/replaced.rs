@@ -80,3 +80,19 @@ async fn a_backup_put_in_its_place_is_what_the_next_start_uses() {
         .await;
     assert_eq!(daemon.terminate(TEN_SECONDS), Some(0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_whose_lock_was_deleted_leaves_the_ledger_to_the_next() {
+    let health = Health::new();
+    let (house, mut daemon) = running(&health).await;
+    fs::remove_file(house.path("ledger.db.lock")).unwrap();
+    assert_eq!(daemon.ended(Duration::from_secs(100)), Some(75));
+    let log = house.log();
+    assert!(
+        log.contains("another daemon may run on the ledger"),
+        "{log}"
+    );
+    let daemon = house.run(&[]);
+    until_ready(&house, &health).await;
+    assert_eq!(daemon.terminate(TEN_SECONDS), Some(0));
+}

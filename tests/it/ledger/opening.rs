@@ -236,6 +236,18 @@ fn a_second_daemon_is_refused_and_told_which_the_first_is() {
 }
 
 #[tokio::test]
+async fn a_ledger_under_two_names_is_one_ledger() {
+    let scratch = Scratch::new();
+    scratch.open().await.close().await;
+    let link = scratch.path().with_extension("link");
+    std::os::unix::fs::symlink(scratch.path(), &link).unwrap();
+    let _first = Ledger::lock(&scratch.path()).unwrap();
+    let error = Ledger::lock(&link).unwrap_err();
+    assert!(matches!(&error, LedgerError::Locked { .. }), "{error}");
+    assert!(Ledger::daemon(&link).is_some());
+}
+
+#[tokio::test]
 async fn what_is_made_beside_the_service_belongs_to_the_service() {
     use std::os::unix::fs::{MetadataExt as _, chown};
     let scratch = Scratch::new();
