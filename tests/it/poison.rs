@@ -166,6 +166,8 @@ impl Post {
             source: Source::Imap(Imap::new(server.settings(Bounds {
                 connect: long,
                 command: long,
+                // Nothing but what a test shows ends a wait.
+                poll: 40 * long,
                 ..Bounds::default()
             }))),
             company: Some(company().ban),
@@ -325,6 +327,22 @@ async fn one_message_that_does_not_come_holds_up_no_other() {
         assert_eq!(post.count("quarantined").await, 0, "{fault:?}");
         assert_eq!(post.alerts().await, []);
     }
+}
+
+#[tokio::test]
+async fn what_rests_is_asked_for_again_when_it_is_due() {
+    let post = Post::new(&[(1, notice("EA"), Fault::HangUp)]).await;
+    post.pass().await.unwrap_err();
+    post.mend(1);
+    let mut link = post.watch.open().await.unwrap();
+    assert_eq!(post.watch.catch_up(&mut link).await.unwrap(), 0);
+
+    post.clock.set(noon() + 58.seconds());
+    let waiting = tokio::time::timeout(Duration::from_secs(60), post.watch.wait(&mut link));
+    waiting.await.expect("not after poll's minutes").unwrap();
+    post.clock.set(noon() + 60.seconds());
+    assert_eq!(post.watch.catch_up(&mut link).await.unwrap(), 1);
+    assert_eq!(post.known().await, "1");
 }
 
 #[tokio::test]
@@ -559,7 +577,7 @@ async fn the_word_to_stop_does_not_drop_what_is_being_written_down() {
 async fn the_word_to_stop_ends_every_wait() {
     let post = Post::new(&[(1, notice("EA"), Fault::None)]).await;
     let stop = async {
-        // Polling, IDLE being missing, lasts a minute.
+        // Polling, IDLE being missing, lasts for minutes.
         while post.tracks().await.is_empty() {
             tokio::task::yield_now().await;
         }

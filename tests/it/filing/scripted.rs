@@ -408,7 +408,7 @@ async fn an_idle_folder_is_looked_at_again_so_that_a_release_is_found() {
     let task = Task::new(&server, archive(), bounds).await;
     let mut link = task.open().await;
     task.watch.catch_up(&mut link).await.unwrap();
-    link.wait().await.unwrap();
+    link.wait(Duration::MAX).await.unwrap();
     task.watch.catch_up(&mut link).await.unwrap();
     assert!(task.unfiled().await.is_empty());
     drop(link);
