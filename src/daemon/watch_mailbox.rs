@@ -18,7 +18,7 @@ use tracing::{error, info, warn};
 use crate::{
     clock::{Clock, taipei_date},
     delivery::for_the_log,
-    http::{Signs, Vitals},
+    http::{Part, Signs, Vitals},
     intake::Intake,
     ledger::{LedgerError, LinkState},
     mailbox::{Content, Link, MailboxError, Origin, RawMessage, Source, Trouble},
@@ -283,8 +283,9 @@ impl Watch {
 
     /// Shows that what was to be written to the ledger has been.
     fn has_written(&self) {
+        let part = Part::Mailbox(self.name.clone());
         self.vitals
-            .send_if_modified(|vitals| vitals.ledger_troubles.remove(&self.name).is_some());
+            .send_if_modified(|vitals| vitals.has_ledger(&part));
     }
 
     /// Shows that the ledger fails.
@@ -292,7 +293,8 @@ impl Watch {
         let now = self.clock.now();
         self.vitals.send_modify(|vitals| {
             if vitals.mailboxes.contains_key(&self.name) {
-                vitals.misses_ledger(&self.name, error.in_short(), now);
+                let part = Part::Mailbox(self.name.clone());
+                vitals.misses_ledger(part, error.in_short(), now);
             }
         });
     }
