@@ -318,8 +318,8 @@ async fn recognise(file: &mut SqliteConnection, path: &Path) -> Result<Schema, L
 }
 
 /// Whether the file has lost part of its last page, for which SQLite then reads zeros and finds no
-/// fault; of a few bytes it makes an empty database. A log of changes beside it may hold that page, as a power cut while it was written leaves
-/// it.
+/// fault; of a few bytes it makes an empty database. A log of changes beside it may hold that page,
+/// as a power cut while it was written leaves it.
 fn ends_within_a_page(path: &Path, page: u64) -> bool {
     let size = |path: &Path| std::fs::metadata(path).map_or(0, |found| found.len());
     size(&beside(path, "-wal")) == 0 && !size(path).is_multiple_of(page)

@@ -34,7 +34,7 @@ async fn a_writer_that_holds_the_ledger_for_longer_than_we_wait_loses_nothing() 
         .await;
     until_ready(&house, &health).await;
     assert_eq!(house.allocations().await.len(), 1);
-    assert_eq!(daemon.terminate(TEN_SECONDS), Some(0));
+    assert_eq!(daemon.terminate(SOON), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,5 +105,5 @@ async fn a_reader_that_never_lets_go_holds_nothing_up_and_the_log_of_changes_is_
         later < after + 6_000_000,
         "it grows for ever: {grown} {after} {later}"
     );
-    assert_eq!(daemon.terminate(TEN_SECONDS), Some(0));
+    assert_eq!(daemon.terminate(SOON), Some(0));
 }
