@@ -29,7 +29,7 @@ pub use self::{
 
 /// How long what is in hand (a letter, an answer over HTTP) may take after the word to stop;
 /// systemd waits 10 s.
-const STOPPING: Duration = Duration::from_secs(8);
+const STOPPING: Duration = Duration::from_secs(7);
 
 /// How long the ledger may take to be closed after that. Where somebody holds it, a connection that
 /// waits for him cannot be called back; it ends with the process, as it would in a crash.

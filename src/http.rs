@@ -68,14 +68,24 @@ pub struct Settings {
 pub struct Vitals {
     /// When the ledger last proved writable.
     pub ledger: Option<Timestamp>,
-    /// What keeps parts of the daemon from the ledger, by the part's name. Whoever met a trouble
-    /// takes it away, once it has written what it then could not: where a large write fails, a
-    /// small one may succeed.
-    pub ledger_troubles: BTreeMap<String, LedgerTrouble>,
+    /// What keeps parts of the daemon from the ledger. Whoever met a trouble takes it away, once it
+    /// has written what it then could not: where a large write fails, a small one may succeed.
+    pub ledger_troubles: BTreeMap<Part, LedgerTrouble>,
     /// What does not reach people.
     pub mail: Mail,
     /// Each configured mailbox.
     pub mailboxes: BTreeMap<String, Signs>,
+}
+
+/// Who writes to the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// Who looks after everything that is nobody else's.
+    Keeper,
+    /// Who sends mail.
+    Dispatcher,
+    /// Who watches the mailbox of this name.
+    Mailbox(String),
 }
 
 /// What keeps a part of the daemon from the ledger.
@@ -145,14 +155,20 @@ impl Vitals {
             .all(|signs| signs.scanned || signs.failing_since.is_some_and(given_up))
     }
 
-    /// Writes down that `part` cannot write to the ledger, if it was not known.
-    pub fn misses_ledger(&mut self, part: &str, words: String, now: Timestamp) {
-        let trouble = self.ledger_troubles.entry(part.to_owned());
+    /// Writes down that `part` cannot write to the ledger; a trouble that is known goes on since
+    /// when it began.
+    pub fn misses_ledger(&mut self, part: Part, words: String, now: Timestamp) {
+        let trouble = self.ledger_troubles.entry(part);
         let trouble = trouble.or_insert(LedgerTrouble {
             since: now,
             words: String::new(),
         });
         trouble.words = words;
+    }
+
+    /// Writes down that `part` has written to the ledger; returns whether it could not before.
+    pub fn has_ledger(&mut self, part: &Part) -> bool {
+        self.ledger_troubles.remove(part).is_some()
     }
 
     /// What keeps the daemon from the ledger, in one sentence: the trouble that has lasted longest.

@@ -31,6 +31,7 @@ mod columns;
 mod condition;
 mod decisions;
 mod filing;
+mod lock;
 mod mailboxes;
 mod messages;
 mod news;
@@ -46,12 +47,12 @@ mod tests;
 
 pub use self::{
     allocations::{AllocationFilter, AllocationRow},
-    condition::{Condition, Daemon, Stage},
+    condition::{Condition, Stage},
     decisions::{Decision, DecisionRow},
+    lock::{Daemon, DaemonLock},
     mailboxes::{LinkState, MailboxRow},
     messages::{Counts, Earlier, Entry},
     news::{AlertWindow, Cause, FoundIn, Import, News, Past, Pending, Quarantined, Reason},
-    open::DaemonLock,
     outbox::{
         Declined, Kind, Lease, Letter, OutboxCounts, OutboxDecision, OutboxRecipient, OutboxRow,
         OutboxState, PutOff, RecipientState, Settled,
@@ -277,12 +278,12 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::Locked`] when another process has it.
     pub fn lock(path: &Path) -> Result<DaemonLock, LedgerError> {
-        open::lock(path)
+        lock::lock(path)
     }
 
     /// The daemon that runs on the ledger at `path`; `None` when none does.
     pub fn daemon(path: &Path) -> Option<Daemon> {
-        condition::daemon(path)
+        lock::daemon(path)
     }
 
     /// When the ledger was created.

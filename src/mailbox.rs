@@ -462,14 +462,15 @@ impl Link {
         }
     }
 
-    /// Returns when there may be something new, or when it is time to look in any case.
+    /// Returns when there may be something new, or when it is time to look in any case: after
+    /// `within` at the latest, which is no reason to end the link.
     ///
     /// # Errors
     /// Any [`MailboxError`]; the link is then at its end.
-    pub async fn wait(&mut self) -> Result<(), MailboxError> {
+    pub async fn wait(&mut self, within: Duration) -> Result<(), MailboxError> {
         match self {
-            Self::Imap(link) => link.wait().await,
-            Self::Maildir(link) => link.wait().await,
+            Self::Imap(link) => link.wait(within).await,
+            Self::Maildir(link) => link.wait(within).await,
         }
     }
 }

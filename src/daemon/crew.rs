@@ -29,7 +29,7 @@ use crate::{
     clock::Clock,
     config::Config,
     delivery::{Dispatcher, Pass, Style},
-    http::{self, Vitals},
+    http::{self, Part, Vitals},
     intake::Intake,
     ledger::{DaemonLock, Ledger, LedgerError},
     pulse::Pulse,
@@ -38,9 +38,6 @@ use crate::{
 /// What a task may need beyond the waits that it announces, where systemd does not say how long it
 /// waits: a ledger that is busy lets a writer wait for up to 90 s.
 const GRACE: Duration = Duration::from_secs(120);
-
-/// The part that sends.
-const DISPATCHER: &str = "the dispatcher";
 
 /// A configuration ready to be followed.
 #[derive(Debug)]
@@ -209,11 +206,10 @@ impl Crew {
     fn watch(&mut self, mut orders: BTreeMap<String, Orders>) {
         self.mailboxes.retain(|name, _| orders.contains_key(name));
         self.vitals.send_modify(|vitals| {
-            for name in vitals.mailboxes.keys() {
-                if !orders.contains_key(name) {
-                    vitals.ledger_troubles.remove(name);
-                }
-            }
+            vitals.ledger_troubles.retain(|part, _| match part {
+                Part::Mailbox(name) => orders.contains_key(name),
+                Part::Keeper | Part::Dispatcher => true,
+            });
             vitals.mailboxes.retain(|name, _| orders.contains_key(name));
             for name in orders.keys() {
                 vitals.mailboxes.entry(name.clone()).or_default();
@@ -249,7 +245,7 @@ impl Crew {
         let Some(dispatcher) = dispatcher else {
             self.dispatcher = None;
             self.vitals
-                .send_modify(|vitals| _ = vitals.ledger_troubles.remove(DISPATCHER));
+                .send_modify(|vitals| _ = vitals.has_ledger(&Part::Dispatcher));
             return;
         };
         if let Some(post) = &self.dispatcher {
@@ -261,24 +257,18 @@ impl Crew {
         let (vitals, look) = (self.vitals.clone(), Arc::clone(&self.look));
         let now = clock.clone();
         let passed = move |pass: &Result<Pass, LedgerError>| {
-            match pass {
-                Ok(pass)
-                    if *pass
-                        == (Pass {
-                            next: pass.next,
-                            ..Pass::default()
-                        }) => {}
-                _ => look.notify_one(),
+            if !pass.as_ref().is_ok_and(Pass::is_idle) {
+                look.notify_one();
             }
             vitals.send_if_modified(|vitals| match pass {
-                Ok(_) => vitals.ledger_troubles.remove(DISPATCHER).is_some(),
+                Ok(_) => vitals.has_ledger(&Part::Dispatcher),
                 Err(error) => {
-                    vitals.misses_ledger(DISPATCHER, error.in_short(), now.now());
+                    vitals.misses_ledger(Part::Dispatcher, error.in_short(), now.now());
                     true
                 }
             });
         };
-        let part = DISPATCHER.to_owned();
+        let part = "the dispatcher".to_owned();
         let post = self.hire(part, dispatcher, |current, pulse, stopped| async move {
             let running = Dispatcher::run(current, &clock, &wake, &pulse, stopped, passed);
             running.await.map_err(DaemonError::Ledger)

@@ -17,7 +17,7 @@ use super::systemd;
 use crate::{
     clock::Clock,
     delivery::{Style, for_the_log, gather_past},
-    http::{MAILBOX_SILENCE, Mail, PutOffMail, Signs, Vitals},
+    http::{MAILBOX_SILENCE, Mail, Part, PutOffMail, Signs, Vitals},
     ledger::{Cause, DaemonLock, Ledger, LedgerError, LinkState, Past},
     pulse::Pulse,
 };
@@ -51,9 +51,6 @@ pub struct Keeper {
     /// What was last said of the ledger.
     noted: Option<String>,
 }
-
-/// The name under which the keeper's own trouble with the ledger is known.
-const KEEPER: &str = "the keeper";
 
 impl Keeper {
     /// A keeper who begins now. `wake` is told when there may be mail to send; signs of life are
@@ -137,9 +134,9 @@ impl Keeper {
     pub async fn run_once(&mut self, style: &Style, now: Timestamp) -> Result<(), LedgerError> {
         let looked = self.look(style, now).await;
         self.vitals.send_if_modified(|vitals| match &looked {
-            Ok(()) => vitals.ledger_troubles.remove(KEEPER).is_some(),
+            Ok(()) => vitals.has_ledger(&Part::Keeper),
             Err(error) => {
-                vitals.misses_ledger(KEEPER, error.in_short(), now);
+                vitals.misses_ledger(Part::Keeper, error.in_short(), now);
                 true
             }
         });
@@ -377,7 +374,7 @@ mod tests {
             "needs attention; mails undeliverable: 3"
         );
         // Where the ledger fails, it may not even say what it holds.
-        vitals.misses_ledger("two", "disk I/O error".to_owned(), now);
+        vitals.misses_ledger(Part::Dispatcher, "disk I/O error".to_owned(), now);
         assert_eq!(
             status(&vitals, None, now),
             format!(

@@ -16,10 +16,9 @@ use tokio::{
 use tracing::{error, info, warn};
 
 use crate::{
-    backoff::{self, Backoff},
     clock::{Clock, taipei_date},
     delivery::for_the_log,
-    http::{Signs, Vitals},
+    http::{Part, Signs, Vitals},
     intake::Intake,
     ledger::{LedgerError, LinkState},
     mailbox::{Content, Link, MailboxError, Origin, RawMessage, Source, Trouble},
@@ -27,10 +26,17 @@ use crate::{
     pulse::Pulse,
 };
 
+mod failures;
 mod filing;
+
+use self::failures::Failures;
+pub use self::failures::Pauses;
 
 /// During a long catching up, signs of life are written to the ledger this often.
 const WRITE_DOWN: Duration = Duration::from_secs(60);
+
+/// No wait is shorter, unless news ends it.
+const SOONEST: Duration = Duration::from_secs(1);
 
 /// Watches one mailbox.
 #[derive(Debug)]
@@ -51,30 +57,6 @@ pub struct Watch {
     pub stopped: watch::Receiver<bool>,
     /// How long trouble is waited out.
     pub pauses: Pauses,
-}
-
-/// How long to wait after trouble before connecting again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pauses {
-    /// After a broken connection. The first step is short, because most breaks are.
-    pub reconnect: Backoff,
-    /// After a refused login: slow enough that no server locks the account.
-    pub login_refused: Backoff,
-}
-
-impl Default for Pauses {
-    fn default() -> Self {
-        Self {
-            reconnect: Backoff {
-                first: Duration::from_secs(2),
-                most: Duration::from_secs(80),
-            },
-            login_refused: Backoff {
-                first: Duration::from_secs(60),
-                most: Duration::from_secs(3600),
-            },
-        }
-    }
 }
 
 /// What the configuration says about one mailbox.
@@ -176,7 +158,7 @@ impl Watch {
             tokio::select! {
                 biased;
                 error = self.ordered(|new| !orders.allow(new)) => return Err(error),
-                done = self.unless_stopped(link.wait()) => done??,
+                done = self.wait(&mut link) => done?,
             }
         }
     }
@@ -267,6 +249,28 @@ impl Watch {
         Ok(taken)
     }
 
+    /// The other step: waits until there may be something new, or what has made trouble is to be
+    /// asked for again.
+    ///
+    /// # Errors
+    /// The mailbox's or the ledger's, or the word to stop; the link must then be dropped.
+    pub async fn wait(&self, link: &mut Link) -> Result<(), WatchError> {
+        let mut within = Duration::MAX;
+        if let Some(uidvalidity) = link.uidvalidity() {
+            let orders = self.orders();
+            let ledger = &orders.intake.ledger;
+            if let Some(next) = ledger.next_suspect_at(&self.name, uidvalidity).await? {
+                let left = next.duration_since(self.clock.now());
+                within = left.try_into().unwrap_or_default();
+            }
+        }
+        // A suspect that is due has just been asked for; were one left over, it must not keep us
+        // listing the folder.
+        self.unless_stopped(link.wait(within.max(SOONEST)))
+            .await??;
+        Ok(())
+    }
+
     /// Shows a sign of life; `scanned` when everything in the mailbox has been taken in.
     fn answered(&self, scanned: bool) {
         let now = self.clock.now();
@@ -279,8 +283,9 @@ impl Watch {
 
     /// Shows that what was to be written to the ledger has been.
     fn has_written(&self) {
+        let part = Part::Mailbox(self.name.clone());
         self.vitals
-            .send_if_modified(|vitals| vitals.ledger_troubles.remove(&self.name).is_some());
+            .send_if_modified(|vitals| vitals.has_ledger(&part));
     }
 
     /// Shows that the ledger fails.
@@ -288,7 +293,8 @@ impl Watch {
         let now = self.clock.now();
         self.vitals.send_modify(|vitals| {
             if vitals.mailboxes.contains_key(&self.name) {
-                vitals.misses_ledger(&self.name, error.in_short(), now);
+                let part = Part::Mailbox(self.name.clone());
+                vitals.misses_ledger(part, error.in_short(), now);
             }
         });
     }
@@ -449,109 +455,5 @@ impl Watch {
             Ok(()) => self.has_written(),
             Err(error) => self.misses_ledger(&error),
         }
-    }
-}
-
-/// Failures in a row, refused logins by themselves: an outage must not make the first of them wait
-/// for an hour, and none of them may end the row of the others.
-#[derive(Debug)]
-struct Failures {
-    pauses: Pauses,
-    logins: u32,
-    others: u32,
-}
-
-impl Failures {
-    fn new(pauses: Pauses) -> Self {
-        Self {
-            pauses,
-            logins: 0,
-            others: 0,
-        }
-    }
-
-    /// How long to wait after one more failure, of a session that `lived` so long. A row ends with
-    /// a session that outlived the longest pause: a server that lets us in, answers everything and
-    /// then hangs up must not be logged in to every two seconds for ever.
-    fn pause_after(&mut self, error: &WatchError, lived: Duration) -> Duration {
-        if lived >= self.pauses.reconnect.most {
-            *self = Self::new(self.pauses);
-        }
-        if let WatchError::Mailbox(MailboxError::Login { .. }) = error {
-            self.logins = self.logins.saturating_add(1);
-            // Jitter only ever shortens a pause, and this one is what keeps the account from being
-            // locked.
-            self.pauses.login_refused.after(self.logins, 1.0)
-        } else {
-            self.others = self.others.saturating_add(1);
-            self.pauses.reconnect.after(self.others, backoff::random())
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    fn refused() -> WatchError {
-        WatchError::Mailbox(MailboxError::Login {
-            username: "u".to_owned(),
-            answer: "NO".to_owned(),
-        })
-    }
-
-    fn closed() -> WatchError {
-        WatchError::Mailbox(MailboxError::Closed {
-            operation: "wait".to_owned(),
-        })
-    }
-
-    /// The pause is `full` seconds, or up to half of them less.
-    fn assert_about(pause: Duration, full: u64) {
-        let full = Duration::from_secs(full);
-        assert!(full / 2 <= pause && pause <= full, "{pause:?} {full:?}");
-    }
-
-    #[test]
-    fn a_refused_login_waits_long_and_everything_else_comes_back_soon() {
-        let mut failures = Failures::new(Pauses::default());
-        for minutes in [1, 2, 4, 8, 16, 32, 60, 60] {
-            let pause = failures.pause_after(&refused(), SECOND);
-            assert_eq!(pause, Duration::from_secs(60 * minutes), "never any sooner");
-        }
-        let locked = WatchError::Ledger(LedgerError::BadRow(String::new()));
-        for error in [closed(), locked] {
-            let mut failures = Failures::new(Pauses::default());
-            for full in [2, 4, 8, 16, 32, 64, 80, 80] {
-                assert_about(failures.pause_after(&error, SECOND), full);
-            }
-        }
-    }
-
-    #[test]
-    fn an_outage_and_refused_logins_do_not_count_for_each_other() {
-        let mut failures = Failures::new(Pauses::default());
-        for _ in 0..20 {
-            failures.pause_after(&closed(), SECOND);
-        }
-        assert_eq!(failures.pause_after(&refused(), SECOND), 60 * SECOND);
-        assert_about(failures.pause_after(&closed(), SECOND), 80);
-        assert_eq!(failures.pause_after(&refused(), SECOND), 120 * SECOND);
-    }
-
-    #[test]
-    fn only_a_session_that_lasted_ends_a_row_of_failures() {
-        let mut failures = Failures::new(Pauses::default());
-        for _ in 0..7 {
-            failures.pause_after(&closed(), SECOND);
-        }
-        let short = failures.pause_after(&closed(), Pauses::default().reconnect.most - SECOND);
-        assert_about(short, 80);
-        assert_about(
-            failures.pause_after(&closed(), Pauses::default().reconnect.most),
-            2,
-        );
     }
 }

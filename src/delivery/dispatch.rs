@@ -76,12 +76,44 @@ pub struct Pass {
     pub next: Option<Timestamp>,
 }
 
+impl Pass {
+    /// Whether it changed nothing that anybody could see.
+    pub fn is_idle(&self) -> bool {
+        (self.sent, self.deferred, self.failed) == (0, 0, 0)
+    }
+}
+
 /// An attempt that has ended, and whose end is not written down yet.
 #[derive(Debug)]
 struct Unsettled {
     lease: Lease,
     settled: Settled,
     at: Timestamp,
+}
+
+/// A pass that the ledger broke off.
+#[derive(Debug)]
+struct Broken {
+    error: LedgerError,
+    /// The attempt on whose end it broke.
+    unsettled: Option<Box<Unsettled>>,
+}
+
+impl From<LedgerError> for Broken {
+    fn from(error: LedgerError) -> Self {
+        Self {
+            error,
+            unsettled: None,
+        }
+    }
+}
+
+/// What one pass of a run leaves to the next.
+#[derive(Debug, Default)]
+struct Left {
+    /// Whether the attempts that a dead process left open have been seen to.
+    reopened: bool,
+    unsettled: Option<Box<Unsettled>>,
 }
 
 impl Dispatcher {
@@ -103,14 +135,13 @@ impl Dispatcher {
         mut stopped: watch::Receiver<bool>,
         passed: impl Fn(&Result<Pass, LedgerError>),
     ) -> Result<(), LedgerError> {
-        let mut reopened = false;
-        let mut unsettled = None;
+        let mut left = Left::default();
         let mut failures = 0;
         loop {
             let now = clock.now();
             let this = Arc::clone(&current.borrow_and_update());
             let stopping = || *stopped.borrow();
-            let passing = this.start_and_pass(&mut reopened, &mut unsettled, now, pulse, stopping);
+            let passing = this.start_and_pass(&mut left, now, pulse, stopping);
             let pass = passing.await;
             passed(&pass);
             let pause = match pass {
@@ -143,24 +174,27 @@ impl Dispatcher {
 
     async fn start_and_pass(
         &self,
-        reopened: &mut bool,
-        unsettled: &mut Option<Unsettled>,
+        left: &mut Left,
         now: Timestamp,
         pulse: &Pulse,
         stopping: impl Fn() -> bool,
     ) -> Result<Pass, LedgerError> {
         pulse.within(Duration::ZERO);
-        if !*reopened {
+        if !left.reopened {
             self.ledger.reopen_attempts(now).await?;
-            *reopened = true;
+            left.reopened = true;
         }
         // Before anything else: what was sent and is not known to be, would be sent again.
-        if let Some(Unsettled { lease, settled, at }) = unsettled {
+        if let Some(Unsettled { lease, settled, at }) = left.unsettled.as_deref() {
             self.ledger.settle(lease, settled, *at).await?;
             log(lease, settled);
-            *unsettled = None;
+            left.unsettled = None;
         }
-        self.pass(now, false, pulse, stopping, unsettled).await
+        let pass = self.pass(now, false, pulse, stopping).await;
+        pass.map_err(|broken| {
+            left.unsettled = broken.unsettled;
+            broken.error
+        })
     }
 
     /// One pass: gathers news whose time has come, then attempts each letter that is due, once, as
@@ -173,7 +207,8 @@ impl Dispatcher {
     /// The ledger's only: a server's refusal is a result, not an error.
     pub async fn run_once(&self, now: Timestamp) -> Result<Pass, LedgerError> {
         let pulse = Pulse::new(Duration::ZERO);
-        self.pass(now, false, &pulse, || false, &mut None).await
+        let pass = self.pass(now, false, &pulse, || false).await;
+        pass.map_err(|broken| broken.error)
     }
 
     /// [`Dispatcher::run_once`], for a command beside which no daemon runs: nobody would come back
@@ -183,19 +218,18 @@ impl Dispatcher {
     /// As [`Dispatcher::run_once`].
     pub async fn flush(&self, now: Timestamp) -> Result<Pass, LedgerError> {
         let pulse = Pulse::new(Duration::ZERO);
-        self.pass(now, true, &pulse, || false, &mut None).await
+        let pass = self.pass(now, true, &pulse, || false).await;
+        pass.map_err(|broken| broken.error)
     }
 
-    /// [`Dispatcher::run_once`], which begins no further attempt once `stopping` holds. An attempt
-    /// whose end could not be written down is left in `unsettled`.
+    /// [`Dispatcher::run_once`], which begins no further attempt once `stopping` holds.
     async fn pass(
         &self,
         now: Timestamp,
         flush: bool,
         pulse: &Pulse,
         stopping: impl Fn() -> bool,
-        unsettled: &mut Option<Unsettled>,
-    ) -> Result<Pass, LedgerError> {
+    ) -> Result<Pass, Broken> {
         let began = Instant::now();
         // One draw for the pass: letters that failed together are tried again together, and a
         // server that is down is asked once in a while and not once a letter.
@@ -238,12 +272,15 @@ impl Dispatcher {
             });
             let settled = self.settle(&lease, attempt, now, jitter);
             if let Err(error) = self.ledger.settle(&lease, &settled, now).await {
-                *unsettled = Some(Unsettled {
+                let unsettled = Unsettled {
                     lease,
                     settled,
                     at: now,
+                };
+                return Err(Broken {
+                    error,
+                    unsettled: Some(Box::new(unsettled)),
                 });
-                return Err(error);
             }
             log(&lease, &settled);
             match settled {

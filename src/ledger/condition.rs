@@ -5,17 +5,14 @@
 //! how much room the disk has.
 
 use std::{
-    fs::{self, File, TryLockError},
+    fs::{self, File},
     io,
     path::Path,
 };
 
 use jiff::Timestamp;
 
-use super::{
-    Ledger, LedgerError,
-    open::{lock_file, noted},
-};
+use super::{Ledger, LedgerError, lock::Daemon};
 
 /// A ledger that could be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,15 +21,6 @@ pub struct Condition {
     pub stage: Stage,
     /// The daemon that runs on it.
     pub daemon: Option<Daemon>,
-}
-
-/// A daemon, as it wrote itself down in the lock file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Daemon {
-    /// The number of its process.
-    pub process: String,
-    /// What keeps it from writing to the ledger, since when and in whose words.
-    pub trouble: Option<String>,
 }
 
 /// How far a ledger has got.
@@ -73,7 +61,7 @@ impl Ledger {
         };
         Ok(Condition {
             stage,
-            daemon: daemon(path),
+            daemon: Self::daemon(path),
         })
     }
 }
@@ -93,14 +81,4 @@ fn may_create_in(path: &Path) -> Result<(), LedgerError> {
                 _ => error,
             },
         })
-}
-
-/// The daemon, where one holds the lock. A daemon that starts in the moment of this
-/// look could find the lock taken, and is started again by systemd.
-pub(super) fn daemon(path: &Path) -> Option<Daemon> {
-    let mut file = File::open(lock_file(path)).ok()?;
-    match file.try_lock_shared() {
-        Err(TryLockError::WouldBlock) => Some(noted(&mut file)),
-        Ok(()) | Err(TryLockError::Error(_)) => None,
-    }
 }

@@ -10,9 +10,9 @@
 //! §2.2).
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
-    io::{self, Read},
-    os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt, fchown},
+    fs::{File, OpenOptions},
+    io,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt, fchown},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -29,7 +29,7 @@ use sqlx::{
 };
 use tokio::{sync::Mutex, time::Instant};
 
-use super::{BUSY, Daemon, Ledger, LedgerError, columns};
+use super::{BUSY, Ledger, LedgerError, columns};
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
@@ -41,57 +41,6 @@ const APPLICATION_ID: i64 = 0x696E_7674;
 
 /// One writer and a few readers.
 const CONNECTIONS: u32 = 4;
-
-/// The right to be the one daemon on a ledger; given back when dropped, or when the process dies.
-#[derive(Debug)]
-pub struct DaemonLock {
-    file: File,
-    path: PathBuf,
-}
-
-/// How long the lock file is from the first moment: what is written over it later needs no room on
-/// a disk that is full.
-const LOCK_FILE: usize = 1024;
-
-impl DaemonLock {
-    /// Writes down, for whoever asks from outside, what keeps the daemon from writing to the
-    /// ledger; nothing when it can.
-    ///
-    /// # Errors
-    /// The system's.
-    pub fn note(&self, trouble: Option<&str>) -> io::Result<()> {
-        let mut text = format!("{}\n", std::process::id());
-        for word in trouble.unwrap_or_default().split_whitespace() {
-            if text.len() + word.len() + 1 >= LOCK_FILE {
-                break;
-            }
-            text.push_str(word);
-            text.push(' ');
-        }
-        let mut block = text.into_bytes();
-        block.resize(LOCK_FILE, b'\n');
-        self.file.write_all_at(&block, 0)
-    }
-
-    /// Whether the file that is locked is the one that a second daemon would try to lock.
-    ///
-    /// # Errors
-    /// [`LedgerError::Unlocked`] when it is not.
-    pub fn is_in_its_place(&self) -> Result<(), LedgerError> {
-        let path = self.path.clone();
-        let held = self.file.metadata();
-        match (held, std::fs::metadata(&path)) {
-            (Ok(held), Ok(found)) if (held.dev(), held.ino()) == (found.dev(), found.ino()) => {
-                Ok(())
-            }
-            (Ok(_), Ok(_)) => Err(LedgerError::Unlocked { path }),
-            (_, Err(error)) if error.kind() == io::ErrorKind::NotFound => {
-                Err(LedgerError::Unlocked { path })
-            }
-            (Err(source), _) | (_, Err(source)) => Err(LedgerError::Io { path, source }),
-        }
-    }
-}
 
 /// Which file a ledger is.
 #[derive(Debug)]
@@ -195,56 +144,9 @@ pub(super) async fn for_reading(path: &Path) -> Result<Option<Ledger>, LedgerErr
     ledger(pool, opened).await.map(Some)
 }
 
-pub(super) fn lock(path: &Path) -> Result<DaemonLock, LedgerError> {
-    let io = |source| LedgerError::Io {
-        path: path.to_owned(),
-        source,
-    };
-    let locked = lock_file(path);
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&locked)
-        .map_err(|error| not_created(path, error))?;
-    give_to_owner(&file, path);
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let pid = noted(&mut file).process;
-            return Err(LedgerError::Locked {
-                path: path.to_owned(),
-                pid,
-            });
-        }
-        Err(TryLockError::Error(source)) => return Err(io(source)),
-    }
-    let lock = DaemonLock { file, path: locked };
-    lock.note(None).map_err(io)?;
-    Ok(lock)
-}
-
-/// What the daemon that has the lock wrote down; it only helps a person, and so may be missing.
-pub(super) fn noted(file: &mut File) -> Daemon {
-    let mut text = String::new();
-    let _ = file.read_to_string(&mut text);
-    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    Daemon {
-        process: lines.next().unwrap_or("unknown").to_owned(),
-        trouble: lines.next().map(str::to_owned),
-    }
-}
-
-/// The file that a daemon locks, beside the ledger.
-pub(super) fn lock_file(path: &Path) -> PathBuf {
-    beside(path, ".lock")
-}
-
 /// A file of that ending beside the ledger: where it is a link, beside that to which it leads, which
 /// is where SQLite puts its own. One ledger under two names is one ledger.
-fn beside(path: &Path, ending: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
     let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let mut name = path.into_os_string();
     name.push(ending);
@@ -296,7 +198,7 @@ fn create(path: &Path) -> Result<(), LedgerError> {
 /// Gives a file beside the ledger to whom the directory belongs. Root may run a command before the
 /// service, which is somebody else, has made the file; for anybody but root it belongs to the right
 /// one already, or cannot be given away. SQLite does the same for its companions.
-fn give_to_owner(file: &File, path: &Path) {
+pub(super) fn give_to_owner(file: &File, path: &Path) {
     let directory = path.parent().map(std::fs::metadata);
     if let Some(Ok(owner)) = directory {
         let _ = fchown(file, Some(owner.uid()), Some(owner.gid()));
@@ -304,7 +206,7 @@ fn give_to_owner(file: &File, path: &Path) {
 }
 
 /// What a missing directory means is clearer than what the system calls it.
-fn not_created(path: &Path, error: io::Error) -> LedgerError {
+pub(super) fn not_created(path: &Path, error: io::Error) -> LedgerError {
     let source = match error.kind() {
         io::ErrorKind::NotFound => io::Error::new(
             io::ErrorKind::NotFound,
@@ -434,8 +336,8 @@ async fn recognise(file: &mut SqliteConnection, path: &Path) -> Result<Schema, L
 }
 
 /// Whether the file has lost part of its last page, for which SQLite then reads zeros and finds no
-/// fault; of a few bytes it makes an empty database. A log of changes beside it may hold that page, as a power cut while it was written leaves
-/// it.
+/// fault; of a few bytes it makes an empty database. A log of changes beside it may hold that page,
+/// as a power cut while it was written leaves it.
 fn ends_within_a_page(path: &Path, page: u64) -> bool {
     let size = |path: &Path| std::fs::metadata(path).map_or(0, |found| found.len());
     size(&beside(path, "-wal")) == 0 && !size(path).is_multiple_of(page)

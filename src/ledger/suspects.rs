@@ -47,6 +47,26 @@ impl Ledger {
         };
         Ok((of(true).collect(), of(false).collect()))
     }
+
+    /// When the next of a folder's suspects is to be asked for; `None` where there is none.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub async fn next_suspect_at(
+        &self,
+        mailbox: &str,
+        uidvalidity: u32,
+    ) -> Result<Option<Timestamp>, LedgerError> {
+        let at: Option<String> = sqlx::query_scalar(
+            "SELECT min(next_try_at) FROM suspect WHERE mailbox = ? AND uidvalidity = ?",
+        )
+        .bind(mailbox)
+        .bind(uidvalidity)
+        .fetch_one(&self.pool)
+        .await
+        .map_err(LedgerError::during("look for the next suspect"))?;
+        at.map(|at| parsed("suspect.next_try_at", &at)).transpose()
+    }
 }
 
 impl Transaction {

@@ -389,7 +389,7 @@ impl ImapLink {
 
     /// A message that came after the survey's listing is told of by the server at the latest when
     /// IDLE begins (RFC 9051 §5.2); NOOP asks servers that tell only of what happens during IDLE.
-    pub(super) async fn wait(&mut self) -> Result<(), MailboxError> {
+    pub(super) async fn wait(&mut self, within: Duration) -> Result<(), MailboxError> {
         if self.in_vain > 0 {
             let pauses = Backoff {
                 first: IN_VAIN,
@@ -398,24 +398,25 @@ impl ImapLink {
             let pause = pauses.after(self.in_vain, backoff::random());
             self.session.rest(pause).await;
         }
-        self.called = self.is_called().await?;
+        self.called = self.is_called(within).await?;
         Ok(())
     }
 
     /// Waits; whether the server's news ended that.
-    async fn is_called(&mut self) -> Result<bool, MailboxError> {
+    async fn is_called(&mut self, within: Duration) -> Result<bool, MailboxError> {
         if self.session.has_news() {
             return Ok(true);
         }
         if !self.capabilities.has("IDLE") {
-            self.session.rest(self.bounds.poll).await;
+            self.session.rest(self.bounds.poll.min(within)).await;
             return Ok(false);
         }
         self.session.noop().await?;
         if self.session.has_news() {
             return Ok(true);
         }
-        self.session.idle(self.bounds.idle, self.bounds.done).await
+        let idle = self.bounds.idle.min(within);
+        self.session.idle(idle, self.bounds.done).await
     }
 }
 

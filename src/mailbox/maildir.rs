@@ -145,8 +145,8 @@ impl MaildirLink {
     }
 
     /// Returns when files have come or gone since the last survey; a moved file has done neither.
-    pub(super) async fn wait(&mut self) -> Result<(), MailboxError> {
-        let until = Instant::now() + LOOK_ANYWAY;
+    pub(super) async fn wait(&mut self, within: Duration) -> Result<(), MailboxError> {
+        let until = Instant::now() + LOOK_ANYWAY.min(within);
         while list(&self.path).await?.keys().eq(self.seen.keys()) && Instant::now() < until {
             self.pulse.within(self.poll);
             sleep(self.poll).await;

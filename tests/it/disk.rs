@@ -7,7 +7,7 @@ use std::{fs, process::Output, time::Duration};
 use sqlx::{Connection as _, SqliteConnection};
 
 use crate::support::{
-    daemon::{COMPANY, House, Notice, Systemd, maildir},
+    daemon::{COMPANY, House, Notice, Systemd, maildir, notice},
     dovecot::{self, Dovecot},
     fault::Faults,
     health::Health,
@@ -24,7 +24,8 @@ kind = "maildir"
 path = "@ROOT@/mail"
 "#;
 
-const TEN_SECONDS: Duration = Duration::from_secs(10);
+/// For what takes a second, on a machine that is busy with something else.
+const SOON: Duration = Duration::from_secs(60);
 
 fn house() -> House {
     let house = House::with_mail(&format!("{COMPANY}{MAILDIR}"));
@@ -36,16 +37,6 @@ fn house_with(health: &Health) -> House {
     let house = House::with_mail(&format!("{}{COMPANY}{MAILDIR}", health.configuration()));
     maildir(&house.path("mail"));
     house
-}
-
-fn notice(track: &str) -> Vec<u8> {
-    let message_id = format!("{track}@einvoice.nat.gov.tw");
-    Notice {
-        track,
-        message_id: &message_id,
-        ..Notice::default()
-    }
-    .eml()
 }
 
 async fn until_ready(house: &House, health: &Health) {
@@ -163,7 +154,7 @@ async fn while_the_disk_is_full_nothing_is_acknowledged_everybody_is_told_and_th
             house.json(&["status", "--json"]).1["ledger"]["writable"] == true
         })
         .await;
-    assert_eq!(daemon.terminate(TEN_SECONDS), Some(0));
+    assert_eq!(daemon.terminate(SOON), Some(0));
     assert_eq!(count(&house, "SELECT count(*) FROM message").await, 1);
     assert_eq!(count(&house, "SELECT count(*) FROM outbox").await, 1);
 }
@@ -221,7 +212,7 @@ async fn while_the_disk_is_full_nothing_is_moved_on_a_server_and_no_uid_is_passe
     assert_eq!(dovecot.flags("ann", "INBOX").len(), 1);
     assert_eq!(house.allocations().await.len(), 2);
     until_ready(&house, &health).await;
-    assert_eq!(daemon.terminate(TEN_SECONDS), Some(0));
+    assert_eq!(daemon.terminate(SOON), Some(0));
     assert_eq!(house.messages("imported").await, 2);
     assert_eq!(house.messages("duplicate").await, 0);
 }
@@ -236,7 +227,7 @@ async fn on_a_disk_that_is_full_at_the_first_start_the_service_is_tried_again_un
     for _ in 0..2 {
         // 75 is no RestartPreventExitStatus= of the unit.
         let mut daemon = house.run(&faults.environment());
-        assert_eq!(daemon.ended(TEN_SECONDS), Some(75), "{}", house.log());
+        assert_eq!(daemon.ended(SOON), Some(75), "{}", house.log());
         let log = house.log();
         let sentence = log.lines().last().unwrap();
         assert!(is_full(sentence), "{sentence}");
@@ -251,7 +242,7 @@ async fn on_a_disk_that_is_full_at_the_first_start_the_service_is_tried_again_un
         })
         .await;
     until_ready(&house, &health).await;
-    assert_eq!(daemon.terminate(TEN_SECONDS), Some(0));
+    assert_eq!(daemon.terminate(SOON), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -301,7 +292,7 @@ async fn a_letter_that_cannot_be_written_down_as_attempted_is_not_sent_until_it_
         .await;
     until_ready(&house, &health).await;
     assert_eq!(house.outbox().await["sent"], 1);
-    assert_eq!(daemon.terminate(TEN_SECONDS), Some(0));
+    assert_eq!(daemon.terminate(SOON), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

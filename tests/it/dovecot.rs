@@ -245,7 +245,7 @@ async fn idle_wakes_when_mail_arrives() {
     let mut link = open(settings(&dovecot, "ann")).await.unwrap();
     assert_eq!(link.survey(&Known::default()).await.unwrap(), 0);
     let waited = async {
-        timeout(DEADLINE, link.wait())
+        timeout(DEADLINE, link.wait(Duration::MAX))
             .await
             .expect("IDLE did not wake")
             .unwrap();
@@ -274,7 +274,7 @@ async fn mail_that_arrives_between_survey_and_wait_is_not_waited_for() {
     for n in 1..=3 {
         fetch(&mut link, &known(1..n)).await;
         dovecot.deliver("ann", "INBOX", &mail("just now"));
-        timeout(DEADLINE, link.wait())
+        timeout(DEADLINE, link.wait(Duration::MAX))
             .await
             .expect("the wait went on")
             .unwrap();
@@ -394,7 +394,7 @@ async fn a_cut_connection_is_an_error_and_opening_again_works() {
     let mut link = open(settings(&dovecot, "ann")).await.unwrap();
     fetch(&mut link, &Known::default()).await;
     dovecot.kick("ann");
-    timeout(DEADLINE, link.wait())
+    timeout(DEADLINE, link.wait(Duration::MAX))
         .await
         .expect("the cut was not seen")
         .unwrap_err();
@@ -403,7 +403,7 @@ async fn a_cut_connection_is_an_error_and_opening_again_works() {
     let mut link = open(settings(&dovecot, "ann")).await.unwrap();
     fetch(&mut link, &Known::default()).await;
     dovecot.stop();
-    timeout(DEADLINE, link.wait())
+    timeout(DEADLINE, link.wait(Duration::MAX))
         .await
         .expect("the stop was not seen")
         .unwrap_err();
@@ -423,7 +423,7 @@ async fn several_mailboxes_do_not_disturb_each_other() {
     ann.survey(&Known::default()).await.unwrap();
     bob.survey(&Known::default()).await.unwrap();
     dovecot.deliver("bob", "INBOX", &mail("for bob"));
-    timeout(DEADLINE, bob.wait())
+    timeout(DEADLINE, bob.wait(Duration::MAX))
         .await
         .expect("bob was not told")
         .unwrap();

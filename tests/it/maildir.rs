@@ -269,7 +269,7 @@ async fn the_wait_ends_when_a_message_comes_and_not_when_one_is_moved() {
     fetch(&mut link, &Known::default()).await;
 
     fs::rename(at("new/1.host"), at("cur/1.host:2,S")).unwrap();
-    timeout(POLL * 10, link.wait())
+    timeout(POLL * 10, link.wait(Duration::MAX))
         .await
         .expect_err("a move ended the wait");
 
@@ -278,14 +278,14 @@ async fn the_wait_ends_when_a_message_comes_and_not_when_one_is_moved() {
         fs::write(at("tmp/2.host"), mail("two")).unwrap();
         fs::rename(at("tmp/2.host"), at("new/2.host")).unwrap();
     };
-    let (waited, ()) = tokio::join!(timeout(DEADLINE, link.wait()), delivered);
+    let (waited, ()) = tokio::join!(timeout(DEADLINE, link.wait(Duration::MAX)), delivered);
     waited.expect("the new message was not seen").unwrap();
     let fetched = fetch(&mut link, &known(&["1.host"])).await;
     assert_eq!(fetched.iter().map(file).collect::<Vec<_>>(), ["2.host"]);
 
     // Delivered after the survey and before the wait.
     fs::write(at("new/3.host"), mail("three")).unwrap();
-    timeout(DEADLINE, link.wait())
+    timeout(DEADLINE, link.wait(Duration::MAX))
         .await
         .expect("it was waited for")
         .unwrap();
@@ -303,7 +303,7 @@ async fn what_is_no_maildir_cannot_be_opened_and_one_that_goes_away_is_an_error(
     fs::remove_dir(directory.path().join("cur")).unwrap();
     for error in [
         link.survey(&Known::default()).await.unwrap_err(),
-        link.wait().await.unwrap_err(),
+        link.wait(Duration::MAX).await.unwrap_err(),
     ] {
         assert!(matches!(error, MailboxError::Io { .. }), "{error:?}");
     }

@@ -2,135 +2,31 @@
 //! every message: the others go on, and the one is told of in the end. No test waits for a clock.
 
 use std::{
-    collections::BTreeMap,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use invoice_trackd::{
     clock::Clock,
-    daemon::{Orders, Pauses, Watch, WatchError},
+    daemon::{Orders, Watch, WatchError},
     delivery::{Language, Style},
-    http::Vitals,
     ledger::{AllocationFilter, Cause, Ledger, LinkState, Pending, Quarantined},
     mailbox::{Bounds, Imap, Source},
 };
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use tempfile::TempDir;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch::{Sender, channel};
 
+use self::server::{Fault, Folder, serve};
 use crate::support::{
-    daemon::{Notice, unwatched},
+    daemon,
     intake::{company, intake},
     outbox::style,
-    scripted_imap::{Peer, ScriptedImap, body, head},
+    scripted_imap::ScriptedImap,
+    watch::watch,
 };
 
-/// What the server does with a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault {
-    /// Hands it over.
-    None,
-    /// Answers NO to every question about it, or only to the one for its body.
-    No,
-    NoBody,
-    /// Closes the connection instead.
-    HangUp,
-    HangUpBody,
-    /// Says what cannot be decoded.
-    Garbage,
-    /// Says OK, and that it has nothing.
-    Nil,
-    NilBody,
-    /// Says OK and nothing else.
-    Silence,
-}
-
-impl Fault {
-    const ALL: [Self; 8] = [
-        Self::No,
-        Self::NoBody,
-        Self::HangUp,
-        Self::HangUpBody,
-        Self::Garbage,
-        Self::Nil,
-        Self::NilBody,
-        Self::Silence,
-    ];
-
-    fn applies(self, asked_for_body: bool) -> bool {
-        match self {
-            Self::None => false,
-            Self::NoBody | Self::HangUpBody | Self::NilBody => asked_for_body,
-            _ => true,
-        }
-    }
-}
-
-/// A folder: UIDs, messages, and what the server does with each.
-type Folder = Arc<Mutex<BTreeMap<u32, (String, Fault)>>>;
-
-/// Serves one connection.
-async fn serve(folder: Folder, asked: Arc<Mutex<Vec<String>>>, mut peer: Peer) {
-    peer.say("* OK ready\r\n").await;
-    while let Some(line) = peer.line().await {
-        let (tag, command) = line.split_once(' ').unwrap();
-        let now = folder.lock().unwrap().clone();
-        let mut answer = String::new();
-        let mut verdict = "OK done";
-        if command == "CAPABILITY" {
-            answer.push_str("* CAPABILITY IMAP4rev1\r\n");
-        } else if command.starts_with("EXAMINE") {
-            answer = format!("* {} EXISTS\r\n* OK [UIDVALIDITY 7] ok\r\n", now.len());
-        } else if command.starts_with("UID SEARCH BEFORE") {
-            answer.push_str("* SEARCH\r\n");
-        } else if command.starts_with("UID SEARCH") {
-            let uids: String = now.keys().map(|uid| format!(" {uid}")).collect();
-            answer = format!("* SEARCH{uids}\r\n");
-        } else if let Some(fetch) = command.strip_prefix("UID FETCH ") {
-            asked.lock().unwrap().push(fetch.to_owned());
-            let (set, items) = fetch.split_once(' ').unwrap();
-            let for_body = items.contains("BODY.PEEK[]");
-            for (uid, (message, fault)) in &now {
-                if !in_set(set, *uid) {
-                    continue;
-                }
-                let part = if for_body {
-                    let whole = body(*uid, *uid, message);
-                    match items.contains("BODY.PEEK[]<0.65536>") {
-                        true => whole.replace("BODY[]", "BODY[]<0>"),
-                        false => whole,
-                    }
-                } else {
-                    let end = message.find("\r\n\r\n").unwrap() + 4;
-                    head(*uid, *uid, message.len(), &message[..end])
-                };
-                if !fault.applies(for_body) {
-                    answer.push_str(&part);
-                    continue;
-                }
-                match fault {
-                    Fault::HangUp | Fault::HangUpBody => return,
-                    Fault::No | Fault::NoBody => verdict = "NO cannot read it",
-                    Fault::Garbage => answer.push_str("* SEARCH one two\r\n"),
-                    Fault::Nil | Fault::NilBody => {
-                        let at = part.rfind(" {").unwrap();
-                        answer.push_str(&format!("{} NIL)\r\n", &part[..at]));
-                    }
-                    Fault::Silence | Fault::None => (),
-                }
-            }
-        }
-        peer.say(&format!("{answer}{tag} {verdict}\r\n")).await;
-    }
-}
-
-fn in_set(set: &str, uid: u32) -> bool {
-    set.split(',').any(|run| {
-        let (first, last) = run.split_once(':').unwrap_or((run, run));
-        (first.parse().unwrap()..=last.parse().unwrap()).contains(&uid)
-    })
-}
+mod server;
 
 struct Post {
     folder: Folder,
@@ -138,7 +34,7 @@ struct Post {
     watch: Watch,
     ledger: Ledger,
     clock: Clock,
-    stop: watch::Sender<bool>,
+    stop: Sender<bool>,
     _home: TempDir,
     _server: ScriptedImap,
 }
@@ -160,12 +56,14 @@ impl Post {
         };
         let home = tempfile::tempdir().unwrap();
         let clock = Clock::manual(noon());
-        let (stop, stopped) = watch::channel(false);
+        let (stop, stopped) = channel(false);
         let long = Duration::from_secs(15);
         let orders = Orders {
             source: Source::Imap(Imap::new(server.settings(Bounds {
                 connect: long,
                 command: long,
+                // Nothing but what a test shows ends a wait.
+                poll: 40 * long,
                 ..Bounds::default()
             }))),
             company: Some(company().ban),
@@ -181,16 +79,8 @@ impl Post {
             ),
         };
         let ledger = orders.intake.ledger.clone();
-        let watch = Watch {
-            name: "einvoice".to_owned(),
-            orders: watch::channel(Arc::new(orders)).1,
-            clock: clock.clone(),
-            wake: Arc::new(Notify::new()),
-            vitals: watch::channel(Vitals::default()).0,
-            pulse: unwatched(),
-            stopped,
-            pauses: Pauses::default(),
-        };
+        let orders = channel(Arc::new(orders)).1;
+        let watch = watch(orders, clock.clone(), stopped);
         let post = Self {
             folder,
             asked,
@@ -282,13 +172,7 @@ impl Post {
 }
 
 fn notice(track: &str) -> String {
-    let message_id = format!("{track}@einvoice.nat.gov.tw");
-    let notice = Notice {
-        track,
-        message_id: &message_id,
-        ..Notice::default()
-    };
-    String::from_utf8(notice.eml()).unwrap()
+    String::from_utf8(daemon::notice(track)).unwrap()
 }
 
 fn lunch() -> String {
@@ -325,6 +209,22 @@ async fn one_message_that_does_not_come_holds_up_no_other() {
         assert_eq!(post.count("quarantined").await, 0, "{fault:?}");
         assert_eq!(post.alerts().await, []);
     }
+}
+
+#[tokio::test]
+async fn what_rests_is_asked_for_again_when_it_is_due() {
+    let post = Post::new(&[(1, notice("EA"), Fault::HangUp)]).await;
+    post.pass().await.unwrap_err();
+    post.mend(1);
+    let mut link = post.watch.open().await.unwrap();
+    assert_eq!(post.watch.catch_up(&mut link).await.unwrap(), 0);
+
+    post.clock.set(noon() + 58.seconds());
+    let waiting = tokio::time::timeout(Duration::from_secs(60), post.watch.wait(&mut link));
+    waiting.await.expect("not after poll's minutes").unwrap();
+    post.clock.set(noon() + 60.seconds());
+    assert_eq!(post.watch.catch_up(&mut link).await.unwrap(), 1);
+    assert_eq!(post.known().await, "1");
 }
 
 #[tokio::test]
@@ -559,7 +459,7 @@ async fn the_word_to_stop_does_not_drop_what_is_being_written_down() {
 async fn the_word_to_stop_ends_every_wait() {
     let post = Post::new(&[(1, notice("EA"), Fault::None)]).await;
     let stop = async {
-        // Polling, IDLE being missing, lasts a minute.
+        // Polling, IDLE being missing, lasts for minutes.
         while post.tracks().await.is_empty() {
             tokio::task::yield_now().await;
         }

@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, sqlite::SqliteCo
 use crate::{
     end_to_end::{SECRETS, imap_mailbox, mail, message_ids},
     support::{
-        daemon::{COMPANY, House, Notice, maildir},
+        daemon::{COMPANY, House, Notice, maildir, notice},
         dovecot::Dovecot,
         exim::Exim,
     },
@@ -35,16 +35,6 @@ fn trial() -> House {
     let house = House::new(&format!("{COMPANY}{TRIAL}"));
     maildir(&house.path("box"));
     house
-}
-
-fn notice(track: &str) -> Vec<u8> {
-    let message_id = format!("{track}@einvoice.nat.gov.tw");
-    Notice {
-        track,
-        message_id: &message_id,
-        ..Notice::default()
-    }
-    .eml()
 }
 
 /// It reads like a notice, and its sender is not on the list.

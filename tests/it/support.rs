@@ -12,6 +12,7 @@ pub mod outbox;
 pub mod scripted_imap;
 pub mod scripted_smtp;
 pub mod smtp_sink;
+pub mod watch;
 
 /// Whether there is time for the long versions of what is done a few hundred times otherwise
 /// (`tests/run --long`).

@@ -6,8 +6,8 @@ use std::{sync::Arc, time::Duration};
 use invoice_trackd::{
     authenticity::Require,
     clock::Clock,
-    daemon::{Orders, Pauses, Watch},
-    http::{Signs, Vitals},
+    daemon::{Orders, Watch},
+    http::Vitals,
     intake::Intake,
     ledger::Ledger,
     mailbox::{Bounds, Imap, ImapSettings, Maildir, Source},
@@ -18,13 +18,11 @@ use jiff::{
     Timestamp,
     civil::{Date, date},
 };
-use tokio::{
-    sync::{Notify, watch},
-    time::timeout,
-};
+use tokio::{sync::watch, time::timeout};
 
 use crate::support::{
-    daemon::{Notice, maildir, unwatched},
+    self,
+    daemon::{Notice, maildir},
     dovecot::{Dovecot, PASSWORD},
 };
 
@@ -66,19 +64,7 @@ fn orders(source: Source, ledger: &Ledger, since: Option<Date>) -> Arc<Orders> {
 }
 
 fn watching(orders: watch::Receiver<Arc<Orders>>, stopped: &watch::Receiver<bool>) -> Watch {
-    Watch {
-        name: "einvoice".to_owned(),
-        orders,
-        clock: Clock::manual(now()),
-        wake: Arc::new(Notify::new()),
-        vitals: watch::Sender::new(Vitals {
-            mailboxes: [("einvoice".to_owned(), Signs::default())].into(),
-            ..Vitals::default()
-        }),
-        pulse: unwatched(),
-        stopped: stopped.clone(),
-        pauses: Pauses::default(),
-    }
+    support::watch::watch(orders, Clock::manual(now()), stopped.clone())
 }
 
 #[tokio::test]

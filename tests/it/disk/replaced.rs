@@ -40,7 +40,7 @@ async fn a_ledger_that_was_deleted_ends_the_daemon_which_begins_anew() {
             house.allocations().await.len() == 2
         })
         .await;
-    assert_eq!(daemon.terminate(TEN_SECONDS), Some(0));
+    assert_eq!(daemon.terminate(SOON), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -78,7 +78,7 @@ async fn a_backup_put_in_its_place_is_what_the_next_start_uses() {
             house.allocations().await.len() == 3
         })
         .await;
-    assert_eq!(daemon.terminate(TEN_SECONDS), Some(0));
+    assert_eq!(daemon.terminate(SOON), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -94,5 +94,5 @@ async fn a_daemon_whose_lock_was_deleted_leaves_the_ledger_to_the_next() {
     );
     let daemon = house.run(&[]);
     until_ready(&house, &health).await;
-    assert_eq!(daemon.terminate(TEN_SECONDS), Some(0));
+    assert_eq!(daemon.terminate(SOON), Some(0));
 }

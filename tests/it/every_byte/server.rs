@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use super::watched::period;
-use crate::support::scripted_imap::{body, head};
+use crate::support::scripted_imap::{fetched, in_set};
 
 /// The tracks of the notices in the order in which they arrive: UID 1 and so on.
 pub(super) const TRACKS: [&str; 5] = ["EA", "EB", "EC", "ED", "EE"];
@@ -179,24 +179,10 @@ impl Folder {
         let (set, items) = fetch.split_once(' ').unwrap();
         let mut answer = String::new();
         for uid in 1..=arrived as u32 {
-            let asked = set.split(',').any(|run| {
-                let (first, last) = run.split_once(':').unwrap_or((run, run));
-                (first.parse().unwrap()..=last.parse().unwrap()).contains(&uid)
-            });
-            if !asked {
-                continue;
+            if in_set(set, uid) {
+                let message = notice(TRACKS[uid as usize - 1], self.turn);
+                answer.push_str(&fetched(items, uid, uid, &message));
             }
-            let message = notice(TRACKS[uid as usize - 1], self.turn);
-            let end = message.find("\r\n\r\n").unwrap() + 4;
-            answer.push_str(
-                &if items.contains("<0.65536>") && items.contains("BODY.PEEK[]") {
-                    body(uid, uid, &message).replace("BODY[]", "BODY[]<0>")
-                } else if items.contains("BODY.PEEK[]") {
-                    body(uid, uid, &message)
-                } else {
-                    head(uid, uid, message.len(), &message[..end])
-                },
-            );
         }
         answer
     }

@@ -3,9 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use invoice_trackd::{
-    backoff::Backoff,
     clock::Clock,
-    daemon::{Orders, Pauses, Watch},
+    daemon::{Orders, Watch},
     http::{Signs, Vitals},
     ledger::{AllocationFilter, Cause, Ledger},
     mailbox::{Bounds, Imap, ImapSettings, Source},
@@ -19,9 +18,10 @@ use tokio::{
 };
 
 use crate::support::{
-    daemon::unwatched,
+    self,
     intake::{company, intake},
     outbox::style,
+    watch::hurried,
 };
 
 /// For what takes a second or two, on a machine that is busy with something else.
@@ -104,22 +104,12 @@ impl Watched {
             mailboxes: BTreeMap::from([(mailbox.clone(), Signs::default())]),
             ..Vitals::default()
         });
-        let pause = Backoff {
-            first: Duration::from_millis(20),
-            most: Duration::from_millis(200),
-        };
         let watch = Watch {
             name: mailbox.clone(),
-            orders: current,
-            clock: clock.clone(),
             wake: Arc::clone(&wake),
             vitals,
-            pulse: unwatched(),
-            stopped,
-            pauses: Pauses {
-                reconnect: pause,
-                login_refused: pause,
-            },
+            pauses: hurried(),
+            ..support::watch::watch(current, clock.clone(), stopped)
         };
         Self {
             name,

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use invoice_trackd::{
     authenticity::Require,
     clock::Clock,
-    daemon::{Orders, Pauses, Watch},
-    http::Vitals,
+    daemon::{Orders, Watch},
     intake::Intake,
     ledger::Ledger,
     mailbox::{AfterImport, Bounds, Imap, ImapSettings, Link, Source, UidSet},
@@ -14,13 +13,11 @@ use invoice_trackd::{
 };
 use jiff::Timestamp;
 use tempfile::TempDir;
-use tokio::{
-    sync::{Notify, watch},
-    time::Duration,
-};
+use tokio::{sync::watch, time::Duration};
 
 use crate::support::{
-    daemon::{Notice, unwatched},
+    self,
+    daemon::Notice,
     scripted_imap::{Peer, ScriptedImap, body, head},
 };
 
@@ -61,16 +58,8 @@ impl Task {
                 style: None,
             },
         };
-        let watch = Watch {
-            name: "einvoice".to_owned(),
-            orders: watch::channel(Arc::new(orders)).1,
-            clock: Clock::manual(now()),
-            wake: Arc::new(Notify::new()),
-            vitals: watch::Sender::new(Vitals::default()),
-            pulse: unwatched(),
-            stopped,
-            pauses: Pauses::default(),
-        };
+        let orders = watch::channel(Arc::new(orders)).1;
+        let watch = support::watch::watch(orders, Clock::manual(now()), stopped);
         Self {
             watch,
             ledger,
@@ -408,7 +397,7 @@ async fn an_idle_folder_is_looked_at_again_so_that_a_release_is_found() {
     let task = Task::new(&server, archive(), bounds).await;
     let mut link = task.open().await;
     task.watch.catch_up(&mut link).await.unwrap();
-    link.wait().await.unwrap();
+    link.wait(Duration::MAX).await.unwrap();
     task.watch.catch_up(&mut link).await.unwrap();
     assert!(task.unfiled().await.is_empty());
     drop(link);

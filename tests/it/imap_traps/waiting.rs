@@ -1,6 +1,6 @@
 //! NOOP and IDLE: refusals, silence, keepalives, and news that comes at an awkward moment.
 
-use std::fmt::Write;
+use std::{fmt::Write, time::Duration};
 
 use invoice_trackd::mailbox::{Bounds, Known, MailboxError, UidSet, Want};
 use tokio::time::timeout;
@@ -23,7 +23,7 @@ async fn a_hundred_and_fifty_updates_do_not_hide_the_new_message() {
     .await;
     let mut link = open(&server, PATIENT).await.unwrap();
     link.survey(&Known::default()).await.unwrap();
-    timeout(LONG / 2, link.wait())
+    timeout(LONG / 2, link.wait(Duration::MAX))
         .await
         .expect("the EXISTS was lost")
         .unwrap();
@@ -47,7 +47,7 @@ where
     .await;
     let mut link = open(&server, bounds).await.unwrap();
     link.survey(&Known::default()).await.unwrap();
-    let waited = timeout(LONG, link.wait())
+    let waited = timeout(LONG, link.wait(Duration::MAX))
         .await
         .expect("the wait is not bounded");
     if waited.is_err() {
@@ -222,7 +222,10 @@ async fn an_idle_without_news_is_ended_in_time_and_the_session_goes_on() {
     for _ in 0..2 {
         assert_eq!(link.survey(&Known::default()).await.unwrap(), 0);
         assert_eq!(link.next_batch(&whole).await.unwrap(), None);
-        timeout(LONG, link.wait()).await.unwrap().unwrap();
+        timeout(LONG, link.wait(Duration::MAX))
+            .await
+            .unwrap()
+            .unwrap();
     }
     drop(link);
     server.finish().await;
@@ -277,13 +280,13 @@ async fn a_message_that_came_during_a_fetch_is_not_waited_for() {
     let mut link = open(&server, PATIENT).await.unwrap();
     link.survey(&Known::default()).await.unwrap();
     link.next_batch(&|_, _| Want::Nothing).await.unwrap();
-    link.wait().await.unwrap();
+    link.wait(Duration::MAX).await.unwrap();
     let known = Known {
         uids: UidSet::from_iter([4]),
         ..Known::default()
     };
     assert_eq!(link.survey(&known).await.unwrap(), 1);
-    link.wait().await.unwrap_err();
+    link.wait(Duration::MAX).await.unwrap_err();
     drop(link);
     server.finish().await;
 }
@@ -301,7 +304,10 @@ async fn where_idle_is_missing_the_folder_is_polled() {
     let mut link = open(&server, PATIENT).await.unwrap();
     for _ in 0..3 {
         link.survey(&Known::default()).await.unwrap();
-        timeout(LONG, link.wait()).await.unwrap().unwrap();
+        timeout(LONG, link.wait(Duration::MAX))
+            .await
+            .unwrap()
+            .unwrap();
     }
     drop(link);
     server.finish().await;

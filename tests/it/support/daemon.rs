@@ -373,6 +373,17 @@ impl Notice<'_> {
     }
 }
 
+/// A notice of its own for each track.
+pub fn notice(track: &str) -> Vec<u8> {
+    let message_id = format!("{track}@einvoice.nat.gov.tw");
+    Notice {
+        track,
+        message_id: &message_id,
+        ..Notice::default()
+    }
+    .eml()
+}
+
 /// The company that [`Notice`] names.
 pub const COMPANY: &str = r#"
 [[company]]

@@ -187,6 +187,8 @@ auth_advertise_hosts = ${{if eq{{$tls_in_cipher}}{{}}{{}}{{*}}}}
 chunking_advertise_hosts =
 host_lookup =
 rfc1413_query_timeout = 0s
+# Who tries again and again is not put off as too many: a busy machine is slow to say goodbye.
+smtp_accept_max = 0
 acl_smtp_rcpt = recipient
 # With a configuration of one's own, Exim cannot become another user to deliver.
 deliver_drop_privilege = true

@@ -30,6 +30,29 @@
 
 static atomic_long writes, pages, syncs, begins, connections;
 
+static struct {
+    ssize_t (*pwrite)(int, const void *, size_t, off64_t);
+    ssize_t (*write)(int, const void *, size_t);
+    int (*ftruncate)(int, off64_t);
+    int (*fsync)(int);
+    int (*fdatasync)(int);
+    int (*fcntl)(int, int, ...);
+    int (*fcntl64)(int, int, ...);
+    int (*connect)(int, const struct sockaddr *, socklen_t);
+} libc;
+
+/* Before the program runs: dlsym locks and allocates, and a signal handler may write. */
+__attribute__((constructor)) static void find(void) {
+    libc.pwrite = dlsym(RTLD_NEXT, "pwrite64");
+    libc.write = dlsym(RTLD_NEXT, "write");
+    libc.ftruncate = dlsym(RTLD_NEXT, "ftruncate64");
+    libc.fsync = dlsym(RTLD_NEXT, "fsync");
+    libc.fdatasync = dlsym(RTLD_NEXT, "fdatasync");
+    libc.fcntl = dlsym(RTLD_NEXT, "fcntl");
+    libc.fcntl64 = dlsym(RTLD_NEXT, "fcntl64");
+    libc.connect = dlsym(RTLD_NEXT, "connect");
+}
+
 /* What follows $FAULT_FILES in the path of the file behind fd; NULL where the test does not mean
  * the file. */
 static const char *meant(int fd, char path[PATH_MAX]) {
@@ -72,7 +95,7 @@ static int grows(int fd, off_t end) {
     return fstat(fd, &now) == 0 && end > now.st_size;
 }
 
-/* Whether this is the moment that $FAULT_KILL names. */
+/* Whether this is the moment that $FAULT_KILL names; leaves errno alone. */
 static int is_time(const char *what, long count) {
     const char *kill = getenv("FAULT_KILL");
     size_t length = strlen(what);
@@ -103,9 +126,7 @@ static void die(void) {
     } while (0)
 
 static ssize_t pwrite_at(int fd, const void *bytes, size_t size, off64_t at) {
-    static ssize_t (*real)(int, const void *, size_t, off64_t);
-    if (!real) real = dlsym(RTLD_NEXT, "pwrite64");
-#define PART(n) real(fd, bytes, n, at)
+#define PART(n) libc.pwrite(fd, bytes, n, at)
     WRITE(fd, size, at + (off_t)size, PART);
 #undef PART
 }
@@ -119,25 +140,20 @@ ssize_t pwrite(int fd, const void *bytes, size_t size, off_t at) {
 }
 
 ssize_t write(int fd, const void *bytes, size_t size) {
-    static ssize_t (*real)(int, const void *, size_t);
-    if (!real) real = dlsym(RTLD_NEXT, "write");
-#define PART(n) real(fd, bytes, n)
+#define PART(n) libc.write(fd, bytes, n)
     WRITE(fd, size, lseek(fd, 0, SEEK_CUR) + (off_t)size, PART);
 #undef PART
 }
 
 static int truncate_to(int fd, off_t size) {
-    static int (*real)(int, off_t);
-    if (!real) real = dlsym(RTLD_NEXT, "ftruncate64");
     if (is_meant(fd) && is_full() && grows(fd, size)) { errno = ENOSPC; return -1; }
-    return real(fd, size);
+    return libc.ftruncate(fd, size);
 }
 
 int ftruncate64(int fd, off64_t size) { return truncate_to(fd, size); }
 int ftruncate(int fd, off_t size) { return truncate_to(fd, size); }
 
-static int sync_by(const char *name, int fd) {
-    int (*real)(int) = dlsym(RTLD_NEXT, name);
+static int sync_by(int (*real)(int), int fd) {
     if (!is_meant(fd)) return real(fd);
     long count = next(&syncs);
     if (is_time("sync", count)) die();
@@ -146,8 +162,8 @@ static int sync_by(const char *name, int fd) {
     return done;
 }
 
-int fsync(int fd) { return sync_by("fsync", fd); }
-int fdatasync(int fd) { return sync_by("fdatasync", fd); }
+int fsync(int fd) { return sync_by(libc.fsync, fd); }
+int fdatasync(int fd) { return sync_by(libc.fdatasync, fd); }
 
 /* SQLite's one writer holds the first lock byte of the log's index.
  * https://sqlite.org/walformat.html section 2.3.1 */
@@ -156,8 +172,7 @@ static int is_begin(int fd, int cmd, const struct flock *lock) {
         && is_meant(fd);
 }
 
-static int control(const char *name, int fd, int cmd, void *argument) {
-    int (*real)(int, int, ...) = dlsym(RTLD_NEXT, name);
+static int control(int (*real)(int, int, ...), int fd, int cmd, void *argument) {
     if (is_begin(fd, cmd, argument) && is_time("begin", next(&begins))) die();
     return real(fd, cmd, argument);
 }
@@ -168,19 +183,17 @@ static int control(const char *name, int fd, int cmd, void *argument) {
         va_start(arguments, cmd);                                             \
         void *argument = va_arg(arguments, void *);                           \
         va_end(arguments);                                                    \
-        return control(#name, fd, cmd, argument);                             \
+        return control(libc.name, fd, cmd, argument);                         \
     }
 
 CONTROL(fcntl)
 CONTROL(fcntl64)
 
 int connect(int fd, const struct sockaddr *to, socklen_t length) {
-    static int (*real)(int, const struct sockaddr *, socklen_t);
-    if (!real) real = dlsym(RTLD_NEXT, "connect");
     const char *port = getenv("FAULT_PORT");
     if (port && to->sa_family == AF_INET
         && ntohs(((const struct sockaddr_in *)to)->sin_port) == atoi(port)
         && is_time("connect", next(&connections)))
         die();
-    return real(fd, to, length);
+    return libc.connect(fd, to, length);
 }

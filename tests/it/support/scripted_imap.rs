@@ -261,3 +261,25 @@ pub fn body(sequence: u32, uid: u32, message: &str) -> String {
         message.len()
     )
 }
+
+/// What is answered to FETCH of these `items`: a header question, or one for the whole message or
+/// its beginning.
+pub fn fetched(items: &str, sequence: u32, uid: u32, message: &str) -> String {
+    if !items.contains("BODY.PEEK[]") {
+        let end = message.find("\r\n\r\n").unwrap() + 4;
+        return head(sequence, uid, message.len(), &message[..end]);
+    }
+    let whole = body(sequence, uid, message);
+    match items.contains("BODY.PEEK[]<0.") {
+        true => whole.replace("BODY[]", "BODY[]<0>"),
+        false => whole,
+    }
+}
+
+/// Whether `uid` is in the set that a client asks for.
+pub fn in_set(set: &str, uid: u32) -> bool {
+    set.split(',').any(|run| {
+        let (first, last) = run.split_once(':').unwrap_or((run, run));
+        (first.parse().unwrap()..=last.parse().unwrap()).contains(&uid)
+    })
+}

@@ -10,11 +10,9 @@ use std::{
 };
 
 use invoice_trackd::{
-    backoff::Backoff,
     clock::Clock,
-    daemon::{Orders, Pauses, Watch},
+    daemon::{Orders, Watch},
     delivery::{Language, Style},
-    http::Vitals,
     ledger::{AllocationFilter, Cause, Ledger, LinkState},
     mailbox::{Bounds, Imap, ImapSettings, Source},
     tls::TlsMode,
@@ -22,18 +20,16 @@ use invoice_trackd::{
 use jiff::{SignedDuration, Timestamp, civil::Date};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
-use tokio::{
-    sync::{Notify, watch},
-    task::JoinHandle,
-};
+use tokio::{sync::watch, task::JoinHandle};
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
 use crate::support::{
-    daemon::{Notice, unwatched},
+    self, daemon,
     dovecot::{Dovecot, PASSWORD},
     intake::{company, intake},
     outbox::style,
+    watch::hurried,
 };
 
 /// For what takes milliseconds, on a machine that is busy with other tests.
@@ -98,23 +94,11 @@ impl Post {
             since: self.since,
             intake: intake(self.ledger.clone(), style),
         };
-        let soon = Backoff {
-            first: Duration::from_millis(20),
-            most: Duration::from_millis(500),
-        };
         self.stop = watch::Sender::new(false);
+        let orders = watch::channel(Arc::new(orders)).1;
         let watch = Watch {
-            name: "einvoice".to_owned(),
-            orders: watch::channel(Arc::new(orders)).1,
-            clock: self.clock.clone(),
-            wake: Arc::new(Notify::new()),
-            vitals: watch::Sender::new(Vitals::default()),
-            pulse: unwatched(),
-            stopped: self.stop.subscribe(),
-            pauses: Pauses {
-                reconnect: soon,
-                login_refused: soon,
-            },
+            pauses: hurried(),
+            ..support::watch::watch(orders, self.clock.clone(), self.stop.subscribe())
         };
         self.running = Some(tokio::spawn(async move { watch.run().await.unwrap() }));
     }
@@ -237,13 +221,7 @@ impl Drop for Post {
 }
 
 pub fn notice(track: &str) -> String {
-    let message_id = format!("{track}@einvoice.nat.gov.tw");
-    let notice = Notice {
-        track,
-        message_id: &message_id,
-        ..Notice::default()
-    };
-    String::from_utf8(notice.eml()).unwrap()
+    String::from_utf8(daemon::notice(track)).unwrap()
 }
 
 pub fn forged(track: &str) -> String {

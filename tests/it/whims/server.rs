@@ -12,7 +12,7 @@ use std::{
 use invoice_trackd::mailbox::{Bounds, ImapSettings};
 use tokio::sync::watch;
 
-use crate::support::scripted_imap::{Peer, ScriptedImap, body, head};
+use crate::support::scripted_imap::{Peer, ScriptedImap, body, fetched, head, in_set};
 
 /// A moment of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -460,10 +460,8 @@ impl Connection {
                 body(sequence, uid, header).replace("BODY[]", "BODY[HEADER]<0>")
             } else if let Some(instead) = mail.instead {
                 return Err(instead);
-            } else if items.contains("BODY.PEEK[]<0.") {
-                body(sequence, uid, &mail.text).replace("BODY[]", "BODY[]<0>")
             } else {
-                body(sequence, uid, &mail.text)
+                fetched(items, sequence, uid, &mail.text)
             };
             answer.push_str(&part);
         }
@@ -495,11 +493,4 @@ fn updates(count: usize) -> String {
         write!(text, "* {} FETCH (FLAGS (\\Seen))\r\n", n % 5 + 1).unwrap();
     }
     text
-}
-
-fn in_set(set: &str, uid: u32) -> bool {
-    set.split(',').any(|run| {
-        let (first, last) = run.split_once(':').unwrap_or((run, run));
-        (first.parse().unwrap()..=last.parse().unwrap()).contains(&uid)
-    })
 }
