@@ -116,8 +116,11 @@ async fn a_ledger_that_fails_is_said_first_and_by_whoever_has_failed_longest() {
     vitals.ledger = at(NOW);
     let full = "database or disk is full".to_owned();
     let times = ["2026-11-22T03:58:00Z", "2026-11-22T03:57:00Z", NOW];
-    for (part, time) in ["the dispatcher", "einvoice", "einvoice"].iter().zip(times) {
-        vitals.misses_ledger(part, full.clone(), time.parse().unwrap());
+    let parts = ["the dispatcher", "einvoice", "einvoice"];
+    // The words are the last ones.
+    let words = ["disk I/O error", "disk I/O error", &full];
+    for ((part, time), words) in parts.iter().zip(times).zip(words) {
+        vitals.misses_ledger(part, words.to_owned(), time.parse().unwrap());
     }
     let said =
         "the ledger cannot be written to since 2026-11-22T03:57:00Z: database or disk is full\n";

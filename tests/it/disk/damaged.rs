@@ -216,7 +216,7 @@ async fn a_page_damaged_while_the_daemon_runs_ends_it_and_the_next_start_refuses
     assert!(log.contains("the ledger is damaged"), "{log}");
     let before = fs::read(&path).unwrap();
     let mut daemon = house.run(&[]);
-    assert_eq!(daemon.ended(TEN_SECONDS), Some(78), "{}", house.log());
+    assert_eq!(daemon.ended(A_MINUTE), Some(78), "{}", house.log());
     assert!(house.log().contains(NOT_USABLE), "{}", house.log());
     assert!(fs::read(&path).unwrap() == before);
 }
