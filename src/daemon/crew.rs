@@ -383,6 +383,7 @@ async fn until(mut stopped: watch::Receiver<bool>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::Signs;
 
     async fn crew() -> (Crew, tempfile::TempDir) {
         let home = tempfile::tempdir().unwrap();
@@ -434,5 +435,24 @@ mod tests {
             Ok(())
         });
         assert!(matches!(crew.ended().await, DaemonError::Ended(_)));
+    }
+
+    #[tokio::test]
+    async fn what_failed_for_somebody_who_is_dismissed_is_no_trouble_any_more() {
+        let (mut crew, _home) = crew().await;
+        let now = crew.clock.now();
+        crew.vitals.send_modify(|vitals| {
+            vitals.mailboxes.insert("gone".to_owned(), Signs::default());
+            let gone = Part::Mailbox("gone".to_owned());
+            for part in [gone, Part::Dispatcher, Part::Keeper] {
+                vitals.misses_ledger(part, "database or disk is full".to_owned(), now);
+            }
+        });
+        crew.watch(BTreeMap::new());
+        crew.dispatch(None);
+        let vitals = crew.vitals.borrow().clone();
+        let left: Vec<_> = vitals.ledger_troubles.keys().collect();
+        assert_eq!(left, [&Part::Keeper]);
+        assert!(vitals.mailboxes.is_empty());
     }
 }

@@ -354,7 +354,10 @@ fn status(vitals: &Vitals, found: Option<&Found>, now: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::{Kind, Letter, Settled};
+    use crate::{
+        delivery::{Confirm, Language},
+        ledger::{Kind, Letter, Settled},
+    };
 
     #[test]
     fn all_is_well_only_where_nobody_has_to_look() {
@@ -454,5 +457,49 @@ mod tests {
         let later = now + MAILBOX_SILENCE + SignedDuration::from_secs(1);
         let silent = line(later).await;
         assert!(silent.contains("mailbox down: einvoice"), "{silent}");
+    }
+
+    #[tokio::test]
+    async fn a_trouble_is_written_down_before_the_minute_is_over() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("ledger.db");
+        let clock = Clock::System;
+        let now = clock.now();
+        let lock = Arc::new(Ledger::lock(&path).unwrap());
+        let ledger = Ledger::open(&path, now).await.unwrap();
+        let vitals = watch::Sender::new(Vitals::default());
+        let mut keeper = Keeper::new(ledger, clock, Arc::default(), vitals.clone());
+        keeper.writes_notes(lock);
+        let style = Style {
+            language: Language::En,
+            from: "a@example.com".parse().unwrap(),
+            confirm_to: Vec::new(),
+            alert_to: Vec::new(),
+            confirm: Confirm::default(),
+        };
+        let (_style, style) = watch::channel(Arc::new(style));
+        let (_stop, stopped) = watch::channel(false);
+        let (look, pulse) = (Notify::new(), Pulse::new(Duration::ZERO));
+        let until = async |is_noted: bool| {
+            let trouble = || Ledger::daemon(&path).unwrap().trouble;
+            while trouble().is_some() != is_noted {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let noted = async {
+            let mut looked = vitals.subscribe();
+            looked.wait_for(|v| v.ledger.is_some()).await.unwrap();
+            // So that the looks at the start, which something may have called for, are over.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let two = || Part::Mailbox("two".to_owned());
+            vitals.send_modify(|v| v.misses_ledger(two(), "disk I/O error".to_owned(), now));
+            until(true).await;
+            vitals.send_modify(|v| _ = v.ledger_troubles.remove(&two()));
+            until(false).await;
+        };
+        tokio::select! {
+            _ = keeper.run(style, &look, &pulse, stopped) => panic!("it has ended"),
+            noted = tokio::time::timeout(MINUTE / 2, noted) => noted.unwrap(),
+        }
     }
 }

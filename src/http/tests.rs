@@ -118,8 +118,10 @@ async fn a_ledger_that_fails_is_said_first_and_by_whoever_has_failed_longest() {
     let times = ["2026-11-22T03:58:00Z", "2026-11-22T03:57:00Z", NOW];
     let mailbox = Part::Mailbox("einvoice".to_owned());
     let parts = [Part::Dispatcher, mailbox.clone(), mailbox.clone()];
-    for (part, time) in parts.into_iter().zip(times) {
-        vitals.misses_ledger(part, full.clone(), time.parse().unwrap());
+    // The words are the last ones.
+    let words = ["disk I/O error", "disk I/O error", &full];
+    for ((part, time), words) in parts.into_iter().zip(times).zip(words) {
+        vitals.misses_ledger(part, words.to_owned(), time.parse().unwrap());
     }
     let said =
         "the ledger cannot be written to since 2026-11-22T03:57:00Z: database or disk is full\n";

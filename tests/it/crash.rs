@@ -435,7 +435,16 @@ async fn trial(dovecot: Arc<Dovecot>, user: &'static str, rounds: usize) -> Tria
             .collect();
         whens.sort_by(|one, other| one.0.total_cmp(&other.0));
         for (_, when) in whens {
-            trial.kill(when).await;
+            // What came a moment too early or too late counts as something else, more often so on
+            // a busy machine, and is done again.
+            let counted = |trial: &Trial| trial.kills.get(&when).copied().unwrap_or(0);
+            let before = counted(&trial);
+            for _ in 0..5 {
+                trial.kill(when).await;
+                if counted(&trial) > before {
+                    break;
+                }
+            }
         }
     }
     trial.finish().await;

@@ -4,6 +4,7 @@
 
 use std::{fs, process::Output, time::Duration};
 
+use invoice_trackd::ledger::Ledger;
 use sqlx::{Connection as _, SqliteConnection};
 
 use crate::support::{
@@ -362,4 +363,36 @@ async fn status_tells_a_daemon_that_cannot_write_from_one_that_does_not_run() {
     let page = String::from_utf8(output.stdout.clone()).unwrap();
     let words = format!("{page}{}", said(&output));
     assert!(is_full(&words), "{words}");
+    faults.free_the_disk();
+    // A daemon that cannot write cannot write down either that a mailbox answers.
+    let lock = Ledger::lock(&house.path("ledger.db")).unwrap();
+    lock.note(Some("the ledger cannot be written to")).unwrap();
+    let process = std::process::id();
+    let mailbox = || house.json(&["status", "--json"]).1["mailboxes"][0].clone();
+    let says = |mailbox: &serde_json::Value, words: &str| {
+        let found = mailbox["error"].as_str().unwrap_or_default();
+        assert!(found.ends_with(words), "{mailbox}");
+    };
+    let runs = format!("the daemon runs (process {process})");
+    says(&mailbox(), &format!("{runs}, and cannot write"));
+    let mut other = sql(&house).await;
+    let long_ago = "INSERT INTO mailbox (name, last_ok_at)
+                    VALUES ('einvoice', '2020-01-01T00:00:00.000Z')";
+    sqlx::raw_sql(long_ago).execute(&mut other).await.unwrap();
+    assert_eq!(mailbox()["state"], "up");
+    lock.note(None).unwrap();
+    says(&mailbox(), &format!("silent for too long: {runs}"));
+    drop(lock);
+
+    // What can be read and not written to is said all the same.
+    let full = "CREATE TRIGGER full BEFORE UPDATE ON ledger
+                BEGIN SELECT raise(ABORT, 'database or disk is full'); END";
+    sqlx::raw_sql(full).execute(&mut other).await.unwrap();
+    other.close().await.unwrap();
+    let page = on_one_line(&house.command(&["status"]).stdout);
+    let sentence =
+        "needs attention 需要處理: the ledger cannot be written to: database or disk is full";
+    assert!(page.starts_with(sentence), "{page}");
+    let (_, object) = house.json(&["status", "--json"]);
+    assert_eq!(object["ledger"]["writable"], false, "{object}");
 }

@@ -1,16 +1,18 @@
 //! What the daemon looks after once a minute, on a real ledger and a clock moved by hand: that a
 //! mailbox which does not answer is missed once, and welcomed back once.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use invoice_trackd::{
     clock::Clock,
     daemon::Keeper,
     delivery::{Confirm, Language, Style},
     http::{Signs, Vitals},
-    ledger::{Cause, FoundIn, Import, Kind, Ledger, LinkState, OutboxRow, Past},
+    ledger::{Cause, FoundIn, Import, Kind, Ledger, LedgerError, LinkState, OutboxRow, Past},
+    pulse::Pulse,
 };
 use jiff::{SignedDuration, Timestamp};
+use sqlx::{Connection as _, SqliteConnection};
 use tempfile::TempDir;
 use tokio::sync::{Notify, watch};
 
@@ -267,4 +269,45 @@ async fn the_summary_of_old_mail_waits_until_every_mailbox_has_been_scanned() {
     assert_eq!(summaries(&ledger).await, 2);
     office.look(60).await;
     assert_eq!(summaries(&ledger).await, 2);
+}
+
+#[tokio::test]
+async fn a_ledger_that_takes_no_write_is_said_although_nothing_has_come() {
+    let mut office = Office::new().await;
+    office.look(0).await;
+    let url = format!(
+        "sqlite://{}",
+        office.home.path().join("ledger.db").display()
+    );
+    let mut sql = SqliteConnection::connect(&url).await.unwrap();
+    let full = "CREATE TRIGGER full BEFORE UPDATE ON ledger
+                BEGIN SELECT raise(ABORT, 'database or disk is full'); END";
+    sqlx::raw_sql(full).execute(&mut sql).await.unwrap();
+    let since =
+        "the ledger cannot be written to since 2026-07-20T04:01:00Z: database or disk is full";
+    for minute in 1..3 {
+        let looked = office.keeper.run_once(&style(), after(minute)).await;
+        assert!(looked.is_err());
+        let trouble = office.vitals.borrow().ledger_trouble();
+        assert_eq!(trouble.as_deref(), Some(since));
+        assert_eq!(office.vitals.borrow().ledger, Some(after(0)));
+    }
+    let empty = "DROP TRIGGER full";
+    sqlx::raw_sql(empty).execute(&mut sql).await.unwrap();
+    office.look(3).await;
+    assert_eq!(office.vitals.borrow().ledger_trouble(), None);
+    assert_eq!(office.vitals.borrow().ledger, Some(after(3)));
+}
+
+#[tokio::test]
+async fn a_ledger_that_was_deleted_ends_the_keeping() {
+    let mut office = Office::new().await;
+    std::fs::remove_file(office.home.path().join("ledger.db")).unwrap();
+    let (_style, current) = watch::channel(Arc::new(style()));
+    let (_stop, stopped) = watch::channel(false);
+    let (look, pulse) = (Notify::new(), Pulse::new(Duration::ZERO));
+    let keeping = office.keeper.run(current, &look, &pulse, stopped);
+    let ended = tokio::time::timeout(Duration::from_secs(30), keeping).await;
+    let ended = ended.expect("it goes on");
+    assert!(matches!(ended, Err(LedgerError::Replaced { .. })));
 }

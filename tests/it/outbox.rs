@@ -5,10 +5,11 @@ use std::{path::Path, sync::Arc, time::Duration};
 use invoice_trackd::{
     clock::Clock,
     delivery::{Dispatcher, Transport, compose},
-    ledger::Cause,
+    ledger::{Cause, LedgerError},
     pulse::Pulse,
 };
 use jiff::SignedDuration;
+use sqlx::{Connection as _, SqliteConnection};
 use tokio::{
     sync::{Notify, watch},
     time::timeout,
@@ -401,6 +402,53 @@ async fn the_loop_takes_up_what_a_dead_process_left_and_what_it_is_woken_for() {
     appears(mail.path(), "woken.confirmation.eml").await;
     assert!(!running.is_finished());
     running.abort();
+}
+
+#[tokio::test]
+async fn what_a_dead_process_left_is_taken_up_although_the_ledger_fails_at_first() {
+    let mail = tempfile::tempdir().unwrap();
+    let (dispatcher, home) = dispatcher(Transport::Directory(mail.path().to_owned())).await;
+    let ledger = dispatcher.ledger.clone();
+    post(&ledger, &confirmation("left", &["ops@example.com"])).await;
+    let lease = ledger.lease(start(), start(), after(660)).await.unwrap();
+    assert!(lease.is_some());
+    let url = format!("sqlite://{}", home.path().join("ledger.db").display());
+    let mut sql = SqliteConnection::connect(&url).await.unwrap();
+    let full = "CREATE TRIGGER full BEFORE UPDATE ON outbox
+                BEGIN SELECT raise(ABORT, 'database or disk is full'); END";
+    sqlx::raw_sql(full).execute(&mut sql).await.unwrap();
+
+    let (_orders, current) = watch::channel(Arc::new(dispatcher));
+    let (_stop, running_on) = watch::channel(false);
+    let (failed, mut fails) = watch::channel(0);
+    let running = tokio::spawn(async move {
+        let (clock, wake) = (Clock::manual(start()), Notify::new());
+        let pulse = Pulse::new(Duration::ZERO);
+        let passed = |pass: &Result<_, _>| {
+            failed.send_modify(|failures| *failures += u32::from(pass.is_err()));
+        };
+        Dispatcher::run(current, &clock, &wake, &pulse, running_on, passed).await
+    });
+    let failing = fails.wait_for(|failures| *failures >= 1);
+    timeout(SOON, failing).await.unwrap().unwrap();
+    let empty = "DROP TRIGGER full";
+    sqlx::raw_sql(empty).execute(&mut sql).await.unwrap();
+    appears(mail.path(), "left.confirmation.eml").await;
+    running.abort();
+}
+
+#[tokio::test]
+async fn a_ledger_that_was_deleted_ends_the_loop() {
+    let mail = tempfile::tempdir().unwrap();
+    let (dispatcher, home) = dispatcher(Transport::Directory(mail.path().to_owned())).await;
+    std::fs::remove_file(home.path().join("ledger.db")).unwrap();
+    let (_orders, current) = watch::channel(Arc::new(dispatcher));
+    let (_stop, running_on) = watch::channel(false);
+    let (clock, wake) = (Clock::manual(start()), Notify::new());
+    let pulse = Pulse::new(Duration::ZERO);
+    let running = Dispatcher::run(current, &clock, &wake, &pulse, running_on, |_| {});
+    let ended = timeout(SOON, running).await.expect("it goes on");
+    assert!(matches!(ended, Err(LedgerError::Replaced { .. })));
 }
 
 #[tokio::test]

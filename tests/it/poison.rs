@@ -396,6 +396,29 @@ async fn a_server_that_hands_over_nothing_makes_nothing_unfetchable() {
 }
 
 #[tokio::test]
+async fn what_once_came_over_a_connection_is_no_proof_an_hour_later() {
+    let post = Post::new(&[(1, notice("EA"), Fault::None), (2, lunch(), Fault::None)]).await;
+    let mut link = post.watch.open().await.unwrap();
+    post.watch.catch_up(&mut link).await.unwrap();
+    assert_eq!(post.tracks().await, ["EA"]);
+    // From now on it hands over nothing, and does not break the connection.
+    for (_, fault) in post.folder.lock().unwrap().values_mut() {
+        *fault = Fault::Silence;
+    }
+    post.put(3, notice("EB"), Fault::Silence);
+    for _ in 0..20 {
+        post.clock.set(post.clock.now() + 1.hour());
+        post.watch.catch_up(&mut link).await.unwrap();
+    }
+    assert_eq!(post.count("quarantined").await, 0);
+    assert_eq!(post.alerts().await, []);
+    post.mend(3);
+    post.clock.set(post.clock.now() + 1.hour());
+    post.watch.catch_up(&mut link).await.unwrap();
+    assert_eq!(post.tracks().await, ["EA", "EB"]);
+}
+
+#[tokio::test]
 async fn a_message_alone_in_its_folder_is_not_condemned_without_a_second_one() {
     let post = Post::new(&[(1, notice("EA"), Fault::No)]).await;
     for _ in 0..40 {

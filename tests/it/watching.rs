@@ -1,7 +1,7 @@
 //! One mailbox of the daemon on a real Dovecot and a real ledger: how far back the first scan
 //! looks, and that nothing is taken in twice.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use invoice_trackd::{
     authenticity::Require,
@@ -9,7 +9,7 @@ use invoice_trackd::{
     daemon::{Orders, Watch},
     http::Vitals,
     intake::Intake,
-    ledger::Ledger,
+    ledger::{Ledger, LedgerError},
     mailbox::{Bounds, Imap, ImapSettings, Maildir, Source},
     notice::Rules,
     tls::TlsMode,
@@ -18,12 +18,14 @@ use jiff::{
     Timestamp,
     civil::{Date, date},
 };
+use sqlx::{Connection as _, SqliteConnection};
 use tokio::{sync::watch, time::timeout};
 
 use crate::support::{
     self,
     daemon::{Notice, maildir},
     dovecot::{Dovecot, PASSWORD},
+    watch::hurried,
 };
 
 /// For what takes milliseconds, on a machine that is busy with something else.
@@ -165,4 +167,107 @@ async fn since_when_a_mailbox_fails_is_known_until_it_answers() {
     timeout(SOON, answers).await.unwrap().unwrap();
     stop.send_replace(true);
     running.await.unwrap().unwrap();
+}
+
+/// Any other program at the ledger in `home`.
+async fn by_hand(home: &Path, statement: &'static str) {
+    let url = format!("sqlite://{}", home.join("ledger.db").display());
+    let mut sql = SqliteConnection::connect(&url).await.unwrap();
+    sqlx::raw_sql(statement).execute(&mut sql).await.unwrap();
+    sql.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_ledger_that_fails_is_not_held_against_the_mailbox_and_forgotten_once_it_works() {
+    let home = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(&home.path().join("ledger.db"), now())
+        .await
+        .unwrap();
+    let mut dovecot = Dovecot::start();
+    let (stop, stopped) = watch::channel(false);
+    let (_orders, current) = watch::channel(orders(source(&dovecot), &ledger, None));
+    let watch = Watch {
+        pauses: hurried(),
+        ..watching(current, &stopped)
+    };
+    let mut vitals = watch.vitals.subscribe();
+    let full = "the ledger cannot be written to since 2026-07-20T04:00:00Z: the disk is full";
+    let signs = |vitals: &Vitals| vitals.mailboxes["einvoice"];
+    let fails = |vitals: &Vitals| vitals.ledger_trouble().as_deref() == Some(full);
+    let works = |vitals: &Vitals| vitals.ledger_trouble().is_none() && signs(vitals).scanned;
+
+    dovecot.deliver("ann", "INBOX", &Notice::default().eml());
+    by_hand(
+        home.path(),
+        "CREATE TRIGGER full BEFORE INSERT ON message
+         BEGIN SELECT raise(ABORT, 'the disk is full'); END",
+    )
+    .await;
+    let running = tokio::spawn(async move { watch.run().await });
+    let failing = vitals.wait_for(fails);
+    let seen = *timeout(SOON, failing).await.unwrap().unwrap().mailboxes["einvoice"]
+        .last_ok
+        .as_ref()
+        .expect("it was read, and nobody is to look there");
+    assert_eq!(seen, now());
+    assert_eq!(signs(&vitals.borrow()).failing_since, None);
+    by_hand(home.path(), "DROP TRIGGER full").await;
+    let working = vitals.wait_for(works);
+    timeout(SOON, working).await.unwrap().unwrap();
+
+    // What fails last, when all that was new has been recorded already.
+    by_hand(
+        home.path(),
+        "CREATE TRIGGER full BEFORE INSERT ON mailbox
+         BEGIN SELECT raise(ABORT, 'the disk is full'); END",
+    )
+    .await;
+    dovecot.deliver("ann", "INBOX", &Notice::default().eml());
+    let failing = vitals.wait_for(fails);
+    timeout(SOON, failing).await.unwrap().unwrap();
+    by_hand(home.path(), "DROP TRIGGER full").await;
+    let working = vitals.wait_for(works);
+    timeout(SOON, working).await.unwrap().unwrap();
+
+    // And where it works again while the mailbox is gone, only that is to be said.
+    by_hand(
+        home.path(),
+        "CREATE TRIGGER full BEFORE INSERT ON message
+         BEGIN SELECT raise(ABORT, 'the disk is full'); END",
+    )
+    .await;
+    dovecot.deliver("ann", "INBOX", &Notice::default().eml());
+    let failing = vitals.wait_for(fails);
+    timeout(SOON, failing).await.unwrap().unwrap();
+    dovecot.stop();
+    by_hand(home.path(), "DROP TRIGGER full").await;
+    let is_down = |vitals: &Vitals| works(vitals) && signs(vitals).failing_since.is_some();
+    let down = vitals.wait_for(is_down);
+    timeout(SOON, down).await.unwrap().unwrap();
+    stop.send_replace(true);
+    running.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_ledger_that_was_deleted_ends_the_watching() {
+    let home = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(&home.path().join("ledger.db"), now())
+        .await
+        .unwrap();
+    let path = home.path().join("mailbox");
+    maildir(&path);
+    let poll = Duration::from_millis(50);
+    let mailbox = Maildir::new("einvoice".to_owned(), path, poll, None);
+    let (_stop, stopped) = watch::channel(false);
+    let (_orders, current) = watch::channel(orders(Source::Maildir(mailbox), &ledger, None));
+    let watch = watching(current, &stopped);
+    std::fs::remove_file(home.path().join("ledger.db")).unwrap();
+    let ended = timeout(SOON, watch.run()).await.expect("it goes on");
+    assert!(matches!(ended, Err(LedgerError::Replaced { .. })));
+    assert!(watch.vitals.borrow().ledger_trouble().is_some());
+
+    // Of a mailbox that the configuration no longer names, nobody could take it away again.
+    watch.vitals.send_replace(Vitals::default());
+    timeout(SOON, watch.run()).await.unwrap().unwrap_err();
+    assert_eq!(watch.vitals.borrow().ledger_trouble(), None);
 }

@@ -200,6 +200,34 @@ async fn a_keepalive_keeps_waiting_and_a_new_message_ends_the_wait() {
 }
 
 #[tokio::test]
+async fn a_message_that_comes_as_another_goes_is_news() {
+    let waited = wait_while(PATIENT, |mut peer| async move {
+        peer.expect("NOOP").await.ok("").await;
+        let mut asked = peer.expect("IDLE").await;
+        // The count is the old one again.
+        asked
+            .go_on("+ idling\r\n* 1 EXPUNGE\r\n* 2 EXISTS\r\n")
+            .await;
+        asked.done().await;
+        asked.ok("").await;
+        peer.must_leave().await;
+    });
+    waited.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_flood_without_an_answer_is_not_listened_to_for_ever() {
+    let waited = wait_while(PATIENT, |mut peer| async move {
+        let mut asked = peer.expect("NOOP").await;
+        let flood = "* 1 FETCH (FLAGS (\\Seen))\r\n".repeat(100_000);
+        asked.go_on(&flood).await;
+        peer.must_leave().await;
+    });
+    let error = waited.await.unwrap_err().to_string();
+    assert!(error.contains("found too long a one"), "{error}");
+}
+
+#[tokio::test]
 async fn an_idle_without_news_is_ended_in_time_and_the_session_goes_on() {
     let server = ScriptedImap::start(|mut peer: Peer| async move {
         peer.open("IDLE", 0).await;

@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use invoice_trackd::ledger::LedgerError;
+use invoice_trackd::ledger::{AllocationFilter, LedgerError};
 
 use super::*;
 
@@ -124,6 +124,25 @@ async fn a_damaged_ledger_is_refused_and_left_alone() {
     assert_refused(&scratch.path(), "is not a ledger that can be used").await;
 }
 
+/// What a power cut leaves while the file is being written: its last page is whole in the log of
+/// changes beside it, and only there.
+#[tokio::test]
+async fn a_page_that_was_cut_off_is_taken_from_the_log_of_changes() {
+    let scratch = Scratch::new();
+    let ledger = scratch.open().await;
+    tell_the_story(&ledger).await;
+    let left = Scratch::new();
+    let beside = |scratch: &Scratch| scratch.path().with_extension("db-wal");
+    fs::copy(beside(&scratch), beside(&left)).unwrap();
+    let bytes = fs::read(scratch.path()).unwrap();
+    fs::write(left.path(), &bytes[..bytes.len() - 2048]).unwrap();
+    let again = left.open().await;
+    let all = AllocationFilter::default();
+    let expected = ledger.allocations(all).await.unwrap();
+    assert_eq!(again.allocations(all).await.unwrap(), expected);
+    assert!(!expected.is_empty());
+}
+
 #[tokio::test]
 async fn a_ledger_of_a_later_version_is_refused_and_left_alone() {
     let scratch = Scratch::new();
@@ -233,6 +252,39 @@ fn a_second_daemon_is_refused_and_told_which_the_first_is() {
     drop(first);
     assert!(elsewhere().success());
     Ledger::lock(&scratch.path()).unwrap();
+}
+
+#[test]
+fn what_a_daemon_notes_is_read_whole_and_taken_back_and_needs_no_more_room() {
+    let scratch = Scratch::new();
+    let lock = Ledger::lock(&scratch.path()).unwrap();
+    let room = || {
+        let file = scratch.path().with_extension("db.lock");
+        fs::metadata(file).unwrap().len()
+    };
+    let from_the_start = room();
+    let process = std::process::id().to_string();
+    // Longer than there is room for, whose end is never the middle of a letter.
+    let novel = "a ".to_owned() + &"號碼 ".repeat(2000);
+    for (trouble, read) in [
+        (Some("disk is full"), Some("disk is full")),
+        (None, None),
+        (Some(&*novel), Some("a 號碼 號碼")),
+        (Some("two\nlines"), Some("two lines")),
+        (None, None),
+    ] {
+        lock.note(trouble).unwrap();
+        let daemon = Ledger::daemon(&scratch.path()).unwrap();
+        assert_eq!(daemon.process, process, "{trouble:?}");
+        match (trouble, read, daemon.trouble) {
+            (Some(trouble), Some(read), Some(found)) => {
+                assert!(found.starts_with(read), "{found}");
+                assert!(trouble.len() > 1000 || found == read, "{found}");
+            }
+            (_, read, found) => assert_eq!(found.as_deref(), read, "{trouble:?}"),
+        }
+        assert_eq!(room(), from_the_start, "{trouble:?}");
+    }
 }
 
 #[tokio::test]

@@ -296,6 +296,79 @@ async fn attempts_are_counted_at_the_moment_they_are_made() {
     assert_eq!(within, Some(noon()));
 }
 
+/// Posts a letter, and makes the one attempt at it that `settled` ends.
+async fn attempted(ledger: &Ledger, name: &str, at: Timestamp, settled: Option<Settled>) -> Lease {
+    post(ledger, &letter(Kind::Confirmation, name), at).await;
+    let lease = lease(ledger, at).await;
+    let later = Settled::Deferred {
+        next: at + 1.hour(),
+        recipients: lease.letter.recipients.clone(),
+        refused: Vec::new(),
+        answer: format!("451 {name}"),
+    };
+    let settled = settled.unwrap_or(later);
+    ledger.settle(&lease, &settled, at).await.unwrap();
+    lease
+}
+
+#[tokio::test]
+async fn what_is_put_off_is_told_from_mail_that_does_not_go_out_at_all() {
+    let scratch = Scratch::new();
+    let ledger = scratch.open().await;
+    let at = |minute: i64| noon() + minute.minutes();
+    let sent = || {
+        Some(Settled::Sent {
+            refused: Vec::new(),
+        })
+    };
+    let found = async || {
+        let found = ledger.put_off().await.unwrap()?;
+        let times = (found.since, found.none_sent_since);
+        Some((found.letters, times.0, times.1, found.answer))
+    };
+    attempted(&ledger, "before", at(0), sent()).await;
+    assert_eq!(found().await, None);
+    attempted(&ledger, "one", at(1), None).await;
+    let words = "451 one".to_owned();
+    let alone = Some((1, at(1), at(1), words.clone()));
+    assert_eq!(found().await, alone, "what went out before proves nothing");
+    // One that nobody has tried yet is not put off.
+    let fresh = letter(Kind::Confirmation, "fresh");
+    post(&ledger, &fresh, at(50)).await;
+    assert_eq!(found().await, alone);
+    for minute in [2, 3] {
+        attempted(&ledger, &minute.to_string(), at(minute), sent()).await;
+    }
+    assert_eq!(found().await, Some((1, at(1), at(3), words)));
+    attempted(&ledger, "two", at(4), None).await;
+    let both = Some((2, at(1), at(3), "451 two".to_owned()));
+    assert_eq!(found().await, both);
+}
+
+#[tokio::test]
+async fn only_what_was_given_up_has_failed() {
+    let scratch = Scratch::new();
+    let ledger = scratch.open().await;
+    let failed = async || ledger.failed_letters().await.unwrap();
+    attempted(&ledger, "put off", noon(), None).await;
+    let sent = Settled::Sent {
+        refused: Vec::new(),
+    };
+    attempted(&ledger, "sent", noon(), Some(sent)).await;
+    assert_eq!(failed().await, 0);
+    let no = Settled::Failed {
+        answer: "550 no".to_owned(),
+    };
+    let given_up = attempted(&ledger, "given up", noon(), Some(no)).await;
+    assert_eq!(failed().await, 1);
+    ledger
+        .call_off(given_up.id, "ann", false, noon())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(failed().await, 0);
+}
+
 #[tokio::test]
 async fn what_fails_again_after_a_retry_is_told_again_and_is_not_put_off() {
     let scratch = Scratch::new();

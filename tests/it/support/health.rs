@@ -3,6 +3,7 @@
 use std::{
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
+    sync::atomic::{AtomicU16, Ordering},
     time::Duration,
 };
 
@@ -12,11 +13,18 @@ pub struct Health {
 }
 
 impl Health {
-    /// A port that was free a moment ago.
+    /// A port that was free a moment ago, and that the system gives to nobody by itself, as it
+    /// gives the higher ones to the connections of other tests.
     pub fn new() -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = free.local_addr().unwrap();
-        Self { address }
+        static TAKEN: AtomicU16 = AtomicU16::new(0);
+        let first = (std::process::id() % 200) as u16 * 60;
+        loop {
+            let next = TAKEN.fetch_add(1, Ordering::Relaxed) % 12_000;
+            let address = SocketAddr::from(([127, 0, 0, 1], 20_000 + (first + next) % 12_000));
+            if TcpListener::bind(address).is_ok() {
+                return Self { address };
+            }
+        }
     }
 
     /// What the configuration says of it.
