@@ -212,7 +212,7 @@ async fn watch(server: Server, said: &Mutex<Said>) {
         }
         known.uids = came.into_iter().collect();
         known.suspects = suspects.into_iter().collect();
-        if link.wait().await.is_err() {
+        if link.wait(Duration::MAX).await.is_err() {
             return;
         }
     }

@@ -11,6 +11,7 @@ use crate::support::{
     daemon::{COMPANY, House, Notice},
     dovecot::{self, Dovecot},
     exim::{self, Exim},
+    free_address,
 };
 
 pub fn imap_mailbox(name: &str, user: &str, dovecot: &Dovecot) -> String {
@@ -373,10 +374,7 @@ fn a_health_address_that_is_taken_is_tried_again_by_systemd() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn health_is_told_over_http_once_every_mailbox_has_answered() {
-    let address = {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        free.local_addr().unwrap()
-    };
+    let address = free_address();
     let house = House::new(&format!(
         "[http]\nlisten = \"{address}\"\n[[mailbox]]\nname = \"m\"\nkind = \"maildir\"\npath = \"@ROOT@/mailbox\"\n"
     ));

@@ -11,6 +11,7 @@ use sqlx::{Connection as _, SqliteConnection};
 use crate::support::{
     daemon::{COMPANY, House, Notice, Running, Systemd, maildir},
     dovecot::{self, Dovecot},
+    free_address,
 };
 
 const SECRET: (&str, &str) = ("TEST_IMAP_PASSWORD", dovecot::PASSWORD);
@@ -203,11 +204,7 @@ async fn mailboxes_come_and_go() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_listener_moves_and_mail_goes_another_way() {
-    let free = || {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        free.local_addr().unwrap()
-    };
-    let (one, other) = (free(), free());
+    let (one, other) = (free_address(), free_address());
     let configuration = |address, sent: &str| {
         format!(
             "{COMPANY}{}[http]\nlisten = \"{address}\"\n[mail]\nfrom = \"a@example.com\"\n\

@@ -5,7 +5,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Write},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     os::unix::{
         fs::{MetadataExt, PermissionsExt, chown},
         process::CommandExt,
@@ -18,6 +18,8 @@ use std::{
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tempfile::TempDir;
+
+use super::free_address;
 
 /// Every user's password.
 pub const PASSWORD: &str = "imap-Secret-4711";
@@ -58,15 +60,12 @@ impl Dovecot {
             chown(&mail, Some(mail_uid()), Some(mail_uid())).unwrap();
         }
         write_certificates(directory.path());
-        // Both are held until both are known, so that they differ.
-        let (imap, imaps) = (free_port(), free_port());
         let mut dovecot = Self {
-            imap_port: imap.local_addr().unwrap().port(),
-            imaps_port: imaps.local_addr().unwrap().port(),
+            imap_port: free_address().port(),
+            imaps_port: free_address().port(),
             directory,
             master: None,
         };
-        drop((imap, imaps));
         fs::write(dovecot.config_file(), dovecot.config()).unwrap();
         dovecot.restart();
         dovecot
@@ -386,10 +385,6 @@ impl Drop for Dovecot {
     fn drop(&mut self) {
         self.stop();
     }
-}
-
-fn free_port() -> TcpListener {
-    TcpListener::bind("127.0.0.1:0").unwrap()
 }
 
 /// To the whole process group; that it is gone already is no failure.

@@ -8,7 +8,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     os::unix::{fs::PermissionsExt, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -17,6 +17,8 @@ use std::{
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;
+
+use super::free_address;
 
 const BINARY: &str = "/usr/sbin/exim4";
 
@@ -43,7 +45,7 @@ impl Exim {
             "exim4 is not installed: run tests/run"
         );
         let home = TempDir::with_prefix_in("exim-", "/tmp").unwrap();
-        let [starttls_port, implicit_port] = free_ports();
+        let [starttls_port, implicit_port] = [(); 2].map(|()| free_address().port());
         let mut exim = Self {
             home,
             starttls_port,
@@ -239,13 +241,6 @@ impl Drop for Exim {
     fn drop(&mut self) {
         self.stop();
     }
-}
-
-/// Ports that were free a moment ago; held together, so that they differ.
-fn free_ports() -> [u16; 2] {
-    [(); 2]
-        .map(|()| TcpListener::bind(("127.0.0.1", 0)).unwrap())
-        .map(|listener| listener.local_addr().unwrap().port())
 }
 
 fn greets(port: u16) -> bool {

@@ -2,10 +2,11 @@
 
 use std::{
     io::{Read as _, Write as _},
-    net::{SocketAddr, TcpListener, TcpStream},
-    sync::atomic::{AtomicU16, Ordering},
+    net::{SocketAddr, TcpStream},
     time::Duration,
 };
+
+use super::free_address;
 
 /// The health listener of one daemon.
 pub struct Health {
@@ -13,18 +14,10 @@ pub struct Health {
 }
 
 impl Health {
-    /// A port that was free a moment ago, and that the system gives to nobody by itself, as it
-    /// gives the higher ones to the connections of other tests.
+    /// On an address that is nobody else's.
     pub fn new() -> Self {
-        static TAKEN: AtomicU16 = AtomicU16::new(0);
-        let first = (std::process::id() % 200) as u16 * 60;
-        loop {
-            let next = TAKEN.fetch_add(1, Ordering::Relaxed) % 12_000;
-            let address = SocketAddr::from(([127, 0, 0, 1], 20_000 + (first + next) % 12_000));
-            if TcpListener::bind(address).is_ok() {
-                return Self { address };
-            }
-        }
+        let address = free_address();
+        Self { address }
     }
 
     /// What the configuration says of it.
