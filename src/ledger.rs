@@ -305,7 +305,7 @@ impl Ledger {
             .begin_with("BEGIN IMMEDIATE")
             .await
             .map_err(failed)?;
-        self.file.is_in_its_place().await?;
+        self.file.is_in_its_place()?;
         Ok(Transaction { inner, _turn: turn })
     }
 

@@ -74,13 +74,13 @@ impl Opened {
     /// # Errors
     /// [`LedgerError::Replaced`] when it is not; where its whole disk has gone, an error that is
     /// waited out, for a new start would create an empty ledger in the place of that disk.
-    pub(super) async fn is_in_its_place(&self) -> Result<(), LedgerError> {
+    pub(super) fn is_in_its_place(&self) -> Result<(), LedgerError> {
         let path = self.path.clone();
-        match tokio::fs::metadata(&path).await {
+        match std::fs::metadata(&path) {
             Ok(found) if (found.dev(), found.ino()) == (self.device, self.inode) => Ok(()),
             Ok(_) => Err(LedgerError::Replaced { path }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                match tokio::fs::metadata(directory(&path)).await {
+                match std::fs::metadata(directory(&path)) {
                     Ok(directory) if directory.dev() != self.disk => Err(LedgerError::Io {
                         path,
                         source: io::Error::new(error.kind(), "the disk that held it has gone"),
@@ -514,19 +514,19 @@ fn needs_rollback(error: &sqlx::Error) -> bool {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn a_ledger_whose_disk_has_gone_was_not_deleted() {
+    #[test]
+    fn a_ledger_whose_disk_has_gone_was_not_deleted() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("ledger.db");
         std::fs::write(&path, "").unwrap();
         let mut opened = Opened::at(&path).unwrap();
-        opened.is_in_its_place().await.unwrap();
+        opened.is_in_its_place().unwrap();
         std::fs::remove_file(&path).unwrap();
-        let deleted = opened.is_in_its_place().await.unwrap_err();
+        let deleted = opened.is_in_its_place().unwrap_err();
         assert!(deleted.needs_a_new_start(), "{deleted}");
         // What is seen where the disk was mounted.
         opened.disk += 1;
-        let gone = opened.is_in_its_place().await.unwrap_err();
+        let gone = opened.is_in_its_place().unwrap_err();
         assert!(!gone.needs_a_new_start() && gone.is_temporary(), "{gone}");
     }
 }

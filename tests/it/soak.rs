@@ -272,7 +272,9 @@ fn median(looks: &[Quiet]) -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_thousand_notices_and_a_thousand_connections_leave_nothing_behind() {
     let mut soak = Soak::new();
-    let daemon = soak.house.run(SECRETS);
+    // As the unit has it.
+    let environment = [SECRETS, &[("MALLOC_ARENA_MAX", "2")]].concat();
+    let daemon = soak.house.run(&environment);
     soak.until_opened([0; MAILBOXES], Close::Daemon, &daemon)
         .await;
     let (mut looks, mut reloads, mut kicks) = (Vec::new(), 0, 0);
