@@ -169,6 +169,12 @@ async fn since_when_a_mailbox_fails_is_known_until_it_answers() {
     running.await.unwrap().unwrap();
 }
 
+/// A disk on which there is room for everything but one table.
+const NO_ROOM_FOR_MAIL: &str = "CREATE TRIGGER full BEFORE INSERT ON message
+    BEGIN SELECT raise(ABORT, 'the disk is full'); END";
+const NO_ROOM_FOR_A_SIGN_OF_LIFE: &str = "CREATE TRIGGER full BEFORE INSERT ON mailbox
+    BEGIN SELECT raise(ABORT, 'the disk is full'); END";
+
 /// Any other program at the ledger in `home`.
 async fn by_hand(home: &Path, statement: &'static str) {
     let url = format!("sqlite://{}", home.join("ledger.db").display());
@@ -197,12 +203,7 @@ async fn a_ledger_that_fails_is_not_held_against_the_mailbox_and_forgotten_once_
     let works = |vitals: &Vitals| vitals.ledger_trouble().is_none() && signs(vitals).scanned;
 
     dovecot.deliver("ann", "INBOX", &Notice::default().eml());
-    by_hand(
-        home.path(),
-        "CREATE TRIGGER full BEFORE INSERT ON message
-         BEGIN SELECT raise(ABORT, 'the disk is full'); END",
-    )
-    .await;
+    by_hand(home.path(), NO_ROOM_FOR_MAIL).await;
     let running = tokio::spawn(async move { watch.run().await });
     let failing = vitals.wait_for(fails);
     let seen = *timeout(SOON, failing).await.unwrap().unwrap().mailboxes["einvoice"]
@@ -216,12 +217,7 @@ async fn a_ledger_that_fails_is_not_held_against_the_mailbox_and_forgotten_once_
     timeout(SOON, working).await.unwrap().unwrap();
 
     // What fails last, when all that was new has been recorded already.
-    by_hand(
-        home.path(),
-        "CREATE TRIGGER full BEFORE INSERT ON mailbox
-         BEGIN SELECT raise(ABORT, 'the disk is full'); END",
-    )
-    .await;
+    by_hand(home.path(), NO_ROOM_FOR_A_SIGN_OF_LIFE).await;
     dovecot.deliver("ann", "INBOX", &Notice::default().eml());
     let failing = vitals.wait_for(fails);
     timeout(SOON, failing).await.unwrap().unwrap();
@@ -230,12 +226,7 @@ async fn a_ledger_that_fails_is_not_held_against_the_mailbox_and_forgotten_once_
     timeout(SOON, working).await.unwrap().unwrap();
 
     // And where it works again while the mailbox is gone, only that is to be said.
-    by_hand(
-        home.path(),
-        "CREATE TRIGGER full BEFORE INSERT ON message
-         BEGIN SELECT raise(ABORT, 'the disk is full'); END",
-    )
-    .await;
+    by_hand(home.path(), NO_ROOM_FOR_MAIL).await;
     dovecot.deliver("ann", "INBOX", &Notice::default().eml());
     let failing = vitals.wait_for(fails);
     timeout(SOON, failing).await.unwrap().unwrap();
