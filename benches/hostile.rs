@@ -22,11 +22,11 @@
 #[path = "../tests/it/support/hostile.rs"]
 mod hostile;
 
-use std::{fs, process::Command, time::Instant};
+use std::{fs, process::Command, sync::Arc, time::Instant};
 
 use invoice_trackd::{
-    authenticity::Require,
-    intake::{Intake, examine},
+    authenticity::{Require, Results, Settings, Verifier},
+    intake::{Intake, Place, examine},
     ledger::Ledger,
     mailbox::{Content, Origin, RawMessage},
     notice::{Assignment, Companies, Company, Rules},
@@ -139,21 +139,28 @@ fn measure(kind: &Kind, size: usize) {
         let ledger = Ledger::open(&scratch.path().join("ledger.db"), now)
             .await
             .unwrap();
+        let verifier = Verifier::new(Settings {
+            require: Require::None,
+            ..Settings::default()
+        });
         let intake = Intake {
             ledger,
             rules,
-            require: Require::None,
+            verifier: Arc::new(verifier),
             style: None,
         };
         let before = kibibytes("VmRSS");
 
         let begun = milliseconds();
-        let read = examine(&message, &intake.rules, intake.require);
+        let read = examine(&message, &intake.rules, &intake.verifier, Results::Top).await;
         let read_ms = milliseconds() - begun;
         drop(read);
 
         let begun = Instant::now();
-        let taken = intake.take(&[message], None, now).await.unwrap();
+        let taken = intake
+            .take(&[message], Place::default(), now)
+            .await
+            .unwrap();
         let all_ms = begun.elapsed().as_secs_f64() * 1e3;
         let peak_mib = (kibibytes("VmHWM") - before) as f64 / 1024.0;
         let became = taken[0].disposition;

@@ -8,6 +8,7 @@ use std::{
     io::{self, Write as _},
     os::{fd::AsFd as _, unix::fs::MetadataExt as _},
     process::ExitCode,
+    sync::Arc,
 };
 
 use clap::Parser as _;
@@ -16,11 +17,11 @@ use tracing_subscriber::{EnvFilter, layer::SubscriberExt as _, util::SubscriberI
 
 use self::arguments::{AllocationsAction, Arguments, Command};
 use crate::{
-    config::{Config, ConfigError},
+    authenticity::Verifier,
+    config::{Config, ConfigError, Mailbox},
     daemon::DaemonError,
-    intake::Intake,
+    intake::{Intake, Place},
     ledger::{Ledger, LedgerError},
-    notice::Ban,
 };
 
 mod allocations;
@@ -200,21 +201,21 @@ fn intake(config: &Config, ledger: &Ledger) -> Intake {
     Intake {
         ledger: ledger.clone(),
         rules: config.rules.clone(),
-        require: config.require,
+        verifier: Arc::new(Verifier::new(config.authenticity.clone())),
         style: Some(config.style.clone()),
     }
 }
 
-/// The company of the mailbox in which a file's message is taken to have been found: the one that
-/// is named, or the only one.
-fn company_of(config: &Config, name: Option<&str>) -> Result<Option<Ban>, Usage> {
+/// The place where a file's message is taken to have been found: the mailbox that is named, or the
+/// only one.
+fn place_of(config: &Config, name: Option<&str>) -> Result<Place, Usage> {
     match (name, config.mailboxes.as_slice()) {
-        (None, [only]) => Ok(only.company),
-        (None, _) => Ok(None),
+        (None, [only]) => Ok(only.place()),
+        (None, _) => Ok(Place::default()),
         (Some(name), mailboxes) => mailboxes
             .iter()
             .find(|mailbox| mailbox.name == name)
-            .map(|found| found.company)
+            .map(Mailbox::place)
             .ok_or_else(|| {
                 let names: Vec<&str> = mailboxes.iter().map(|m| m.name.as_str()).collect();
                 Usage(format!(

@@ -30,9 +30,10 @@ use toml::de::DeTable;
 pub use self::schema::reference;
 use self::{document::Table, report::Report};
 use crate::{
-    authenticity::Require,
+    authenticity,
     delivery::{Patience, SmtpSettings, Style, Transport},
     http,
+    intake::Place,
     mailbox::{self, AfterImport, Bounds, ImapSettings},
     notice::{Ban, Rules},
     schedule,
@@ -65,8 +66,8 @@ pub struct Config {
     pub ledger: PathBuf,
     /// What is said about notices and companies.
     pub rules: Rules,
-    /// The proof demanded; only [`Require::None`] gets this far in this version.
-    pub require: Require,
+    /// What proves that a mail is genuine.
+    pub authenticity: authenticity::Settings,
     /// The watched mailboxes, in the file's order.
     pub mailboxes: Vec<Mailbox>,
     /// Who is told what, in which language.
@@ -88,6 +89,8 @@ pub struct Mailbox {
     pub name: String,
     /// Whose notices are found there when the mail itself does not say.
     pub company: Option<Ban>,
+    /// Which Authentication-Results field of its mail is believed.
+    pub results: authenticity::Results,
     /// The first scan looks no further back than this.
     pub since: Option<Date>,
     /// What it is.
@@ -259,7 +262,7 @@ impl Config {
 fn read(root: &Table<'_>, file: &Path) -> Option<Config> {
     let ledger = ledger(root);
     let mut rules = notice::rules(root);
-    let require = notice::authenticity(root);
+    let authenticity = notice::authenticity(root);
     let mailboxes = mailboxes::read(root, &rules);
     let telling = mail::telling(root);
     let schedule = schedule(root);
@@ -272,7 +275,7 @@ fn read(root: &Table<'_>, file: &Path) -> Option<Config> {
         file: file.to_owned(),
         ledger: ledger?,
         rules,
-        require,
+        authenticity,
         mailboxes,
         style: telling.style,
         patience: telling.patience,
@@ -349,8 +352,16 @@ fn lines(file: &Path, problems: &[Problem]) -> String {
 }
 
 impl Mailbox {
+    /// What judging its mail takes into account.
+    pub fn place(&self) -> Place {
+        Place {
+            company: self.company,
+            results: self.results,
+        }
+    }
+
     /// Where it is, in words. Port and TLS do not matter: they lead to the same folder.
-    pub fn place(&self) -> String {
+    pub fn whereabouts(&self) -> String {
         match &self.kind {
             MailboxKind::Maildir { path } => format!("the Maildir {}", path.display()),
             MailboxKind::Imap { server, folder, .. } => {

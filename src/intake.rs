@@ -18,13 +18,15 @@ mod tell;
 use std::{
     collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
 };
 
+use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    authenticity::{self, Evidence, Require},
+    authenticity::{Evidence, Mail, Require, Results, Verifier},
     clock::{taipei_date, taipei_minute},
     delivery::Style,
     ledger::{Entry, Ledger, LedgerError, Transaction},
@@ -48,10 +50,19 @@ pub struct Intake {
     pub ledger: Ledger,
     /// What the operator has said about notices.
     pub rules: Rules,
-    /// The proof demanded.
-    pub require: Require,
+    /// Who judges where mail comes from.
+    pub verifier: Arc<Verifier>,
     /// Who is told; `None` tells nobody (`ingest --no-mail`).
     pub style: Option<Style>,
+}
+
+/// What is known of the place where a message was found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Whose notices are found there when the mail itself does not say.
+    pub company: Option<Ban>,
+    /// Which Authentication-Results field is believed there.
+    pub results: Results,
 }
 
 /// What became of one message, for logs and reports.
@@ -78,8 +89,13 @@ pub struct Examined {
     pub evidence: Evidence,
 }
 
-/// Reads a message and asks for proof of its origin; needs no ledger.
-pub fn examine(message: &RawMessage, rules: &Rules, require: Require) -> Examined {
+/// Reads a message and, where it is a notice, asks for proof of its origin; needs no ledger.
+pub async fn examine(
+    message: &RawMessage,
+    rules: &Rules,
+    verifier: &Verifier,
+    results: Results,
+) -> Examined {
     let (bytes, reading) = match &message.content {
         Content::Whole(raw) => (raw.as_slice(), guarded(|| notice::read(raw, rules))),
         Content::Oversized(header) => (
@@ -92,10 +108,24 @@ pub fn examine(message: &RawMessage, rules: &Rules, require: Require) -> Examine
             (&[][..], Ok(notice::unfetchable(detail)))
         }
     };
+    let reading = reading.unwrap_or_else(|what| notice::panicked(&what));
+    let evidence = if verifier.require() == Require::None {
+        Evidence::not_required()
+    } else if reading.is_notice && !reading.is_unread() {
+        let mail = Mail {
+            raw: bytes,
+            forwarded: reading.forwarded.as_deref(),
+            from: reading.from.as_ref(),
+            results,
+        };
+        verifier.verify(&mail).await
+    } else {
+        Evidence::not_asked()
+    };
     Examined {
         sha256: sha256(bytes),
-        reading: reading.unwrap_or_else(|what| notice::panicked(&what)),
-        evidence: authenticity::verify(require),
+        reading,
+        evidence,
     }
 }
 
@@ -158,13 +188,14 @@ impl Intake {
     pub async fn take(
         &self,
         batch: &[RawMessage],
-        mailbox_company: Option<Ban>,
+        place: Place,
         now: Timestamp,
     ) -> Result<Vec<Outcome>, LedgerError> {
-        let examined: Vec<Examined> = batch
+        // Side by side: a resolver that is slow keeps a batch no longer than one mail.
+        let examining = batch
             .iter()
-            .map(|message| examine(message, &self.rules, self.require))
-            .collect();
+            .map(|message| examine(message, &self.rules, &self.verifier, place.results));
+        let examined = join_all(examining).await;
         let mut transaction = self.ledger.begin().await?;
         let mut outcomes = Vec::with_capacity(batch.len());
         for (message, examined) in batch.iter().zip(&examined) {
@@ -173,7 +204,7 @@ impl Intake {
                 continue;
             }
             let outcome = self
-                .take_one(&mut transaction, message, examined, mailbox_company, now)
+                .take_one(&mut transaction, message, examined, place.company, now)
                 .await?;
             outcomes.extend(outcome);
         }

@@ -7,6 +7,7 @@ use super::{
     table::{Column, Screen, Table},
 };
 use crate::{
+    authenticity::Require,
     clock::Clock,
     config::{Config, MailboxKind, Outgoing, Server},
     notice::Address,
@@ -63,10 +64,17 @@ fn summary(config: &Config, screen: Screen) -> String {
         facts.row(["confirm".into(), addresses(&config.style.confirm_to).into()]);
         facts.row(["alert".into(), addresses(&config.style.alert_to).into()]);
     }
-    let require = config.require.as_str();
+    let require = config.authenticity.require;
+    let means = match require {
+        Require::Dkim => "a DKIM signature, verified here",
+        Require::AuthenticationResults => "the receiving server's Authentication-Results",
+        Require::Either => "a DKIM signature, or the receiving server's Authentication-Results",
+        Require::None => "From is believed",
+    };
+    let require = require.as_str();
     facts.row([
         "proof".into(),
-        format!("require = \"{require}\": From is believed").into(),
+        format!("require = \"{require}\": {means}").into(),
     ]);
 
     let file = config.file.display();

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{Exit, company_of, files, json, print, print_json, table::Screen};
+use super::{Exit, files, json, place_of, print, print_json, table::Screen};
 use crate::{
+    authenticity::Verifier,
     clock::Clock,
     config::Config,
     intake::{self, Examined},
@@ -21,14 +22,15 @@ pub(super) async fn explain(
     file: &Path,
     as_json: bool,
 ) -> anyhow::Result<Exit> {
-    let company = company_of(config, mailbox)?;
+    let place = place_of(config, mailbox)?;
     let max_bytes = config.rules.max_message_bytes;
     let message = if file == Path::new("-") {
         files::message_from_stdin(max_bytes)?
     } else {
         files::message(file, max_bytes)?
     };
-    let examined = intake::examine(&message, &config.rules, config.require);
+    let verifier = Verifier::new(config.authenticity.clone());
+    let examined = intake::examine(&message, &config.rules, &verifier, place.results).await;
     let (mut neighbours, mut earlier) = (Vec::new(), None);
     if let Some(ledger) = Ledger::open_for_reading(&config.ledger).await? {
         neighbours = ledger.neighbours(&examined.reading.blocks).await?;
@@ -36,7 +38,14 @@ pub(super) async fn explain(
         ledger.close().await;
     }
     let now = Clock::System.now();
-    let judgement = intake::judge(&examined, &config.rules, company, &neighbours, None, now);
+    let judgement = intake::judge(
+        &examined,
+        &config.rules,
+        place.company,
+        &neighbours,
+        None,
+        now,
+    );
     if as_json {
         print_json(&object(&examined, &judgement))?;
     } else {
@@ -59,6 +68,7 @@ fn object(examined: &Examined, judgement: &Judgement) -> Value {
         reading,
         evidence,
     } = examined;
+    let proof = evidence.proof.as_ref();
     json!({
         "disposition": judgement.disposition.as_str(),
         "defects": json::findings(&judgement.defects),
@@ -68,9 +78,9 @@ fn object(examined: &Examined, judgement: &Judgement) -> Value {
         "sha256": sha256,
         "authenticity": {
             "result": evidence.result(),
-            "method": evidence.method,
-            "domain": evidence.domain,
-            "selector": evidence.selector,
+            "method": proof.map(|proof| proof.method.as_str()),
+            "domain": proof.and_then(|proof| proof.domain.as_ref()),
+            "selector": proof.and_then(|proof| proof.selector.as_ref()),
         },
         "company": judgement.company.map(|(ban, source)| json!({
             "ban": ban.as_str(),

@@ -10,13 +10,17 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use self::report::Report;
 use super::{
-    Exit, company_of,
+    Exit,
     dispatch::send_unless_daemon,
     files::{Files, Messages},
-    intake,
+    intake, place_of,
 };
 use crate::{
-    clock::Clock, config::Config, intake::Intake, ledger::Ledger, mailbox::RawMessage, notice::Ban,
+    clock::Clock,
+    config::Config,
+    intake::{Intake, Place},
+    ledger::Ledger,
+    mailbox::RawMessage,
 };
 
 mod report;
@@ -32,7 +36,7 @@ pub(super) async fn ingest(
     no_mail: bool,
     as_json: bool,
 ) -> anyhow::Result<Exit> {
-    let company = company_of(config, None)?;
+    let place = place_of(config, None)?;
     let lists: Vec<Files> = paths
         .iter()
         .map(|path| Files::at(path))
@@ -45,7 +49,7 @@ pub(super) async fn ingest(
     let bar = progress(paths);
     let mut run = Run {
         intake,
-        company,
+        place,
         batch: Vec::new(),
         report: Report::new(as_json, bar.clone()),
     };
@@ -93,7 +97,7 @@ pub(super) async fn ingest(
 /// Messages on their way into the ledger.
 struct Run {
     intake: Intake,
-    company: Option<Ban>,
+    place: Place,
     batch: Vec<RawMessage>,
     report: Report,
 }
@@ -110,7 +114,7 @@ impl Run {
 
     async fn flush(&mut self) -> anyhow::Result<()> {
         let now = Clock::System.now();
-        let outcomes = self.intake.take(&self.batch, self.company, now).await?;
+        let outcomes = self.intake.take(&self.batch, self.place, now).await?;
         self.report.add(self.batch.len(), &outcomes);
         self.batch.clear();
         Ok(())

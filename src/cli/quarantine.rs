@@ -8,9 +8,8 @@ use serde_json::Value;
 use super::{
     Exit,
     arguments::{QuarantineAction, Which},
-    company_of,
     dispatch::send_unless_daemon,
-    intake, json, person, print, print_json,
+    intake, json, person, place_of, print, print_json,
     status::quarantined_mails,
     table::{Column, Screen, Table},
 };
@@ -135,7 +134,7 @@ async fn decide(
 
     let ledger = Ledger::open(&config.ledger, decision.at).await?;
     let intake = intake(config, &ledger);
-    let company = |mailbox: Option<&str>| company_of(config, mailbox).ok().flatten();
+    let company = |mailbox: Option<&str>| place_of(config, mailbox).ok()?.company;
     let outcomes = intake
         .decide(&ids, action, &decision, company, which.dry_run)
         .await?;

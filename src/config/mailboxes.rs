@@ -8,6 +8,7 @@ use super::{
     schema, server,
 };
 use crate::{
+    authenticity::Results,
     mailbox::AfterImport,
     notice::{Ban, Rules},
 };
@@ -58,6 +59,9 @@ pub(super) fn read(root: &Table<'_>, rules: &Rules) -> Vec<Mailbox> {
         let company = table
             .get("company")
             .and_then(|value| company(&value, rules));
+        let results = table
+            .get("results")
+            .and_then(|value| value.choice(&Results::ALL, Results::as_str));
         let since = table.get("since").and_then(|value| value.date());
         let kind = table
             .require("kind", "\"imap\" or \"maildir\"")
@@ -67,6 +71,7 @@ pub(super) fn read(root: &Table<'_>, rules: &Rules) -> Vec<Mailbox> {
             mailboxes.push(Mailbox {
                 name: name.to_owned(),
                 company,
+                results: results.unwrap_or_default(),
                 since,
                 kind,
             });

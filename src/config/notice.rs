@@ -1,10 +1,7 @@
 //! `[notice]`, `[authenticity]` and `[[company]]`: what counts as a notice, what proves it, and
 //! whose numbers they are.
 
-use std::{
-    collections::HashMap,
-    net::{IpAddr, SocketAddr},
-};
+use std::{collections::HashMap, net::SocketAddr};
 
 use unicode_normalization::UnicodeNormalization as _;
 
@@ -13,9 +10,12 @@ use super::{
     schema,
 };
 use crate::{
-    authenticity::Require,
+    authenticity::{self, Require},
     notice::{Assignment, Ban, Companies, Company, Label, Rules},
 };
+
+/// The port of DNS where none is named. RFC 1035 §4.2.
+const DNS: u16 = 53;
 
 /// Reads all that is said about notices; `own_address` comes from `[mail]` and is left out here.
 pub(super) fn rules(root: &Table<'_>) -> Rules {
@@ -131,58 +131,60 @@ fn companies(root: &Table<'_>) -> Companies {
     Companies::new(list).unwrap_or_default()
 }
 
-/// Checks `[authenticity]`: only `require = "none"` can be carried out so far, and any other
-/// value, the default included, is refused rather than ignored.
-pub(super) fn authenticity(root: &Table<'_>) -> Require {
+/// Reads `[authenticity]`.
+pub(super) fn authenticity(root: &Table<'_>) -> authenticity::Settings {
     let table = root.table(&schema::AUTHENTICITY);
-    check_each(
-        &table,
-        "domains",
-        "a domain name such as \"einvoice.nat.gov.tw\"",
-        is_domain,
-    );
-    // RFC 8601 §2.2: authserv-id is a token; ours is compared whole.
-    check_each(
-        &table,
-        "trusted_authserv_ids",
-        "an authserv-id such as \"mx.example.com\"",
-        |id| {
-            id.chars()
-                .all(|c| c.is_ascii_graphic() && !"()<>@,;:\\\"/[]?=".contains(c))
-        },
-    );
-    check_each(
-        &table,
-        "dns_servers",
-        "an address such as \"192.0.2.53\" or \"127.0.0.1:5300\"",
-        |server| server.parse::<IpAddr>().is_ok() || server.parse::<SocketAddr>().is_ok(),
-    );
-    let cannot = |word: &str| {
-        format!(
-            "this version cannot verify signatures yet, so {word} cannot be carried out; \
-             write require = \"none\" to accept that From is believed"
+    let defaults = authenticity::Settings::default();
+    authenticity::Settings {
+        require: table
+            .get("require")
+            .and_then(|value| value.choice(&Require::ALL, Require::as_str))
+            .unwrap_or(defaults.require),
+        domains: each(
+            &table,
+            "domains",
+            "a domain name such as \"einvoice.nat.gov.tw\"",
+            |domain| is_domain(domain).then(|| domain.to_ascii_lowercase()),
         )
-    };
-    match table.get("require") {
-        None => table.refuse(cannot("the default, require = \"dkim\",")),
-        Some(value) => {
-            let all = [
-                Require::Dkim,
-                Require::AuthenticationResults,
-                Require::Either,
-                Require::None,
-            ];
-            match value.choice(&all, Require::as_str) {
-                Some(Require::None) | None => {}
-                Some(other) => value.refuse(cannot(&format!("\"{}\"", other.as_str()))),
-            }
-        }
+        .unwrap_or(defaults.domains),
+        // RFC 8601 §2.2: authserv-id is a token; ours is compared whole.
+        trusted_authserv_ids: each(
+            &table,
+            "trusted_authserv_ids",
+            "an authserv-id such as \"mx.example.com\"",
+            |id| {
+                let is_token = id
+                    .chars()
+                    .all(|c| c.is_ascii_graphic() && !"()<>@,;:\\\"/[]?=".contains(c));
+                is_token.then(|| id.to_ascii_lowercase())
+            },
+        )
+        .unwrap_or(defaults.trusted_authserv_ids),
+        dns_servers: each(
+            &table,
+            "dns_servers",
+            "an address such as \"192.0.2.53\" or \"127.0.0.1:5300\"",
+            |server| {
+                let with_port = server.parse().ok();
+                with_port.or_else(|| Some(SocketAddr::new(server.parse().ok()?, DNS)))
+            },
+        )
+        .unwrap_or(defaults.dns_servers),
     }
-    Require::None
 }
 
-fn check_each(table: &Table<'_>, key: &'static str, expected: &str, holds: impl Fn(&str) -> bool) {
-    for item in table.get(key).iter().flat_map(Value::items) {
-        item.text_that(expected, &holds);
-    }
+/// What is written in the list `key`, as `read` understands it.
+fn each<T>(
+    table: &Table<'_>,
+    key: &'static str,
+    expected: &str,
+    read: impl Fn(&str) -> Option<T>,
+) -> Option<Vec<T>> {
+    let value = table.get(key)?;
+    let items = value.items();
+    let read = items.iter().filter_map(|item| {
+        item.text_that(expected, |text| read(text).is_some())
+            .and_then(&read)
+    });
+    Some(read.collect())
 }

@@ -26,6 +26,7 @@ use super::{
     watch_mailbox::{Orders, Pauses, Watch},
 };
 use crate::{
+    authenticity::Verifier,
     clock::Clock,
     config::Config,
     delivery::{Dispatcher, Pass, Style},
@@ -74,14 +75,14 @@ impl Plan {
         let intake = Intake {
             ledger: crew.ledger.clone(),
             rules: config.rules.clone(),
-            require: config.require,
+            verifier: Arc::new(Verifier::new(config.authenticity.clone())),
             style: Some(config.style.clone()),
         };
         let mut mailboxes = BTreeMap::new();
         for mailbox in &config.mailboxes {
             let orders = Orders {
                 source: mailbox.source().map_err(DaemonError::Configuration)?,
-                company: mailbox.company,
+                place: mailbox.place(),
                 since: mailbox.since,
                 intake: intake.clone(),
             };
@@ -108,7 +109,7 @@ impl Plan {
         let places: Vec<(&str, String)> = config
             .mailboxes
             .iter()
-            .map(|mailbox| (mailbox.name.as_str(), mailbox.place()))
+            .map(|mailbox| (mailbox.name.as_str(), mailbox.whereabouts()))
             .collect();
         crew.ledger.hold_to_places(&places).await?;
         Ok(Self {

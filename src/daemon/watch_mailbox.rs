@@ -19,10 +19,9 @@ use crate::{
     clock::{Clock, taipei_date},
     delivery::for_the_log,
     http::{Part, Signs, Vitals},
-    intake::Intake,
+    intake::{Intake, Place},
     ledger::{LedgerError, LinkState},
     mailbox::{Content, Link, MailboxError, Origin, RawMessage, Source, Trouble},
-    notice::Ban,
     pulse::Pulse,
 };
 
@@ -64,8 +63,8 @@ pub struct Watch {
 pub struct Orders {
     /// The mailbox.
     pub source: Source,
-    /// Whose notices are found there when the mail itself does not say.
-    pub company: Option<Ban>,
+    /// What judging its mail takes into account.
+    pub place: Place,
     /// The first scan looks no further back; `None` means 1 January of the ledger's first year.
     pub since: Option<Date>,
     /// Where messages go.
@@ -353,7 +352,7 @@ impl Watch {
         };
         if let Ok(Some(batch)) = &fetched {
             let now = self.clock.now();
-            orders.intake.take(batch, orders.company, now).await?;
+            orders.intake.take(batch, orders.place, now).await?;
             self.wake.notify_one();
         }
         let words = match &fetched {
@@ -414,10 +413,7 @@ impl Watch {
         }
         transaction.commit().await?;
         if !unfetchable.is_empty() {
-            orders
-                .intake
-                .take(&unfetchable, orders.company, now)
-                .await?;
+            orders.intake.take(&unfetchable, orders.place, now).await?;
             self.wake.notify_one();
         }
         Ok(())

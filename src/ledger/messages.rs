@@ -387,6 +387,7 @@ async fn insert_evidence(
     evidence: &Evidence,
     now: Timestamp,
 ) -> Result<(), LedgerError> {
+    let proof = evidence.proof.as_ref();
     let (detail, signed) = match &evidence.verdict {
         Authenticity::NotRequired => (None, None),
         Authenticity::Proven { signed } => (None, signed.as_ref().map(|names| names.join(":"))),
@@ -401,10 +402,10 @@ async fn insert_evidence(
     .bind(message_id)
     .bind(evidence.result())
     .bind(detail)
-    .bind(evidence.method)
-    .bind(&evidence.domain)
-    .bind(&evidence.selector)
-    .bind(&evidence.key)
+    .bind(proof.map(|proof| proof.method.as_str()))
+    .bind(proof.and_then(|proof| proof.domain.as_ref()))
+    .bind(proof.and_then(|proof| proof.selector.as_ref()))
+    .bind(proof.and_then(|proof| proof.key.as_ref()))
     .bind(signed)
     .bind(moment(now))
     .execute(connection)

@@ -50,6 +50,21 @@ pub struct Reading {
     pub defects: Vec<Defect>,
     /// What a person should know.
     pub warnings: Vec<Warning>,
+    /// The attached message that all of this was read from, where the notice was forwarded as an
+    /// attachment: byte for byte, transfer encoding undone.
+    pub forwarded: Option<Vec<u8>>,
+}
+
+impl Reading {
+    /// Whether the mail was not looked into at all, so that there is nothing else to be said of it.
+    pub fn is_unread(&self) -> bool {
+        self.defects.iter().any(|defect| {
+            matches!(
+                defect.code,
+                DefectCode::Oversized | DefectCode::Unfetchable | DefectCode::ReaderPanicked
+            )
+        })
+    }
 }
 
 /// Decides by the header alone, as the mailbox sees it before the body is fetched.
@@ -153,6 +168,9 @@ fn read_message(raw: &[u8], rules: &Rules, forwards: usize) -> Reading {
             .iter()
             .map(|(attached, sound)| {
                 let mut inner = read_message(attached, rules, forwards - 1);
+                if inner.is_notice && inner.forwarded.is_none() {
+                    inner.forwarded = Some(attached.to_vec());
+                }
                 if !sound {
                     inner.defects.push(undecodable(Sentence::new(
                         "the base64 of the attached message is broken or cut off",

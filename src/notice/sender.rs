@@ -26,7 +26,7 @@ impl Address {
     }
 
     /// Whether the domain is `parent` or lies below it.
-    pub(super) fn is_under(&self, parent: &str) -> bool {
+    pub fn is_under(&self, parent: &str) -> bool {
         self.domain()
             .strip_suffix(parent)
             .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))

@@ -192,14 +192,7 @@ pub fn settle(reading: &Reading, given: &Circumstances<'_>) -> Judgement {
     if !reading.is_notice {
         return judgement;
     }
-    // Of a mail that could not be read there is nothing else to be said.
-    let unread = |defect: &Defect| {
-        matches!(
-            defect.code,
-            DefectCode::Oversized | DefectCode::Unfetchable | DefectCode::ReaderPanicked
-        )
-    };
-    if reading.defects.iter().any(unread) {
+    if reading.is_unread() {
         judgement.disposition = Disposition::Quarantined;
         return judgement;
     }

@@ -16,7 +16,7 @@ use invoice_trackd::{
 };
 
 /// As small as a file can be in this version.
-const SMALLEST: &str = "authenticity.require = \"none\"\n";
+const SMALLEST: &str = "";
 
 /// Every setting, none at its default.
 const FULL: &str = r#"language = "en"
@@ -35,9 +35,9 @@ invoice_track = ["字軌", "軌"]
 invoice_end_no = "訖號碼"
 
 [authenticity]
-require = "none"
-domains = ["einvoice.nat.gov.tw"]
-trusted_authserv_ids = ["mx.example.com"]
+require = "either"
+domains = ["EInvoice.nat.gov.tw"]
+trusted_authserv_ids = ["MX.example.com"]
 dns_servers = ["127.0.0.1:5300", "2001:db8::53"]
 
 [[company]]
@@ -108,7 +108,16 @@ fn complaint(text: &str) -> String {
 fn every_setting_arrives_where_it_belongs() {
     let config = parse(FULL).unwrap();
     assert_eq!(config.ledger, Path::new("/srv/ledger.db"));
-    assert_eq!(config.require, Require::None);
+    let authenticity = &config.authenticity;
+    assert_eq!(authenticity.require, Require::Either);
+    assert_eq!(authenticity.domains, ["einvoice.nat.gov.tw"]);
+    assert_eq!(authenticity.trusted_authserv_ids, ["mx.example.com"]);
+    let servers: Vec<String> = authenticity
+        .dns_servers
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(servers, ["127.0.0.1:5300", "[2001:db8::53]:53"]);
     let rules = &config.rules;
     assert_eq!(rules.senders[0].as_str(), "numbers@nat.gov.tw");
     assert_eq!(rules.recipient_headers, ["To", "Delivered-To"]);

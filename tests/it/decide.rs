@@ -2,7 +2,7 @@
 
 use invoice_trackd::{
     authenticity::Require,
-    intake::{Action, Decided, Intake, Refusal},
+    intake::{Action, Decided, Intake, Place, Refusal},
     ledger::{AllocationFilter, Cause, Decision, Ledger, StoredMessage},
     mailbox::{Content, Origin, RawMessage},
     notice::{Ban, Disposition, Release},
@@ -11,7 +11,12 @@ use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, Connection, Row as _, SqliteConnection};
 use tempfile::TempDir;
 
-use crate::support::{daemon::Notice, intake::intake, outbox::style};
+use crate::support::{
+    daemon::Notice,
+    dns::Dns,
+    intake::{demanding, intake},
+    outbox::style,
+};
 
 mod bytes;
 mod commands;
@@ -51,7 +56,11 @@ impl Desk {
 
     async fn take(&self, message: RawMessage) -> Disposition {
         let batch = [message];
-        let outcomes = self.intake.take(&batch, None, now()).await.unwrap();
+        let outcomes = self
+            .intake
+            .take(&batch, Place::default(), now())
+            .await
+            .unwrap();
         outcomes[0].disposition
     }
 

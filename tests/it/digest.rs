@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use invoice_trackd::{
     delivery::{Confirm, Dispatcher, Transport},
-    intake::Intake,
+    intake::{Intake, Place},
     ledger::Import,
     mailbox::{Content, Origin, RawMessage},
 };
@@ -46,7 +46,10 @@ async fn arrives(intake: &Intake, uid: u32, track: &str, now: Timestamp) {
         size: raw.len() as u64,
         content: Content::Whole(raw),
     };
-    let outcomes = intake.take(&[message], None, now).await.unwrap();
+    let outcomes = intake
+        .take(&[message], Place::default(), now)
+        .await
+        .unwrap();
     assert_eq!(outcomes[0].disposition.as_str(), "imported");
 }
 

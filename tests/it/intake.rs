@@ -2,7 +2,7 @@
 //! and by more than their bytes where bytes alone would mislead.
 
 use invoice_trackd::{
-    intake::Intake,
+    intake::{Intake, Place},
     ledger::{AllocationFilter, Cause, Ledger},
     mailbox::{Content, Origin, RawMessage, Want},
     notice::Disposition,
@@ -104,7 +104,10 @@ async fn a_batch_that_fails_at_its_last_mail_has_recorded_and_told_nothing() {
         let trigger =
             format!("CREATE TRIGGER broken {fails} BEGIN SELECT RAISE(ABORT, 'broken'); END");
         break_table(&home, &trigger).await;
-        intake.take(&batch, None, now()).await.unwrap_err();
+        intake
+            .take(&batch, Place::default(), now())
+            .await
+            .unwrap_err();
         let ledger = &intake.ledger;
         let all = ledger.allocations(AllocationFilter::default());
         assert_eq!(all.await.unwrap(), [], "{fails}");
@@ -113,7 +116,14 @@ async fn a_batch_that_fails_at_its_last_mail_has_recorded_and_told_nothing() {
         assert!(outbox.values().all(|n| *n == 0), "{fails}: {outbox:?}");
 
         break_table(&home, "DROP TRIGGER broken").await;
-        assert_eq!(intake.take(&batch, None, now()).await.unwrap().len(), 3);
+        assert_eq!(
+            intake
+                .take(&batch, Place::default(), now())
+                .await
+                .unwrap()
+                .len(),
+            3
+        );
         assert_eq!(ledger.outbox_counts().await.unwrap()["pending"], 2);
     }
 }
@@ -122,7 +132,10 @@ async fn a_batch_that_fails_at_its_last_mail_has_recorded_and_told_nothing() {
 async fn a_confirmation_says_whose_what_was_known_and_what_to_heed() {
     let (intake, _home) = intake().await;
     let first = whole(1, Notice::default().eml());
-    intake.take(&[first], None, now()).await.unwrap();
+    intake
+        .take(&[first], Place::default(), now())
+        .await
+        .unwrap();
     let (subject, text) = letter(&intake.ledger).await;
     assert!(subject.contains("EC 22628000-22634399"), "{subject}");
     assert!(text.contains("雲端行動科技股份有限公司"), "{text}");
@@ -133,7 +146,7 @@ async fn a_confirmation_says_whose_what_was_known_and_what_to_heed() {
         + "字軌名稱：ED\r\n發票期別：107/05 - 107/06\r\n發票類別：一般稅額計算\r\n\
            申請本數：0\r\n增加本數：1\r\n發票起號：00000000\r\n發票迄號：00000049\r\n";
     let more = whole(2, more.into_bytes());
-    let outcomes = intake.take(&[more], None, now()).await.unwrap();
+    let outcomes = intake.take(&[more], Place::default(), now()).await.unwrap();
     assert_eq!(outcomes[0].disposition, Disposition::Imported);
     assert_eq!(outcomes[0].recorded.len(), 1);
     // The first letter is being sent.
@@ -147,9 +160,9 @@ async fn an_alert_is_known_by_the_mail_and_not_by_its_row() {
     let mut keys = Vec::new();
     for before in [vec![], vec![whole(1, Notice::default().eml())]] {
         let (intake, _home) = intake().await;
-        intake.take(&before, None, now()).await.unwrap();
+        intake.take(&before, Place::default(), now()).await.unwrap();
         intake
-            .take(&[whole(2, forged())], None, now())
+            .take(&[whole(2, forged())], Place::default(), now())
             .await
             .unwrap();
         let mut transaction = intake.ledger.begin().await.unwrap();
@@ -179,7 +192,7 @@ async fn two_large_mails_are_not_one_because_their_headers_are() {
         // The same mail under a new UIDVALIDITY is nothing new.
         oversized(8, 1, 2_000_000),
     ];
-    let outcomes = intake.take(&batch, None, now()).await.unwrap();
+    let outcomes = intake.take(&batch, Place::default(), now()).await.unwrap();
     for outcome in outcomes {
         assert_eq!(outcome.disposition, Disposition::Quarantined);
     }

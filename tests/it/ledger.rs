@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use invoice_trackd::{
-    authenticity::Evidence,
+    authenticity::{Evidence, Method, Proof},
     ledger::{
         AllocationFilter, Cause, Entry, FoundIn, Kind, Ledger, Letter, LinkState, Quarantined,
         Reason, Settled, Transaction,

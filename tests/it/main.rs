@@ -33,6 +33,7 @@ mod end_to_end;
 mod every_byte;
 mod filing;
 mod first_run;
+mod genuine;
 mod hostile;
 mod house;
 mod imap_traps;

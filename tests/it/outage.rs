@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use invoice_trackd::{
     clock::Clock,
     delivery::{Confirm, Dispatcher, SmtpSettings, Transport},
-    intake::Intake,
+    intake::{Intake, Place},
     mailbox::{Content, Origin, RawMessage},
     pulse::Pulse,
 };
@@ -71,7 +71,10 @@ async fn arrives(intake: &Intake, track: &str, now: Timestamp) {
         size: raw.len() as u64,
         content: Content::Whole(raw),
     };
-    let outcomes = intake.take(&[message], None, now).await.unwrap();
+    let outcomes = intake
+        .take(&[message], Place::default(), now)
+        .await
+        .unwrap();
     assert_eq!(outcomes[0].disposition.as_str(), "imported");
 }
 

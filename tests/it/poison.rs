@@ -10,6 +10,7 @@ use invoice_trackd::{
     clock::Clock,
     daemon::{Orders, Watch, WatchError},
     delivery::{Language, Style},
+    intake::Place,
     ledger::{AllocationFilter, Cause, Ledger, LinkState, Pending, Quarantined},
     mailbox::{Bounds, Imap, Source},
 };
@@ -66,7 +67,10 @@ impl Post {
                 poll: 40 * long,
                 ..Bounds::default()
             }))),
-            company: Some(company().ban),
+            place: Place {
+                company: Some(company().ban),
+                ..Place::default()
+            },
             since: None,
             intake: intake(
                 Ledger::open(&home.path().join("ledger.db"), noon())

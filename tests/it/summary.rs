@@ -2,7 +2,7 @@
 
 use invoice_trackd::{
     delivery::{Dispatcher, Transport, gather_past},
-    intake::Intake,
+    intake::{Intake, Place},
     ledger::Past,
     mailbox::{Content, Origin, RawMessage},
     notice::Disposition,
@@ -72,7 +72,10 @@ async fn all_old_mail_of_a_first_run_is_told_in_one_mail_when_all_has_been_seen(
         // The same bytes again are nobody's news.
         message(in_mailbox(4), old(), notice("EC", "107/05 - 107/06")),
     ];
-    intake.take(&batch, None, after(0)).await.unwrap();
+    intake
+        .take(&batch, Place::default(), after(0))
+        .await
+        .unwrap();
     assert_eq!(
         dispatcher.ledger.newest::<Past>().await.unwrap(),
         Some(after(0))
@@ -103,7 +106,10 @@ async fn all_old_mail_of_a_first_run_is_told_in_one_mail_when_all_has_been_seen(
 
     // A mailbox that was away at first brings a letter of its own later.
     let late = message(in_mailbox(5), old(), notice("ED", "107/05 - 107/06"));
-    intake.take(&[late], None, after(20)).await.unwrap();
+    intake
+        .take(&[late], Place::default(), after(20))
+        .await
+        .unwrap();
     assert!(
         gather_past(&dispatcher.ledger, &dispatcher.style, after(30))
             .await
@@ -128,7 +134,10 @@ async fn what_is_not_old_or_was_named_by_the_operator_is_told_as_ever() {
         unknown,
         message(in_mailbox(2), week, forged()),
     ];
-    let outcomes = intake.take(&batch, None, after(0)).await.unwrap();
+    let outcomes = intake
+        .take(&batch, Place::default(), after(0))
+        .await
+        .unwrap();
     assert_eq!(outcomes[3].disposition, Disposition::Quarantined);
     assert!(
         !gather_past(&dispatcher.ledger, &dispatcher.style, after(1))
@@ -152,7 +161,10 @@ async fn a_maildir_has_a_past_as_well() {
         file: "1.host".to_owned(),
     };
     let batch = [message(origin, old(), notice("EC", "107/05 - 107/06"))];
-    intake.take(&batch, None, after(0)).await.unwrap();
+    intake
+        .take(&batch, Place::default(), after(0))
+        .await
+        .unwrap();
     assert!(
         gather_past(&dispatcher.ledger, &dispatcher.style, after(1))
             .await
@@ -164,7 +176,10 @@ async fn a_maildir_has_a_past_as_well() {
 async fn a_summary_waits_for_somebody_to_be_told() {
     let (intake, mut dispatcher, _home, _sent) = first_run().await;
     let batch = [message(in_mailbox(1), old(), forged())];
-    intake.take(&batch, None, after(0)).await.unwrap();
+    intake
+        .take(&batch, Place::default(), after(0))
+        .await
+        .unwrap();
     let style = dispatcher.style.clone();
     dispatcher.style.confirm_to.clear();
     dispatcher.style.alert_to.clear();

@@ -7,6 +7,7 @@ use std::{
 
 pub mod chaos_proxy;
 pub mod daemon;
+pub mod dns;
 pub mod dovecot;
 pub mod exim;
 pub mod fault;
@@ -16,6 +17,7 @@ pub mod intake;
 pub mod outbox;
 pub mod scripted_imap;
 pub mod scripted_smtp;
+pub mod signer;
 pub mod smtp_sink;
 pub mod watch;
 

@@ -4,11 +4,10 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use invoice_trackd::{
-    authenticity::Require,
     clock::Clock,
     daemon::{Orders, Watch},
     http::Vitals,
-    intake::Intake,
+    intake::{Intake, Place},
     ledger::{Ledger, LedgerError},
     mailbox::{Bounds, Imap, ImapSettings, Maildir, Source},
     notice::Rules,
@@ -25,6 +24,7 @@ use crate::support::{
     self,
     daemon::{Notice, maildir},
     dovecot::{Dovecot, PASSWORD},
+    intake::believing,
     watch::hurried,
 };
 
@@ -54,12 +54,12 @@ fn source(dovecot: &Dovecot) -> Source {
 fn orders(source: Source, ledger: &Ledger, since: Option<Date>) -> Arc<Orders> {
     Arc::new(Orders {
         source,
-        company: None,
+        place: Place::default(),
         since,
         intake: Intake {
             ledger: ledger.clone(),
             rules: Rules::default(),
-            require: Require::None,
+            verifier: believing(),
             style: None,
         },
     })

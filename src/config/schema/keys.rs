@@ -146,32 +146,33 @@ pub(in crate::config) const AUTHENTICITY: Schema = Schema::table(
     "authenticity",
     "What proves that a mail is the platform's own.",
     &[
-        required(
+        default(
             "require",
-            "`\"none\"`",
-            "This version cannot verify signatures yet, so the only value that can be carried out \
-             has to be written out: From is believed. `\"dkim\"`, `\"authentication-results\"` and \
-             `\"either\"` are refused.",
+            "`\"dkim\"`, `\"authentication-results\"`, `\"either\"` or `\"none\"`",
+            "\"dkim\"",
+            "A DKIM signature that is verified here when the mail comes; the receiving server's word \
+             (Authentication-Results); one of the two; or nothing, and From is believed. \
+             `\"either\"` without `trusted_authserv_ids` is DKIM alone. `check --online` says what \
+             the mail in your mailboxes carries.",
         ),
         default(
             "domains",
             "list of domain names",
             "[\"invoice.nat.gov.tw\", \"einvoice.nat.gov.tw\"]",
-            "The signing domains. Checked for their form; used once signatures are verified.",
+            "The domains that may sign (DKIM's `d=`). Each counts by itself, not what is below it.",
         ),
         default(
             "trusted_authserv_ids",
             "list of authserv-ids (RFC 8601)",
             "[]",
-            "The servers whose Authentication-Results are believed. Checked for their form; used \
-             once signatures are verified.",
+            "The servers whose Authentication-Results are believed: your own, by the name that they \
+             write there.",
         ),
         default(
             "dns_servers",
             "list of addresses, each with or without a port",
             "[]",
-            "Resolvers to ask in place of the system's. Checked for their form; used once \
-             signatures are verified.",
+            "Resolvers to ask for keys in place of the system's.",
         ),
     ],
 );
@@ -212,7 +213,7 @@ pub(in crate::config) const COMPANY: Schema = Schema {
 
 pub(in crate::config) const MAILBOX: Schema = Schema {
     repeated: true,
-    later: &["results", "provider"],
+    later: &["provider"],
     ..Schema::table(
         "mailbox",
         "One for each folder to watch. A mailbox of kind `\"imap\"` has `host` to `folder` and \
@@ -287,6 +288,15 @@ pub(in crate::config) const MAILBOX: Schema = Schema {
                 "Whose notices these are when the mail itself does not say. It counts only for a \
                  company without `recipients`, and the import carries the warning \
                  `company_assumed`.",
+            ),
+            default(
+                "results",
+                "`\"top\"`, `\"google\"` or `\"microsoft\"`",
+                "\"top\"",
+                "Which Authentication-Results field of its mail is believed, where `[authenticity]` \
+                 believes any: the topmost, above every Received; the topmost wherever it stands, as \
+                 Gmail writes it; or the topmost, which names no authserv-id, as Microsoft 365 writes \
+                 it.",
             ),
             unless(
                 "since",

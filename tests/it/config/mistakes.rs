@@ -67,10 +67,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ("\"訖號碼\"", "\"  \""),
     ("invoice_end_no =", "invoice_end ="),
     // [authenticity]
-    ("require = \"none\"", "require = \"dkim\""),
-    ("require = \"none\"", "require = \"either\""),
     ("require = \"none\"", "require = \"spf\""),
-    ("require = \"none\"\n", ""),
     ("domains = [\"einvoice.nat.gov.tw\"]", "domains = [\"*.nat.gov.tw\"]"),
     ("\"mx.example.com\"", "\"mx.example.com;\""),
     ("\"2001:db8::53\"", "\"dns.example.com\""),

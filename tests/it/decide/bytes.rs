@@ -70,7 +70,8 @@ async fn the_bytes_of_what_is_dismissed_go_after_90_days() {
 #[tokio::test]
 async fn what_was_cut_cannot_be_judged_again() {
     let mut desk = Desk::new().await;
-    desk.intake.require = Require::Dkim;
+    let dns = Dns::start();
+    desk.intake.verifier = demanding(Require::Dkim, &dns);
     let mut long = notice().eml();
     long.extend("x\r\n".repeat(64 * 1024 / 3).into_bytes());
     desk.take(whole(1, long)).await;
@@ -131,7 +132,8 @@ async fn what_comes_at_last_is_judged_although_it_was_dismissed_unseen() {
 
     // What stood in for it proved nothing and needed no proof; its own evidence counts.
     let mut desk = dismissed_unfetchable().await;
-    desk.intake.require = Require::Dkim;
+    let dns = Dns::start();
+    desk.intake.verifier = demanding(Require::Dkim, &dns);
     desk.take(whole(1, notice().eml())).await;
     desk.release(1).await.unwrap();
     let overruled = &desk.message(1).await.decisions[1].overruled;

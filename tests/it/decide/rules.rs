@@ -110,7 +110,8 @@ async fn quarantined(code: DefectCode) -> (Desk, i64, End) {
         code,
         DefectCode::NotAuthenticated | DefectCode::ReaderPanicked
     ) {
-        desk.intake.require = Require::Dkim;
+        let dns = Dns::start();
+        desk.intake.verifier = demanding(Require::Dkim, &dns);
     }
     assert_eq!(desk.take(message).await, Disposition::Quarantined, "{code}");
     if code == DefectCode::ReaderPanicked {

@@ -6,6 +6,7 @@ use invoice_trackd::{
     clock::Clock,
     daemon::{Orders, Watch},
     http::{Signs, Vitals},
+    intake::Place,
     ledger::{AllocationFilter, Cause, Ledger},
     mailbox::{Bounds, Imap, ImapSettings, Source},
     notice::Period,
@@ -95,7 +96,10 @@ impl Watched {
                 name: mailbox.clone(),
                 ..settings
             })),
-            company: Some(company().ban),
+            place: Place {
+                company: Some(company().ban),
+                ..Place::default()
+            },
             since: None,
             intake: intake(ledger.clone(), style()),
         }));

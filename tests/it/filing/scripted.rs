@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use invoice_trackd::{
-    authenticity::Require,
     clock::Clock,
     daemon::{Orders, Watch},
-    intake::Intake,
+    intake::{Intake, Place},
     ledger::Ledger,
     mailbox::{AfterImport, Bounds, Imap, ImapSettings, Link, Source, UidSet},
     notice::Rules,
@@ -18,6 +17,7 @@ use tokio::{sync::watch, time::Duration};
 use crate::support::{
     self,
     daemon::Notice,
+    intake::believing,
     scripted_imap::{Peer, ScriptedImap, body, head},
 };
 
@@ -46,7 +46,7 @@ impl Task {
         let (stop, stopped) = watch::channel(false);
         let orders = Orders {
             source: Source::Imap(Imap::new(settings)),
-            company: None,
+            place: Place::default(),
             since: None,
             intake: Intake {
                 ledger: ledger.clone(),
@@ -54,7 +54,7 @@ impl Task {
                     accept_unlisted_companies: true,
                     ..Rules::default()
                 },
-                require: Require::None,
+                verifier: believing(),
                 style: None,
             },
         };

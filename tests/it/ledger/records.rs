@@ -60,10 +60,13 @@ async fn other_programs_find_the_columns_they_were_promised() {
         verdict: Authenticity::Proven {
             signed: Some(vec!["from".to_owned(), "subject".to_owned()]),
         },
-        method: Some("dkim"),
-        domain: Some("einvoice.nat.gov.tw".to_owned()),
-        selector: Some("s1".to_owned()),
-        key: Some("v=DKIM1; p=…".to_owned()),
+        proof: Some(Proof {
+            method: Method::Dkim,
+            domain: Some("einvoice.nat.gov.tw".to_owned()),
+            selector: Some("s1".to_owned()),
+            algorithm: Some("rsa-sha256".to_owned()),
+            key: Some("v=DKIM1; p=…".to_owned()),
+        }),
     };
     let detail = Sentence::new("128, was 100", "128，原為 100");
     mail.judgement.warnings = vec![Warning::new(WarningCode::CountsDiffer, detail)];

@@ -1,12 +1,16 @@
 //! An intake for the company that [`Notice`](super::daemon::Notice) names.
 
+use std::sync::Arc;
+
 use invoice_trackd::{
-    authenticity::Require,
+    authenticity::{Require, Settings, Verifier},
     delivery::Style,
     intake::Intake,
     ledger::Ledger,
     notice::{Assignment, Companies, Company, Rules},
 };
+
+use super::dns::Dns;
 
 pub fn company() -> Company {
     Company {
@@ -17,6 +21,23 @@ pub fn company() -> Company {
     }
 }
 
+/// Who demands nothing and believes From.
+pub fn believing() -> Arc<Verifier> {
+    Arc::new(Verifier::new(Settings {
+        require: Require::None,
+        ..Settings::default()
+    }))
+}
+
+/// Who demands `require`, and asks `dns` for keys.
+pub fn demanding(require: Require, dns: &Dns) -> Arc<Verifier> {
+    Arc::new(Verifier::new(Settings {
+        require,
+        dns_servers: vec![dns.address()],
+        ..Settings::default()
+    }))
+}
+
 pub fn intake(ledger: Ledger, style: Style) -> Intake {
     Intake {
         ledger,
@@ -24,7 +45,7 @@ pub fn intake(ledger: Ledger, style: Style) -> Intake {
             companies: Companies::new(vec![company()]).unwrap(),
             ..Rules::default()
         },
-        require: Require::None,
+        verifier: believing(),
         style: Some(style),
     }
 }

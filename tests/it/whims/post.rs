@@ -13,6 +13,7 @@ use invoice_trackd::{
     clock::Clock,
     daemon::{Orders, Watch},
     delivery::{Language, Style},
+    intake::Place,
     ledger::{AllocationFilter, Cause, Ledger, LinkState},
     mailbox::{Bounds, Imap, ImapSettings, Source},
     tls::TlsMode,
@@ -90,7 +91,10 @@ impl Post {
         };
         let orders = Orders {
             source: Source::Imap(Imap::new(self.settings.clone())),
-            company: Some(company().ban),
+            place: Place {
+                company: Some(company().ban),
+                ..Place::default()
+            },
             since: self.since,
             intake: intake(self.ledger.clone(), style),
         };
