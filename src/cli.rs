@@ -210,12 +210,12 @@ fn intake(config: &Config, ledger: &Ledger) -> Intake {
 /// only one.
 fn place_of(config: &Config, name: Option<&str>) -> Result<Place, Usage> {
     match (name, config.mailboxes.as_slice()) {
-        (None, [only]) => Ok(only.place()),
+        (None, [only]) => Ok(place(only)),
         (None, _) => Ok(Place::default()),
         (Some(name), mailboxes) => mailboxes
             .iter()
             .find(|mailbox| mailbox.name == name)
-            .map(Mailbox::place)
+            .map(place)
             .ok_or_else(|| {
                 let names: Vec<&str> = mailboxes.iter().map(|m| m.name.as_str()).collect();
                 Usage(format!(
@@ -223,6 +223,14 @@ fn place_of(config: &Config, name: Option<&str>) -> Result<Place, Usage> {
                     names.join(", ")
                 ))
             }),
+    }
+}
+
+/// What judging a mailbox's mail takes into account.
+fn place(mailbox: &Mailbox) -> Place {
+    Place {
+        company: mailbox.company,
+        results: mailbox.results,
     }
 }
 

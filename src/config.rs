@@ -33,7 +33,6 @@ use crate::{
     authenticity,
     delivery::{Patience, SmtpSettings, Style, Transport},
     http,
-    intake::Place,
     mailbox::{self, AfterImport, Bounds, ImapSettings},
     notice::{Ban, Rules},
     schedule,
@@ -352,16 +351,8 @@ fn lines(file: &Path, problems: &[Problem]) -> String {
 }
 
 impl Mailbox {
-    /// What judging its mail takes into account.
-    pub fn place(&self) -> Place {
-        Place {
-            company: self.company,
-            results: self.results,
-        }
-    }
-
     /// Where it is, in words. Port and TLS do not matter: they lead to the same folder.
-    pub fn whereabouts(&self) -> String {
+    pub fn place(&self) -> String {
         match &self.kind {
             MailboxKind::Maildir { path } => format!("the Maildir {}", path.display()),
             MailboxKind::Imap { server, folder, .. } => {

@@ -31,7 +31,7 @@ use crate::{
     config::Config,
     delivery::{Dispatcher, Pass, Style},
     http::{self, Part, Vitals},
-    intake::Intake,
+    intake::{Intake, Place},
     ledger::{DaemonLock, Ledger, LedgerError},
     pulse::Pulse,
 };
@@ -82,7 +82,10 @@ impl Plan {
         for mailbox in &config.mailboxes {
             let orders = Orders {
                 source: mailbox.source().map_err(DaemonError::Configuration)?,
-                place: mailbox.place(),
+                place: Place {
+                    company: mailbox.company,
+                    results: mailbox.results,
+                },
                 since: mailbox.since,
                 intake: intake.clone(),
             };
@@ -109,7 +112,7 @@ impl Plan {
         let places: Vec<(&str, String)> = config
             .mailboxes
             .iter()
-            .map(|mailbox| (mailbox.name.as_str(), mailbox.whereabouts()))
+            .map(|mailbox| (mailbox.name.as_str(), mailbox.place()))
             .collect();
         crew.ledger.hold_to_places(&places).await?;
         Ok(Self {

@@ -45,7 +45,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ("folder = \"配號\"", "after_import = { move_to = 3 }"),
     ("folder = \"配號\"", "after_import = { moveto = \"x\" }"),
     ("folder = \"配號\"", "after_import = {}"),
-    ("folder = \"配號\"", "results = \"google\""),
+    ("folder = \"配號\"", "results = \"gmail\""),
     ("folder = \"配號\"", "provider = \"google\""),
     ("max_message_bytes = 65536", "companies_file = \"/etc/companies.csv\""),
     ("listen = \"[::1]:9000\"", "token = { env = \"TOKEN\" }"),
@@ -67,8 +67,10 @@ const MISTAKES: &[(&str, &str)] = &[
     ("\"訖號碼\"", "\"  \""),
     ("invoice_end_no =", "invoice_end ="),
     // [authenticity]
-    ("require = \"none\"", "require = \"spf\""),
-    ("domains = [\"einvoice.nat.gov.tw\"]", "domains = [\"*.nat.gov.tw\"]"),
+    ("require = \"either\"", "require = \"spf\""),
+    ("domains = [\"EInvoice.nat.gov.tw\"]", "domains = [\"*.nat.gov.tw\"]"),
+    ("[\"MX.example.com\"]", "[\"MX example\"]"),
+    ("\"127.0.0.1:5300\"", "\"dns.example.com\""),
     ("\"mx.example.com\"", "\"mx.example.com;\""),
     ("\"2001:db8::53\"", "\"dns.example.com\""),
     // [[company]]
