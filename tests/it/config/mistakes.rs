@@ -69,9 +69,8 @@ const MISTAKES: &[(&str, &str)] = &[
     // [authenticity]
     ("require = \"either\"", "require = \"spf\""),
     ("domains = [\"EInvoice.nat.gov.tw\"]", "domains = [\"*.nat.gov.tw\"]"),
-    ("[\"MX.example.com\"]", "[\"MX example\"]"),
     ("\"127.0.0.1:5300\"", "\"dns.example.com\""),
-    ("\"mx.example.com\"", "\"mx.example.com;\""),
+    ("\"MX.example.com\"", "\"mx.example.com;\""),
     ("\"2001:db8::53\"", "\"dns.example.com\""),
     // [[company]]
     ("ban = \"24634102\"", "ban = 24634102"),
