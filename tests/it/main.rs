@@ -48,6 +48,7 @@ mod pace;
 mod poison;
 mod properties;
 mod reload;
+mod replay;
 mod restore;
 mod running;
 mod smtp;
