@@ -51,6 +51,7 @@ mod reload;
 mod replay;
 mod restore;
 mod running;
+mod shown;
 mod smtp;
 mod smtp_answers;
 mod soak;

@@ -128,7 +128,7 @@ pub(super) fn checklist(
         domain, selector, ..
     }) = &examined.evidence.proof
     {
-        writeln!(text, "\n  來源證明 proof of origin")?;
+        writeln!(text, "\n來源證明 proof of origin")?;
         let signed = proof::signed(&examined.evidence.verdict);
         let whole = match (selector, domain) {
             // RFC 6376 §3.6.2.1
