@@ -1,6 +1,8 @@
 //! Genuine notices that come to the wrong door, and notices that somebody passes on: real
 //! signatures, keys from a DNS server on loopback, through intake into a real ledger.
 
+use std::sync::Arc;
+
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use invoice_trackd::{
     authenticity::{Require, Results, Settings, Verifier},
@@ -11,7 +13,6 @@ use invoice_trackd::{
 };
 use jiff::Timestamp;
 use mail_auth::dkim::Canonicalization;
-use std::sync::Arc;
 use tempfile::TempDir;
 
 use crate::support::{daemon::Notice, dns::Dns, intake, outbox::style, signer};

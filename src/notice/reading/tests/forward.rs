@@ -75,13 +75,13 @@ fn text_beside_an_attached_notice_decides_nothing_by_itself() {
     let other = BODY.replace("EC", "ED");
     let named = BODY.replace("貴公司()", "貴公司(53567686)");
     for (text, inner) in [
-        (&other[..], &[&notice[..]][..]),
-        (&named, &[&notice]),
-        (BODY, &[&notice, &notice]),
-        (&other, &[&from_platform("hello")]),
+        (other.as_str(), vec![notice.as_str()]),
+        (&named, vec![&notice]),
+        (BODY, vec![&notice, &notice]),
+        (&other, vec![&from_platform("hello")]),
     ] {
         assert_eq!(
-            codes(&forward(text, inner)),
+            codes(&forward(text, &inner)),
             [SenderNotAllowed, AmbiguousHeader],
             "{text} {inner:?}"
         );
