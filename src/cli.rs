@@ -35,6 +35,7 @@ mod ingest;
 mod json;
 mod outbox;
 mod person;
+mod proof;
 mod quarantine;
 mod run;
 mod status;

@@ -1,8 +1,12 @@
-//! `demo`: the whole product on a scratch directory, three mails and no network.
+//! `demo`: the whole product on a scratch directory, three mails and no network but loopback.
+//!
+//! The genuine notice and its duplicate are signed with a key of the demo's own, for which the demo
+//! itself answers; the forged one is as good as they are but for that. Guarantee: it ends by itself.
 
 use std::{
     fmt::Write as _,
     fs,
+    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -10,8 +14,9 @@ use std::{
 use anyhow::{Context as _, bail};
 use tokio::{sync::mpsc, time::Instant};
 
+use self::dns::Dns;
 use super::{
-    Exit, print,
+    Exit, print, proof,
     table::{Column, Screen, Table, tally},
 };
 use crate::{
@@ -20,6 +25,8 @@ use crate::{
     daemon::{self, Word},
     ledger::{AllocationFilter, Ledger, OutboxState},
 };
+
+mod dns;
 
 /// The mails that are dropped into the mailbox, by file name, in the order of arrival.
 const MAILS: [(&str, &str); 3] = [
@@ -34,9 +41,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) async fn demo() -> anyhow::Result<Exit> {
     let root = scratch()?;
-    let config = set_up(&root)?;
+    let dns = Dns::bind().await.context("answer DNS on loopback")?;
+    let config = set_up(&root, dns.address()?)?;
     print(&format!(
-        "invoice-trackd demo, in {}\n\n  1. a mailbox with three mails: a genuine notice, a forged one,\n     and the genuine one again\n  2. the real daemon runs on them …\n",
+        "invoice-trackd demo, in {}\n\n  1. a mailbox with three mails: a genuine notice that is signed, a forged\n     one, and the genuine one sent again\n  2. the real daemon runs on them …\n",
         root.display()
     ))?;
     let (say, words) = mpsc::channel(1);
@@ -45,8 +53,14 @@ pub(super) async fn demo() -> anyhow::Result<Exit> {
         // A daemon that has ended before says why by itself.
         say.send(Word::Stop).await.ok();
     };
-    let (outcome, ()) = tokio::join!(daemon::run(config.clone(), Clock::System, words), stopping);
-    outcome?;
+    let running =
+        async { tokio::join!(daemon::run(config.clone(), Clock::System, words), stopping) };
+    tokio::select! {
+        (outcome, ()) = running => outcome?,
+        failed = dns.serve() => {
+            failed.context("answer DNS on loopback")?;
+        }
+    }
     print(&shown(&config, &root).await?)?;
     Ok(Exit::Done)
 }
@@ -73,7 +87,7 @@ fn scratch() -> anyhow::Result<PathBuf> {
     )
 }
 
-fn set_up(root: &Path) -> anyhow::Result<Config> {
+fn set_up(root: &Path, dns: SocketAddr) -> anyhow::Result<Config> {
     for directory in ["mailbox/tmp", "mailbox/new", "mailbox/cur", "sent"] {
         fs::create_dir_all(root.join(directory))?;
     }
@@ -81,22 +95,24 @@ fn set_up(root: &Path) -> anyhow::Result<Config> {
         fs::write(root.join("mailbox/new").join(name), mail)?;
     }
     let file = root.join("config.toml");
-    fs::write(&file, configuration(root))?;
+    fs::write(&file, configuration(root, dns))?;
     Ok(Config::load(&file)?)
 }
 
-fn configuration(root: &Path) -> String {
+fn configuration(root: &Path, dns: SocketAddr) -> String {
     // A TOML literal string takes any path but one with an apostrophe, which temp_dir has not.
     let root = root.display();
     format!(
-        r#"# The demo's configuration: a Maildir in, files out, no network.
+        r#"# The demo's configuration: a Maildir in, files out, no network but loopback.
 language = "zh-TW"
 
 [ledger]
 url = 'sqlite://{root}/ledger.db'
 
 [authenticity]
-require = "none"
+require = "dkim"
+# The demo itself, which knows one key: nobody answers there once it has ended.
+dns_servers = ["{dns}"]
 
 [[company]]
 ban = "53567686"
@@ -159,7 +175,13 @@ async fn shown(config: &Config, root: &Path) -> anyhow::Result<String> {
             Column::number("本"),
         ],
     );
+    let mut proofs = Vec::new();
     for row in ledger.allocations(AllocationFilter::default()).await? {
+        if let Some(message) = ledger.message(row.message_id).await?
+            && let Some(proof) = message.evidence.proof()
+        {
+            proofs.push(proof::in_short(&proof));
+        }
         let block = row.allocation.block;
         recorded.row([
             row.allocation.ban.to_string().into(),
@@ -170,6 +192,9 @@ async fn shown(config: &Config, root: &Path) -> anyhow::Result<String> {
         ]);
     }
     text.push_str(&recorded.on(screen));
+    for proof in proofs {
+        writeln!(text, "  證明 proven by {proof}")?;
+    }
 
     writeln!(text, "\nQuarantined 隔離")?;
     let mut quarantined = Table::new(2, &[Column::wrapped("")]);
@@ -203,7 +228,58 @@ async fn shown(config: &Config, root: &Path) -> anyhow::Result<String> {
         text,
         "  {program} --config {root}/config.toml explain {root}/mailbox/new/2-forged"
     )?;
+    writeln!(
+        text,
+        "  {program} --config {root}/config.toml quarantine list"
+    )?;
     writeln!(text, "  {root}/ledger.db  (SQLite, table `allocation`)")?;
     ledger.close().await;
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        authenticity::{Evidence, Verifier},
+        intake,
+        mailbox::{Content, Origin, RawMessage},
+    };
+
+    /// What the demo's own configuration makes of a mail's origin.
+    async fn origin(raw: &[u8]) -> Evidence {
+        let dns = Dns::bind().await.unwrap();
+        let root = tempfile::tempdir().unwrap();
+        let config = set_up(root.path(), dns.address().unwrap()).unwrap();
+        let verifier = Verifier::new(config.authenticity);
+        let message = RawMessage {
+            origin: Origin::File {
+                path: "mail".to_owned(),
+            },
+            internal_date: None,
+            size: raw.len() as u64,
+            content: Content::Whole(raw.to_vec()),
+        };
+        let results = crate::authenticity::Results::Top;
+        tokio::select! {
+            examined = intake::examine(&message, &config.rules, &verifier, results) => examined.evidence,
+            failed = dns.serve() => panic!("{failed:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn the_signed_mails_still_verify_and_one_other_byte_is_refused() {
+        let [(_, genuine), (_, forged), (_, duplicate)] = MAILS;
+        for signed in [genuine, duplicate] {
+            for signed in [signed.to_owned(), signed.replace('\n', "\r\n")] {
+                let evidence = origin(signed.as_bytes()).await;
+                assert_eq!(evidence.result(), "pass", "{evidence:?}");
+                let changed = signed.replace("22634399", "22634499");
+                assert_ne!(changed, signed);
+                let evidence = origin(changed.as_bytes()).await;
+                assert_eq!(evidence.result(), "fail", "{evidence:?}");
+            }
+        }
+        assert_eq!(origin(forged.as_bytes()).await.result(), "none");
+    }
 }

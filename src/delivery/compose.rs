@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::Style;
 use crate::{
     ledger::{AllocationRow, Cause, Import, Letter, Past, Pending},
-    notice::{Allocation, Ban, Warning},
+    notice::{Allocation, Ban, Sentence, Warning},
 };
 
 mod alert;
@@ -49,6 +49,8 @@ pub struct Imported<'a> {
     pub company_name: Option<&'a str>,
     /// The mailbox or file in which the notice was found.
     pub found_in: &'a str,
+    /// What showed that the platform sent it.
+    pub proven_by: &'a Sentence,
     /// The ranges recorded just now.
     pub allocations: &'a [Allocation],
     /// Ranges in the same notice that were recorded before.

@@ -301,7 +301,7 @@ impl Intake {
             reading: reading.unwrap_or_else(|what| notice::panicked(&what)),
             evidence: Evidence {
                 verdict: message.authenticity(),
-                proof: None,
+                proof: message.evidence.proof(),
             },
         }
     }

@@ -7,10 +7,11 @@
 use std::fmt::Display;
 
 use crate::{
+    authenticity::{Evidence, Method, Proof},
     delivery::{Confirm, Style, compose},
     ledger::{Cause, Entry, FoundIn, Import, LedgerError, Past, Quarantined, Reason, Transaction},
     mailbox::{Content, Origin},
-    notice::{Allocation, Disposition, Finding, Rules},
+    notice::{Allocation, Authenticity, Disposition, Finding, Rules, Sentence},
 };
 
 /// Writes down the mails that this message calls for, or the news that will become one.
@@ -50,6 +51,7 @@ pub(super) async fn tell(
                     .get(ban)
                     .map(|company| company.name.as_str()),
                 found_in: entry.message.origin.place(),
+                proven_by: &proven_by(entry.evidence),
                 allocations: &fresh,
                 known: &known,
                 warnings: &judgement.warnings,
@@ -64,6 +66,42 @@ pub(super) async fn tell(
             transaction.tell(&quarantined_key(entry), &cause, now).await
         }
         Disposition::Duplicate | Disposition::Unrelated | Disposition::Waiting => Ok(()),
+    }
+}
+
+/// What showed that the platform sent what was imported.
+fn proven_by(evidence: &Evidence) -> Sentence {
+    match (&evidence.verdict, &evidence.proof) {
+        (Authenticity::Proven { .. }, Some(proof)) => {
+            let Proof {
+                method,
+                domain,
+                selector,
+                ..
+            } = proof;
+            let method = match method {
+                Method::Dkim => "DKIM",
+                Method::AuthenticationResults => "Authentication-Results",
+            };
+            let named: Vec<&str> = [domain, selector]
+                .into_iter()
+                .flatten()
+                .map(String::as_str)
+                .collect();
+            let words = format!("{method} {}", named.join(", "));
+            Sentence::new(words.trim_end(), words.trim_end())
+        }
+        (Authenticity::Proven { .. }, None) => {
+            Sentence::new("proven when it came", "寄達時已經證明")
+        }
+        (Authenticity::NotRequired, _) => Sentence::new(
+            "nothing: authenticity.require is \"none\", so From is believed",
+            "沒有查證：authenticity.require 設為 \"none\"，寄件人寫什麼就信什麼",
+        ),
+        (Authenticity::Unproven(_) | Authenticity::Unknown(_), _) => Sentence::new(
+            "nothing: a person released it all the same",
+            "沒有證明，由人工放行",
+        ),
     }
 }
 

@@ -13,6 +13,7 @@ use super::{
     messages,
 };
 use crate::{
+    authenticity::{Method, Proof},
     mailbox::Origin,
     notice::{Authenticity, Ban, DefectCode, Disposition, Sentence},
 };
@@ -95,6 +96,21 @@ pub struct StoredEvidence {
     pub signed_fields: Option<String>,
     /// When it was found, RFC 3339.
     pub judged_at: String,
+}
+
+impl StoredEvidence {
+    /// The signature, or the server's word, that was judged.
+    pub fn proof(&self) -> Option<Proof> {
+        let methods = [Method::Dkim, Method::AuthenticationResults];
+        let named = |method: &Method| self.method.as_deref() == Some(method.as_str());
+        Some(Proof {
+            method: methods.into_iter().find(named)?,
+            domain: self.domain.clone(),
+            selector: self.selector.clone(),
+            algorithm: None,
+            key: self.key.clone(),
+        })
+    }
 }
 
 impl StoredMessage {

@@ -255,6 +255,7 @@ fn tidy(value: &str) -> &str {
 pub(super) fn fields<'t>(text: &'t str, spellings: &Spellings<'_>) -> Vec<(Label, &'t str)> {
     let rows: Vec<Vec<Cell<'t>>> = text
         .lines()
+        .map(unquoted)
         .filter(|line| !line.trim().is_empty())
         .map(|line| {
             line.split('\t')
@@ -277,6 +278,14 @@ pub(super) fn fields<'t>(text: &'t str, spellings: &Spellings<'_>) -> Vec<(Label
         }
     }
     found
+}
+
+/// A line without the `> ` that mail programs put before what they quote (RFC 3676 §4.5).
+fn unquoted(line: &str) -> &str {
+    match line.trim_start_matches(' ').starts_with('>') {
+        true => line.trim_start_matches([' ', '>']),
+        false => line,
+    }
 }
 
 /// Whether a row is the head of a table: two labels side by side, neither with a value.

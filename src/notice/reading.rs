@@ -6,6 +6,8 @@
 //! Guarantee: never fails. The same gate stands before [`gate`], [`read`] and [`oversized`], so
 //! a mail is looked at in the same way however it came.
 
+use std::borrow::Cow;
+
 use super::{
     Address, Block, Defect, DefectCode, Rules, Sentence, Warning,
     draft::{Draft, shown},
@@ -157,52 +159,24 @@ fn read_message(raw: &[u8], rules: &Rules, forwards: usize) -> Reading {
     let [from_plain, from_html] =
         [&plain, &html].map(|text| Draft::split(&layout::fields(text, &spellings)));
 
-    let undecodable = |flaw: Sentence| Defect::new(DefectCode::UndecodableText, flaw);
     let reads_like = [&from_plain, &from_html]
         .into_iter()
         .flatten()
         .any(Draft::reads_like_notice);
-    if !reads_like && forwards > 0 {
-        let mut notices: Vec<Reading> = message
-            .attached
-            .iter()
-            .map(|(attached, sound)| {
-                let mut inner = read_message(attached, rules, forwards - 1);
-                if inner.is_notice && inner.forwarded.is_none() {
-                    inner.forwarded = Some(attached.to_vec());
-                }
-                if !sound {
-                    inner.defects.push(undecodable(Sentence::new(
-                        "the base64 of the attached message is broken or cut off",
-                        "附件裡那封信的 base64 編碼損壞或不完整",
-                    )));
-                    inner.defects.sort_by_key(|defect| defect.code);
-                }
-                inner
-            })
-            .filter(|inner| inner.is_notice)
-            .collect();
-        match (notices.len(), notices.pop()) {
-            (0, _) | (_, None) => {}
-            (1, Some(notice)) => return notice,
-            (several, _) => {
-                reading.is_notice = true;
-                reading.defects = vec![Defect::new(
-                    DefectCode::AmbiguousHeader,
-                    Sentence::new(
-                        format!(
-                            "expected one attached notice, found {several}; forward each in a \
-                             mail of its own"
-                        ),
-                        format!(
-                            "應只附一封通知，這封信附了 {several} 封；請分開轉寄，一封信附一封"
-                        ),
-                    ),
-                )];
-                return reading;
-            }
+    let attached = match forwards.checked_sub(1) {
+        Some(forwards) => attached_notices(&message.attached, rules, forwards),
+        None => Vec::new(),
+    };
+    let attached = match <[Reading; 1]>::try_from(attached) {
+        Ok([notice]) if !reads_like => return notice,
+        Err(several) if !reads_like && !several.is_empty() => {
+            reading.is_notice = true;
+            reading.defects = vec![several_attached(several.len())];
+            return reading;
         }
-    }
+        Ok(notice) => notice.into(),
+        Err(several) => several,
+    };
     reading.is_notice = reads_like || envelope.claims(rules);
     if !reading.is_notice {
         return reading;
@@ -242,8 +216,86 @@ fn read_message(raw: &[u8], rules: &Rules, forwards: usize) -> Reading {
         drafts.truncate(MAX_BLOCKS);
     }
     read_blocks(&drafts, &mut reading);
+    let mut reading = decided(reading, attached);
     reading.defects.sort_by_key(|defect| defect.code);
     reading
+}
+
+fn undecodable(flaw: Sentence) -> Defect {
+    Defect::new(DefectCode::UndecodableText, flaw)
+}
+
+/// The readings of the attached messages that are notices.
+fn attached_notices(
+    attached: &[(Cow<'_, [u8]>, bool)],
+    rules: &Rules,
+    forwards: usize,
+) -> Vec<Reading> {
+    let read = |(attached, sound): &(Cow<'_, [u8]>, bool)| {
+        let mut inner = read_message(attached, rules, forwards);
+        if inner.is_notice && inner.forwarded.is_none() {
+            inner.forwarded = Some(attached.to_vec());
+        }
+        if !sound {
+            inner.defects.push(undecodable(Sentence::new(
+                "the base64 of the attached message is broken or cut off",
+                "附件裡那封信的 base64 編碼損壞或不完整",
+            )));
+            inner.defects.sort_by_key(|defect| defect.code);
+        }
+        inner
+    };
+    let notices = attached.iter().map(read);
+    notices.filter(|inner| inner.is_notice).collect()
+}
+
+fn several_attached(several: usize) -> Defect {
+    Defect::new(
+        DefectCode::AmbiguousHeader,
+        Sentence::new(
+            format!(
+                "expected one attached notice, found {several}; forward each in a mail of its own"
+            ),
+            format!("應只附一封通知，這封信附了 {several} 封；請分開轉寄，一封信附一封"),
+        ),
+    )
+}
+
+/// Which notice counts where a mail is one by its own text and others are attached to it. Only one
+/// of them can be proven, so where they say the same it is the one that a sender has written, and
+/// where they do not, a person must look.
+fn decided(mut reading: Reading, mut attached: Vec<Reading>) -> Reading {
+    let agrees = |notice: &Reading| {
+        !reading.blocks.is_empty()
+            && reading.blocks == notice.blocks
+            && (reading.addressee.is_none() || reading.addressee == notice.addressee)
+    };
+    let by_sender = !reading
+        .defects
+        .iter()
+        .any(|defect| defect.code == DefectCode::SenderNotAllowed);
+    match attached.pop() {
+        None => reading,
+        Some(notice) if attached.is_empty() && agrees(&notice) => {
+            if by_sender {
+                reading
+            } else {
+                notice
+            }
+        }
+        Some(_) => {
+            reading.defects.push(Defect::new(
+                DefectCode::AmbiguousHeader,
+                Sentence::new(
+                    "expected one notice, found one in the text and another in the attached \
+                     message; forward the notice as an attachment, without its text in the mail",
+                    "應只有一封通知，但內文與附件各有一封，內容不一致；\
+                     請以附件方式轉寄，不要把通知的文字貼在內文",
+                ),
+            ));
+            reading
+        }
+    }
 }
 
 /// Brings together what the text and the HTML of one mail say.

@@ -274,7 +274,9 @@ fn the_demo_shows_all_three_and_ends_by_itself() {
     assert_eq!(output.status.code(), Some(0), "{text}");
     for fact in [
         "22628000-22634399",
-        "sender_not_allowed",
+        "proven by dkim invoice.nat.gov.tw, demo2018",
+        "from einvoice@invoice.nat.gov.tw",
+        "not_authenticated",
         "1 duplicate, 1 imported, 1 quarantined\n",
         "ledger.db",
     ] {

@@ -5,8 +5,12 @@
 
 use std::fmt::{self, Write as _};
 
-use super::super::table::{Column, Screen, Table};
+use super::super::{
+    proof::{self, Facts},
+    table::{Column, Screen, Table},
+};
 use crate::{
+    authenticity::Proof,
     columns::pad,
     delivery::one_line,
     intake::Examined,
@@ -120,6 +124,21 @@ pub(super) fn checklist(
         }
         text.push_str(&table.on(screen));
     }
+    if let Some(Proof {
+        domain, selector, ..
+    }) = &examined.evidence.proof
+    {
+        writeln!(text, "\n來源證明 proof of origin")?;
+        let signed = proof::signed(&examined.evidence.verdict);
+        let whole = match (selector, domain) {
+            // RFC 6376 §3.6.2.1
+            (Some(selector), Some(domain)) => {
+                format!("all of it: TXT at {selector}._domainkey.{domain}")
+            }
+            _ => "shortened".to_owned(),
+        };
+        Facts::found(&examined.evidence, signed.as_deref()).write(&mut text, &whole)?;
+    }
     Ok(text)
 }
 
@@ -217,7 +236,10 @@ fn rules(examined: &Examined, judgement: &Judgement, known: &notice::Rules) -> V
                 Authenticity::NotRequired => {
                     Kept("no proof is asked for (authenticity.require = \"none\")".to_owned())
                 }
-                Authenticity::Proven { .. } => Kept("proven".to_owned()),
+                Authenticity::Proven { .. } => match &examined.evidence.proof {
+                    Some(proof) => Kept(format!("proven by {}", proof::in_short(proof))),
+                    None => Kept("proven".to_owned()),
+                },
                 Authenticity::Unproven(found) => Open(found.en.clone()),
                 Authenticity::Unknown(found) => Open(found.clone()),
             },
@@ -355,7 +377,8 @@ pub(super) fn unrelated(
         "it is too large to be looked into, and the subject holds neither 配號 nor 字軌"
     } else {
         "the text lacks 字軌名稱, 發票起號 or 發票迄號 with a value, and it is no mail of an allowed \
-         sender whose subject says 配號結果"
+         sender whose subject says 配號結果; a notice that is passed on must be attached to the mail \
+         as a message (.eml), for only then can it be proven"
     }
 }
 

@@ -7,7 +7,7 @@ use std::fmt::{self, Write as _};
 
 use serde_json::{Value, json};
 
-use super::WORDS;
+use super::{super::proof::Facts, WORDS};
 use crate::{
     clock::taipei_minute,
     columns::pad,
@@ -119,7 +119,11 @@ pub(super) fn page(message: &StoredMessage, language: Language) -> Result<String
     writeln!(text, "  SHA-256  {}", message.sha256)?;
 
     writeln!(text, "\n來源證明 proof of origin")?;
-    proof(&mut text, &message.evidence)?;
+    let whole = format!(
+        "all of it: `invoice-trackd quarantine show {} --json`",
+        message.id
+    );
+    Facts::kept(&message.evidence).write(&mut text, &whole)?;
 
     if !message.defects.is_empty() {
         writeln!(text, "\n問題 what was wrong with it")?;
@@ -198,42 +202,6 @@ fn size(message: &StoredMessage) -> String {
         Some(kept) if u64::try_from(kept) == Ok(size) => format!("{size} bytes, all kept"),
         Some(kept) => format!("{size} bytes, {kept} kept"),
     }
-}
-
-fn proof(text: &mut String, evidence: &StoredEvidence) -> fmt::Result {
-    let StoredEvidence {
-        result,
-        detail,
-        method,
-        domain,
-        selector,
-        key,
-        signed_fields,
-        judged_at,
-    } = evidence;
-    let judged_at = judged_at.parse().map_or(judged_at.clone(), taipei_minute);
-    let result = match result.as_str() {
-        "not_required" => "not_required 設定不要求",
-        other => other,
-    };
-    writeln!(text, "  {} {result}", pad("結果 result", LABEL))?;
-    for (label, value) in [
-        ("說明 detail", detail),
-        ("方法 method", method),
-        ("網域 domain", domain),
-        ("selector", selector),
-        ("金鑰 key", key),
-        ("簽章欄位 signed", signed_fields),
-    ] {
-        if let Some(value) = value {
-            writeln!(text, "  {} {}", pad(label, LABEL), one_line(value, 1000))?;
-        }
-    }
-    writeln!(
-        text,
-        "  {} {judged_at} (UTC+8)",
-        pad("時間 judged at", LABEL)
-    )
 }
 
 /// Whether a person may overrule a defect.

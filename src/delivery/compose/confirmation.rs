@@ -158,6 +158,13 @@ fn overview(imported: &Imported<'_>, extent: &Extent, language: Language) -> Str
             language.pick("通知來源", "Found in"),
             one_line(imported.found_in, 200),
         ),
+        (
+            language.pick("證明方式", "Proven by"),
+            language.pick(
+                one_line(&imported.proven_by.zh, 200),
+                one_line(&imported.proven_by.en, 200),
+            ),
+        ),
         ("SHA-256", format!("{digest}…")),
     ])
 }

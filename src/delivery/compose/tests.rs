@@ -4,7 +4,7 @@
 mod gathered;
 mod trouble;
 
-use std::fmt::Write;
+use std::{fmt::Write, sync::LazyLock};
 
 use mail_parser::{MessageParser, MimeHeaders};
 
@@ -66,12 +66,18 @@ fn specimen() -> [Allocation; 1] {
     [allocation("10706", "EC", "22628000", "22634399")]
 }
 
+static PROVEN_BY: LazyLock<Sentence> = LazyLock::new(|| {
+    let words = "DKIM einvoice.nat.gov.tw, s2026";
+    Sentence::new(words, words)
+});
+
 fn imported(allocations: &[Allocation]) -> Imported<'_> {
     Imported {
         sha256: SHA256,
         ban: "53567686".parse().unwrap(),
         company_name: Some("雲端行動科技股份有限公司"),
         found_in: "einvoice",
+        proven_by: &PROVEN_BY,
         allocations,
         known: &[],
         warnings: &[],
@@ -267,6 +273,22 @@ fn a_likely_forgery_is_not_called_a_notice() {
         *from = Some("einvoice@einvoice.nat.gov.tw.example".to_owned());
     }
     both("forged", |style| {
+        super::alert(std::slice::from_ref(&alert), style, the_twentieth())
+    });
+}
+
+#[test]
+fn what_is_not_proven_warns_of_clicking() {
+    let alert = quarantined(
+        20,
+        "電子發票配號結果通知",
+        &[reason(
+            "not_authenticated",
+            "there is no DKIM signature; see what mail of this sender carries with `invoice-trackd check --online`",
+            "這封信沒有 DKIM 簽章；請用 `invoice-trackd check --online` 查看此寄件人的信帶有什麼證明",
+        )],
+    );
+    both("not_proven", |style| {
         super::alert(std::slice::from_ref(&alert), style, the_twentieth())
     });
 }

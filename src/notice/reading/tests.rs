@@ -5,6 +5,8 @@ use super::{
     *,
 };
 
+mod forward;
+
 const SUBJECT: &str = "電子發票配號結果通知";
 const SENDER: &str = "einvoice@invoice.nat.gov.tw";
 const BODY: &str = "親愛的客戶您好：\n\
@@ -258,86 +260,6 @@ fn what_cannot_be_decoded_is_said() {
         "****",
     );
     assert!(codes(&broken).contains(&UndecodableText));
-}
-
-#[test]
-fn a_notice_forwarded_as_an_attachment_is_read_itself() {
-    let forward = |inner: &[&str]| {
-        let parts: String = inner
-            .iter()
-            .map(|inner| format!("--f\nContent-Type: message/rfc822\n\n{inner}\n"))
-            .collect();
-        mail(
-            &format!(
-                "From: boss@example.com\nSubject: Fwd: {SUBJECT}\n\
-                 Content-Type: multipart/mixed; boundary=f"
-            ),
-            &format!("--f\n\n請處理\n{parts}--f--\n"),
-        )
-    };
-    let notice = from_platform(BODY);
-    let reading = judge(&forward(&[&notice]));
-    assert_eq!(reading, judge(&notice));
-    let unrelated = mail("From: a@example.com\nSubject: x", BODY);
-    assert_eq!(judge(&forward(&[&unrelated, &notice])), judge(&notice));
-    let again = forward(&[&notice])
-        .replace("--f", "--g")
-        .replace("=f", "=g");
-    assert_eq!(judge(&forward(&[&again])), judge(&notice));
-
-    assert_eq!(codes(&forward(&[&notice, &notice])), [AmbiguousHeader]);
-    assert!(!judge(&forward(&[&unrelated])).is_notice);
-
-    let inline = mail(
-        &format!("From: boss@example.com\nSubject: Fwd: {SUBJECT}"),
-        BODY,
-    );
-    let reading = judge(&inline);
-    assert_eq!(reading.defects.len(), 1);
-    assert!(reading.defects[0].detail.en.contains("as an attachment"));
-}
-
-#[test]
-fn an_attached_notice_that_was_cut_off_in_its_encoding_is_not_believed() {
-    let forward = |base64: &str| {
-        mail(
-            &format!(
-                "From: boss@example.com\nSubject: Fwd: {SUBJECT}\n\
-                 Content-Type: message/rfc822\nContent-Transfer-Encoding: base64"
-            ),
-            base64,
-        )
-    };
-    // The first of two ranges ends where a group of four digits does: what is left of the mail
-    // is flawless by itself.
-    let mut first = from_platform(BODY);
-    first.push_str(&" ".repeat((3 - first.len() % 3) % 3));
-    let both = base64(&format!("{first}\n{}", BODY.replace("EC", "ED")));
-    assert_eq!(judge(&forward(&both)).blocks.len(), 2);
-    let half = base64(&first);
-    assert!(both.starts_with(&half));
-    for broken in [format!("{half}D"), format!("{half}*")] {
-        assert_eq!(codes(&forward(&broken)), [UndecodableText], "{broken}");
-    }
-}
-
-/// RFC 4648 §4.
-fn base64(text: &str) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut encoded = String::new();
-    for group in text.as_bytes().chunks(3) {
-        let bits = group
-            .iter()
-            .zip([16, 8, 0])
-            .fold(0, |bits, (&byte, by)| bits | usize::from(byte) << by);
-        for (at, by) in [18, 12, 6, 0].into_iter().enumerate() {
-            encoded.push(match at <= group.len() {
-                true => char::from(DIGITS[bits >> by & 63]),
-                false => '=',
-            });
-        }
-    }
-    encoded
 }
 
 #[test]

@@ -174,19 +174,24 @@ fn bearers<'a>(addressee: &str, given: &Circumstances<'a>) -> impl Iterator<Item
 
 /// The one company that lists a recipient; under a signature, only signed fields count.
 fn by_recipient(reading: &Reading, given: &Circumstances<'_>) -> Option<Ban> {
-    let counts = |field: &str| match given.authenticity {
-        Authenticity::Proven {
-            signed: Some(signed),
-        } => signed.iter().any(|name| name.eq_ignore_ascii_case(field)),
-        _ => true,
-    };
     let mut addressed = given.rules.companies.iter().filter(|company| {
         let mut recipients = reading.recipients.iter();
-        recipients.any(|(field, address)| counts(field) && company.recipients.contains(address))
+        recipients
+            .any(|(field, address)| is_signed(field, given) && company.recipients.contains(address))
     });
     match (addressed.next(), addressed.next()) {
         (Some(one), None) => Some(one.ban),
         _ => None,
+    }
+}
+
+/// Whether a field is signed, as far as the proof speaks of fields at all.
+fn is_signed(field: &str, given: &Circumstances<'_>) -> bool {
+    match given.authenticity {
+        Authenticity::Proven {
+            signed: Some(signed),
+        } => signed.iter().any(|name| name.eq_ignore_ascii_case(field)),
+        _ => true,
     }
 }
 
@@ -248,17 +253,43 @@ fn unknown(reading: &Reading, given: &Circumstances<'_>) -> Defect {
             format!("收件地址也無法對應到唯一一家公司（{zh}）"),
         ),
     };
+    // What is not signed anybody can have written, so that adding it would settle nothing.
+    let advice = match unsigned(reading, given) {
+        Some(field) => Sentence::new(
+            format!(
+                "{field} does, but the signature does not cover it, so anybody may have written \
+                 it; compare with the platform and say whose it is with --ban"
+            ),
+            format!(
+                "{field} 欄位可以，但不在簽章範圍內，誰都能改寫；\
+                 請登入平台核對，確認後用 --ban 指明是哪一家"
+            ),
+        ),
+        None if listed.is_empty() => Sentence::new(
+            "compare with the platform and say whose it is with --ban",
+            "請登入平台核對，確認後用 --ban 指明是哪一家",
+        ),
+        None => Sentence::new(
+            "only where one of them is registered for a company of yours, add it to its \
+             `recipients`: anybody can pass on somebody else's notice",
+            "其中若有您的公司在平台登記的信箱，才加進該公司的 `recipients`：\
+             別人的通知，誰都能轉寄過來",
+        ),
+    };
     Defect::new(
         DefectCode::UnknownCompany,
         Sentence::new(
-            format!(
-                "{}, and {}; add the recipient to the company's `recipients`",
-                addressee.en, recipients.en
-            ),
-            format!(
-                "{}，{}；請把收件地址加進該公司的 `recipients`",
-                addressee.zh, recipients.zh
-            ),
+            format!("{}, and {}; {}", addressee.en, recipients.en, advice.en),
+            format!("{}，{}；{}", addressee.zh, recipients.zh, advice.zh),
         ),
     )
+}
+
+/// The first recipient field that names a company and is not signed, although fields are.
+fn unsigned<'a>(reading: &'a Reading, given: &Circumstances<'_>) -> Option<&'a str> {
+    let mut fields = reading.recipients.iter().filter(|(field, address)| {
+        let mut companies = given.rules.companies.iter();
+        !is_signed(field, given) && companies.any(|company| company.recipients.contains(address))
+    });
+    fields.next().map(|(field, _)| field.as_str())
 }

@@ -9,6 +9,7 @@ use super::{
 };
 
 mod release;
+mod replay;
 
 const OURS: &str = "53567686";
 const THEIRS: &str = "24634102";

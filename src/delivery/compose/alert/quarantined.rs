@@ -27,18 +27,7 @@ pub(super) fn text(mail: &Quarantined, at: Timestamp, language: Language) -> Str
         subject,
         defects,
     } = mail;
-    let mut text = if is_only_claimed(defects) {
-                language.pick(
-                    "一封自稱配號通知的信被隔離：裡面的號碼一個都沒有記入帳本，這封信等待處理。\n\n原因\n",
-                    "A mail that claims to be an allocation notice is in quarantine: none of its numbers is\nrecorded, and the mail waits for a decision.\n\nWhy\n",
-                )
-            } else {
-                language.pick(
-                    "一封配號通知沒有匯入：裡面的號碼一個都沒有記入帳本，這封信等待處理。\n\n原因\n",
-                    "An allocation notice was NOT imported: none of its numbers is recorded, and the mail\nwaits for a decision.\n\nWhy\n",
-                )
-            }
-            .to_owned();
+    let mut text = opening(is_only_claimed(defects), language).to_owned();
     let told = defects.get(..DEFECTS).unwrap_or(defects);
     for same in told.chunk_by(|a, b| a.code == b.code) {
         text.push_str(&reasons(same, language));
@@ -78,6 +67,29 @@ pub(super) fn text(mail: &Quarantined, at: Timestamp, language: Language) -> Str
     let codes = defects.iter().map(|reason| reason.code.as_str());
     text.push_str(&meaning::next_steps(*message_id, codes, language));
     text
+}
+
+/// Up to the reasons. Whoever reads it may have that mail open beside this one, and the platform is
+/// imitated by those who want to be clicked at.
+fn opening(is_only_claimed: bool, language: Language) -> &'static str {
+    if is_only_claimed {
+        language.pick(
+            "一封自稱配號通知的信被隔離：裡面的號碼一個都沒有記入帳本，這封信等待處理。\n\n\
+             這可能是釣魚信：不要點信裡的連結、不要開附件，也不要回信。要查證，請自行開啟平台網站。\n\n\
+             原因\n",
+            "A mail that claims to be an allocation notice is in quarantine: none of its numbers is\n\
+             recorded, and the mail waits for a decision.\n\n\
+             It may be phishing: follow no link in it, open no attachment, and do not answer it. To\n\
+             make sure, open the platform's site by yourself.\n\n\
+             Why\n",
+        )
+    } else {
+        language.pick(
+            "一封配號通知沒有匯入：裡面的號碼一個都沒有記入帳本，這封信等待處理。\n\n原因\n",
+            "An allocation notice was NOT imported: none of its numbers is recorded, and the mail\n\
+             waits for a decision.\n\nWhy\n",
+        )
+    }
 }
 
 /// The defects of one code: the code, what was found, and once for all of them what to do.
