@@ -11,6 +11,7 @@ use super::{
     columns::{expected, moment, parsed},
     decisions::{self, DecisionRow},
     messages,
+    waiting::{self, Wait},
 };
 use crate::{
     mailbox::Origin,
@@ -66,7 +67,9 @@ pub struct StoredMessage {
     pub company: Option<(Ban, String)>,
     /// What is kept of what was fetched.
     pub raw: Option<Vec<u8>>,
-    /// What was found of its origin when it came.
+    /// How it waits for a resolver; `None` once it is judged.
+    pub wait: Option<Wait>,
+    /// What was found of its origin when it came, or when a resolver answered at last.
     pub evidence: StoredEvidence,
     /// What was wrong with it when it was judged by itself.
     pub defects: Vec<Reason>,
@@ -89,6 +92,8 @@ pub struct StoredEvidence {
     pub domain: Option<String>,
     /// The DKIM selector.
     pub selector: Option<String>,
+    /// How it was signed: DKIM's `a=`.
+    pub algorithm: Option<String>,
     /// The key record's text.
     pub key: Option<String>,
     /// The header fields under the signature, with colons between them.
@@ -246,9 +251,9 @@ struct Columns {
     raw: Option<Vec<u8>>,
 }
 
-type Place = (Option<String>, Option<u32>, Option<u32>, Option<String>);
+pub(super) type Place = (Option<String>, Option<u32>, Option<u32>, Option<String>);
 
-fn origin(place: Place) -> Result<Origin, LedgerError> {
+pub(super) fn origin(place: Place) -> Result<Origin, LedgerError> {
     let origin = match place {
         (Some(mailbox), Some(uidvalidity), Some(uid), None) => Some(Origin::Imap {
             mailbox,
@@ -287,9 +292,10 @@ async fn stored(
     .fetch_all(&mut *connection)
     .await
     .map_err(failed)?;
-    // One that stood in for what could not be fetched was judged again when it came.
+    // One that stood in for what could not be fetched was judged again when it came, and one that
+    // waited for a resolver when that answered.
     let evidence: StoredEvidence = sqlx::query_as(
-        "SELECT result, detail, method, domain, selector, key, signed_fields, judged_at
+        "SELECT result, detail, method, domain, selector, algorithm, key, signed_fields, judged_at
          FROM evidence WHERE message_id = ? ORDER BY id DESC LIMIT 1",
     )
     .bind(row.id)
@@ -333,6 +339,7 @@ async fn stored(
             None => None,
         },
         raw: row.raw,
+        wait: waiting::of(connection, row.id).await?,
         evidence,
         defects: reasons(defects),
         warnings: reasons(warnings),
