@@ -187,6 +187,20 @@ pub enum ConfigError {
 }
 
 impl Config {
+    /// What is known of the place where a message was found: in the mailbox of this name, `None`
+    /// where there is none; or in a file, which is taken to have been found in the only mailbox.
+    pub fn place(&self, mailbox: Option<&str>) -> Option<Place> {
+        match (mailbox, self.mailboxes.as_slice()) {
+            (None, [only]) => Some(only.place()),
+            (None, _) => Some(Place::default()),
+            (Some(name), mailboxes) => {
+                let mut mailboxes = mailboxes.iter();
+                let named = mailboxes.find(|mailbox| mailbox.name == name);
+                named.map(Mailbox::place)
+            }
+        }
+    }
+
     /// Reads and checks the file; touches no secret and no network.
     ///
     /// # Errors
