@@ -55,5 +55,6 @@ mod smtp_answers;
 mod soak;
 mod summary;
 mod terminal;
+mod waiting;
 mod watching;
 mod whims;
