@@ -18,7 +18,7 @@ use tracing_subscriber::{EnvFilter, layer::SubscriberExt as _, util::SubscriberI
 use self::arguments::{AllocationsAction, Arguments, Command};
 use crate::{
     authenticity::Verifier,
-    config::{Config, ConfigError, Mailbox},
+    config::{Config, ConfigError},
     daemon::DaemonError,
     intake::{Intake, Place},
     ledger::{Ledger, LedgerError},
@@ -207,32 +207,16 @@ fn intake(config: &Config, ledger: &Ledger) -> Intake {
     }
 }
 
-/// The place where a file's message is taken to have been found: the mailbox that is named, or the
-/// only one.
+/// As [`Config::place`].
 fn place_of(config: &Config, name: Option<&str>) -> Result<Place, Usage> {
-    match (name, config.mailboxes.as_slice()) {
-        (None, [only]) => Ok(place(only)),
-        (None, _) => Ok(Place::default()),
-        (Some(name), mailboxes) => mailboxes
-            .iter()
-            .find(|mailbox| mailbox.name == name)
-            .map(place)
-            .ok_or_else(|| {
-                let names: Vec<&str> = mailboxes.iter().map(|m| m.name.as_str()).collect();
-                Usage(format!(
-                    "--mailbox: expected one of the configured mailboxes ({}), found `{name}`",
-                    names.join(", ")
-                ))
-            }),
-    }
-}
-
-/// What judging a mailbox's mail takes into account.
-fn place(mailbox: &Mailbox) -> Place {
-    Place {
-        company: mailbox.company,
-        results: mailbox.results,
-    }
+    config.place(name).ok_or_else(|| {
+        let names: Vec<&str> = config.mailboxes.iter().map(|m| m.name.as_str()).collect();
+        Usage(format!(
+            "--mailbox: expected one of the configured mailboxes ({}), found `{}`",
+            names.join(", "),
+            name.unwrap_or_default()
+        ))
+    })
 }
 
 /// Logs as sentences with fields: to the journal where that is what stderr leads to

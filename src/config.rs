@@ -33,6 +33,7 @@ use crate::{
     authenticity,
     delivery::{Patience, SmtpSettings, Style, Transport},
     http,
+    intake::Place,
     mailbox::{self, AfterImport, Bounds, ImapSettings},
     notice::{Ban, Rules},
     schedule,
@@ -186,6 +187,20 @@ pub enum ConfigError {
 }
 
 impl Config {
+    /// What is known of the place where a message was found: in the mailbox of this name, `None`
+    /// where there is none; or in a file, which is taken to have been found in the only mailbox.
+    pub fn place(&self, mailbox: Option<&str>) -> Option<Place> {
+        match (mailbox, self.mailboxes.as_slice()) {
+            (None, [only]) => Some(only.place()),
+            (None, _) => Some(Place::default()),
+            (Some(name), mailboxes) => {
+                let mut mailboxes = mailboxes.iter();
+                let named = mailboxes.find(|mailbox| mailbox.name == name);
+                named.map(Mailbox::place)
+            }
+        }
+    }
+
     /// Reads and checks the file; touches no secret and no network.
     ///
     /// # Errors
@@ -351,8 +366,16 @@ fn lines(file: &Path, problems: &[Problem]) -> String {
 }
 
 impl Mailbox {
+    /// What judging its mail takes into account.
+    pub fn place(&self) -> Place {
+        Place {
+            company: self.company,
+            results: self.results,
+        }
+    }
+
     /// Where it is, in words. Port and TLS do not matter: they lead to the same folder.
-    pub fn place(&self) -> String {
+    pub fn whereabouts(&self) -> String {
         match &self.kind {
             MailboxKind::Maildir { path } => format!("the Maildir {}", path.display()),
             MailboxKind::Imap { server, folder, .. } => {

@@ -1,4 +1,4 @@
-//! Everything at once: one task a mailbox, the dispatcher, the keeper, the health listener, until
+//! Everything at once: one task a mailbox, the asker, the dispatcher, the keeper, the health listener, until
 //! told to stop; and the same again, without a pause, under a configuration that has changed.
 //!
 //! Guarantee: a task that ends by itself ends the daemon, loudly; systemd starts it again. A
@@ -17,6 +17,7 @@ use crate::{
     ledger::{Ledger, LedgerError},
 };
 
+mod asker;
 mod crew;
 mod keeper;
 mod systemd;

@@ -73,6 +73,8 @@ pub struct Vitals {
     pub ledger_troubles: BTreeMap<Part, LedgerTrouble>,
     /// What does not reach people.
     pub mail: Mail,
+    /// Mail whose origin no resolver has told yet.
+    pub waiting: Option<WaitingMail>,
     /// Each configured mailbox.
     pub mailboxes: BTreeMap<String, Signs>,
 }
@@ -84,6 +86,8 @@ pub enum Part {
     Keeper,
     /// Who sends mail.
     Dispatcher,
+    /// Who asks again about mail that waits for a resolver.
+    Asker,
     /// Who watches the mailbox of this name.
     Mailbox(String),
 }
@@ -116,6 +120,17 @@ pub struct PutOffMail {
     /// Since when none has gone out at all.
     pub none_sent_since: Timestamp,
     /// The server's words, fit to be shown.
+    pub words: String,
+}
+
+/// Mail whose origin no resolver has told yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaitingMail {
+    /// How many.
+    pub mails: u64,
+    /// Since when the first of them has waited.
+    pub since: Timestamp,
+    /// Why there was no answer, fit to be shown.
     pub words: String,
 }
 
@@ -208,6 +223,16 @@ impl Vitals {
                     "mails put off: {mails}, since {since:.0}; the last answer: {words}"
                 ));
             }
+        }
+        if let Some(WaitingMail {
+            mails,
+            since,
+            words,
+        }) = &self.waiting
+        {
+            remarks.push(format!(
+                "mails waiting for a resolver (DNS): {mails}, since {since:.0}; the last words: {words}"
+            ));
         }
         if self.mail.failed > 0 {
             remarks.push(format!(

@@ -8,10 +8,12 @@
 //!
 //! Guarantees: a batch is recorded as a whole or not at all; the mails that tell of it are written
 //! down in the same transaction; the same bytes a second time change nothing and tell nobody; a
-//! panic in the reader becomes a defect of that one message.
+//! panic in the reader becomes a defect of that one message; one whose origin no resolver tells
+//! waits, whole, until [`Intake::ask_again`] has an answer.
 //!
 //! Left out on purpose: where messages come from, and how mails leave.
 
+mod ask_again;
 mod decide;
 mod tell;
 
@@ -28,20 +30,26 @@ use sha2::{Digest, Sha256};
 use crate::{
     authenticity::{Evidence, Mail, Require, Results, Verifier},
     clock::{taipei_date, taipei_minute},
-    delivery::Style,
-    ledger::{Entry, Ledger, LedgerError, Transaction},
+    delivery::{Style, one_line},
+    ledger::{Earlier, Entry, Ledger, LedgerError, Transaction},
     mailbox::{Content, Origin, RawMessage, Suspicion, Want},
     notice::{
-        self, Allocation, Ban, Circumstances, Defect, Disposition, Judgement, Reading, Recorded,
-        Release, Rules, Sentence,
+        self, Allocation, Authenticity, Ban, Circumstances, Defect, Disposition, Judgement,
+        Reading, Recorded, Release, Rules, Sentence,
     },
 };
 
-pub use self::decide::{Action, Decided, Lacking, Refusal};
 use self::tell::{tell, tell_past};
+pub use self::{
+    ask_again::Answered,
+    decide::{Action, Decided, Lacking, Refusal},
+};
 
 /// Mail that is older than this when the ledger is created is past: a first run floods nobody.
 const OLD: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// So much of a resolver's words stands in the log, characters.
+const WORDS: usize = 200;
 
 /// Takes messages in, one ledger, one set of rules.
 #[derive(Debug, Clone)]
@@ -76,6 +84,38 @@ pub struct Outcome {
     pub defects: Vec<Defect>,
     /// The ranges recorded just now.
     pub recorded: Vec<Allocation>,
+    /// Why it waits, in the words of the resolver's trouble; `None` for one that is judged.
+    pub waits_for: Option<String>,
+}
+
+impl Outcome {
+    /// What became of `message` by a judgement of its own.
+    fn of(message: &RawMessage, evidence: &Evidence, judgement: Judgement) -> Self {
+        Self {
+            origin: message.origin.clone(),
+            disposition: judgement.disposition,
+            recorded: match judgement.disposition {
+                Disposition::Imported => judgement.fresh().copied().collect(),
+                _ => Vec::new(),
+            },
+            defects: judgement.defects,
+            waits_for: match &evidence.verdict {
+                Authenticity::Unknown(words) => Some(words.clone()),
+                _ => None,
+            },
+        }
+    }
+
+    /// What became of `message` because its bytes were judged before.
+    fn of_copy(message: &RawMessage, disposition: Disposition) -> Self {
+        Self {
+            origin: message.origin.clone(),
+            disposition,
+            defects: Vec::new(),
+            recorded: Vec::new(),
+            waits_for: None,
+        }
+    }
 }
 
 /// Everything that is known of a message before the ledger is asked.
@@ -214,7 +254,7 @@ impl Intake {
                 .await?;
         }
         transaction.commit().await?;
-        outcomes.iter().for_each(log);
+        outcomes.iter().for_each(|outcome| log(outcome, false));
         Ok(outcomes)
     }
 
@@ -231,24 +271,11 @@ impl Intake {
             reading,
             evidence,
         } = examined;
-        let outcome = |disposition, defects, recorded| {
-            Some(Outcome {
-                origin: message.origin.clone(),
-                disposition,
-                defects,
-                recorded,
-            })
-        };
-        // Of what did not come, nothing can be the same.
-        let has_bytes = !matches!(message.content, Content::Unfetchable(_));
-        if has_bytes
-            && reading.is_notice
-            && let Some(earlier) = transaction.judged_before(message, sha256).await?
-        {
+        if let Some(earlier) = judged_before(transaction, message, examined).await? {
             let disposition = transaction
                 .record_copy(message, sha256, earlier, now)
                 .await?;
-            return Ok(outcome(disposition, Vec::new(), Vec::new()));
+            return Ok(Some(Outcome::of_copy(message, disposition)));
         }
         let neighbours = transaction.neighbours(&reading.blocks).await?;
         let judgement = judge(
@@ -268,20 +295,36 @@ impl Intake {
             now,
         };
         let Some(id) = transaction.record(&entry).await? else {
-            return Ok(None);
+            // Somebody names it again while it waits: that asks about it as well.
+            let Some(ticket) = transaction.waits_at(&message.origin, sha256).await? else {
+                return Ok(None);
+            };
+            let outcome = self
+                .settle_one(transaction, ticket, message, examined, mailbox_company, now)
+                .await?;
+            return Ok(Some(outcome));
         };
-        if let Some(style) = &self.style {
-            if self.is_past(message) {
-                tell_past(transaction, &self.rules, id, &entry).await?;
-            } else {
-                tell(transaction, style, &self.rules, id, &entry).await?;
-            }
+        match judgement.disposition {
+            Disposition::Waiting if self.style.is_none() => transaction.wait_quietly(id).await?,
+            _ => self.tell(transaction, id, &entry).await?,
         }
-        let recorded = match judgement.disposition {
-            Disposition::Imported => judgement.fresh().copied().collect(),
-            _ => Vec::new(),
-        };
-        Ok(outcome(judgement.disposition, judgement.defects, recorded))
+        Ok(Some(Outcome::of(message, evidence, judgement)))
+    }
+
+    /// Tells people what became of a message that was judged.
+    async fn tell(
+        &self,
+        transaction: &mut Transaction,
+        id: i64,
+        entry: &Entry<'_>,
+    ) -> Result<(), LedgerError> {
+        match &self.style {
+            None => Ok(()),
+            Some(_) if self.is_past(entry.message) => {
+                tell_past(transaction, &self.rules, id, entry).await
+            }
+            Some(style) => tell(transaction, style, &self.rules, id, entry).await,
+        }
     }
 
     /// Whether it lay in a mailbox long before the ledger was created. A file that the operator
@@ -293,6 +336,21 @@ impl Intake {
                 .internal_date
                 .zip(old.ok())
                 .is_some_and(|(date, old)| date < old)
+    }
+}
+
+/// The decision about the same bytes, where there is one.
+async fn judged_before(
+    transaction: &mut Transaction,
+    message: &RawMessage,
+    examined: &Examined,
+) -> Result<Option<Earlier>, LedgerError> {
+    // Of what did not come, nothing can be the same.
+    let has_bytes = !matches!(message.content, Content::Unfetchable(_));
+    if has_bytes && examined.reading.is_notice {
+        transaction.judged_before(message, &examined.sha256).await
+    } else {
+        Ok(None)
     }
 }
 
@@ -336,8 +394,9 @@ fn sha256(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// One line a message; never its text, and never a whole address.
-fn log(outcome: &Outcome) {
+/// One line a message, and one more when one that `has_waited` is judged; never its text, and never
+/// a whole address.
+fn log(outcome: &Outcome, has_waited: bool) {
     let (uid, file) = match &outcome.origin {
         Origin::Imap { uid, .. } => (Some(*uid), None),
         Origin::Maildir { file, .. } => (None, Some(file.as_str())),
@@ -358,23 +417,32 @@ fn log(outcome: &Outcome) {
             .map(|a| a.block.track.as_str())
             .collect(),
     );
+    let disposition = outcome.disposition;
+    let said = match &outcome.waits_for {
+        Some(words) => format!(
+            "message {disposition} for a resolver to answer, it is asked again: {}",
+            one_line(words, WORDS)
+        ),
+        None if has_waited => format!("message {disposition}, after waiting for a resolver"),
+        None => format!("message {disposition}"),
+    };
     macro_rules! line {
         ($level:ident) => {
             tracing::$level!(
                 mailbox.name = outcome.origin.mailbox(),
                 message.uid = uid,
                 message.file = file,
-                message.disposition = outcome.disposition.as_str(),
+                message.disposition = disposition.as_str(),
                 message.defects = codes,
                 allocation.tracks = tracks,
-                "message {}",
-                outcome.disposition,
+                "{said}"
             )
         };
     }
-    match outcome.disposition {
+    match disposition {
         // A person must act; of a copy, which lists no defects, somebody was told before.
         Disposition::Quarantined if !outcome.defects.is_empty() => line!(error),
+        Disposition::Waiting => line!(warn),
         _ => line!(info),
     }
 }

@@ -41,6 +41,7 @@ mod pace;
 mod quarantine;
 mod suspects;
 mod uid_runs;
+mod waiting;
 
 #[cfg(test)]
 mod tests;
@@ -58,6 +59,7 @@ pub use self::{
         OutboxState, PutOff, RecipientState, Settled,
     },
     quarantine::{QuarantineRow, StoredEvidence, StoredMessage},
+    waiting::{Ticket, Unanswered, Wait, Waiting},
 };
 
 /// How long a writer waits for another process, such as `ingest` beside the daemon.

@@ -1,7 +1,8 @@
 //! `ingest`: the same for messages that the operator names.
 //!
 //! Guarantee: what is reported is recorded, batch by batch; a file that cannot be read keeps no
-//! other out, and a reader of the report that has seen enough keeps no mail from going out.
+//! other out, and a reader of the report that has seen enough keeps no mail from going out. What
+//! waits for a resolver at the end is said by the exit status, and naming it again asks again.
 
 use std::{fs, io, path::PathBuf};
 
@@ -11,7 +12,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use self::report::Report;
 use super::{
     Exit,
-    dispatch::send_unless_daemon,
+    dispatch::{daemon_lock, send},
     files::{Files, Messages},
     intake, place_of,
 };
@@ -20,7 +21,7 @@ use crate::{
     config::Config,
     intake::{Intake, Place},
     ledger::Ledger,
-    mailbox::RawMessage,
+    mailbox::{Origin, RawMessage},
 };
 
 mod report;
@@ -51,6 +52,7 @@ pub(super) async fn ingest(
         intake,
         place,
         batch: Vec::new(),
+        waiting: Vec::new(),
         report: Report::new(as_json, bar.clone()),
     };
 
@@ -80,18 +82,34 @@ pub(super) async fn ingest(
         Ok(()) => run.flush().await,
         error => error,
     };
+    // A daemon asks by itself. Without mail nothing else is settled either: of what came to a
+    // mailbox, people are to be told.
+    let alone = match (&taken, no_mail) {
+        (Ok(()), false) => daemon_lock(config),
+        _ => Ok(None),
+    };
+    let asked = match &alone {
+        Ok(Some(_)) => run.ask_again(config).await,
+        _ => Ok(()),
+    };
     bar.finish_and_clear();
-    let printed = run.report.end(unreadable.is_empty());
-    taken?;
-    if !no_mail {
-        send_unless_daemon(config, &ledger).await?;
+    let Run {
+        report, waiting, ..
+    } = run;
+    let printed = report.end(unreadable.is_empty());
+    taken.and(asked)?;
+    if let Some(lock) = alone? {
+        send(config, &ledger, &lock).await?;
     }
     ledger.close().await;
     if !unreadable.is_empty() {
         bail!("{}", unreadable.join("\n"));
     }
     printed?;
-    Ok(Exit::Done)
+    Ok(match waiting.is_empty() {
+        true => Exit::Done,
+        false => Exit::TryAgain,
+    })
 }
 
 /// Messages on their way into the ledger.
@@ -99,6 +117,8 @@ struct Run {
     intake: Intake,
     place: Place,
     batch: Vec<RawMessage>,
+    /// What of this run a resolver has yet to answer about.
+    waiting: Vec<Origin>,
     report: Report,
 }
 
@@ -117,6 +137,21 @@ impl Run {
         let outcomes = self.intake.take(&self.batch, self.place, now).await?;
         self.report.add(self.batch.len(), &outcomes);
         self.batch.clear();
+        let waiting = outcomes.into_iter().filter(|one| one.waits_for.is_some());
+        self.waiting.extend(waiting.map(|outcome| outcome.origin));
+        Ok(())
+    }
+
+    /// Asks once about what is due by now, of this run or an earlier one, and reports what there is
+    /// an answer to.
+    async fn ask_again(&mut self, config: &Config) -> anyhow::Result<()> {
+        let place_of = |mailbox: Option<&str>| config.place(mailbox).unwrap_or_default();
+        let now = Clock::System.now();
+        let mut settled = self.intake.ask_again(place_of, now).await?;
+        settled.retain(|outcome| outcome.waits_for.is_none());
+        let is_settled = |origin: &Origin| settled.iter().any(|one| one.origin == *origin);
+        self.waiting.retain(|origin| !is_settled(origin));
+        self.report.settled(&settled);
         Ok(())
     }
 }

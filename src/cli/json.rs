@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    ledger::{AllocationRow, QuarantineRow},
+    ledger::{AllocationRow, QuarantineRow, Wait},
     notice::{Allocation, Finding},
 };
 
@@ -46,6 +46,17 @@ pub(super) fn quarantined(row: &QuarantineRow) -> Value {
         "from": row.from,
         "subject": row.subject,
         "defects": row.defects.iter().map(defect).collect::<Vec<_>>(),
+    })
+}
+
+/// How a message waits for a resolver.
+pub(super) fn wait(wait: &Wait) -> Value {
+    json!({
+        "since": wait.since.to_string(),
+        "asked": wait.asked,
+        "asked_at": wait.asked_at.to_string(),
+        "next": wait.next_ask_at.to_string(),
+        "words": wait.words,
     })
 }
 

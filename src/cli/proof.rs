@@ -62,8 +62,7 @@ impl<'a> Facts<'a> {
             method: evidence.method.as_deref(),
             domain: evidence.domain.as_deref(),
             selector: evidence.selector.as_deref(),
-            // The ledger has no column for it.
-            algorithm: None,
+            algorithm: evidence.algorithm.as_deref(),
             key: evidence.key.as_deref(),
             signed: evidence.signed_fields.as_deref(),
             judged_at: Some(&evidence.judged_at),

@@ -16,7 +16,7 @@ use crate::{
     http::MAILBOX_SILENCE,
     ledger::{
         AllocationFilter, Counts, Daemon, Ledger, LinkState, MailboxRow, OutboxCounts, OutboxState,
-        PutOff, QuarantineRow,
+        PutOff, QuarantineRow, Waiting,
     },
     notice::{Company, Period},
     schedule::{self, Due},
@@ -36,6 +36,7 @@ struct Overview<'a> {
     messages: Counts,
     outbox: OutboxCounts,
     put_off: Option<PutOff>,
+    waiting: Option<Waiting>,
     quarantine: Vec<QuarantineRow>,
     due: Vec<(&'a Company, Vec<Due>)>,
 }
@@ -105,6 +106,7 @@ async fn gather(config: &Config, now: Timestamp) -> anyhow::Result<Overview<'_>>
         messages: Counts::new(),
         outbox: OutboxCounts::new(),
         put_off: None,
+        waiting: None,
         quarantine: Vec::new(),
         due: Vec::new(),
     };
@@ -117,6 +119,7 @@ async fn gather(config: &Config, now: Timestamp) -> anyhow::Result<Overview<'_>>
         overview.messages = ledger.counts().await?;
         overview.outbox = ledger.outbox_counts().await?;
         overview.put_off = ledger.put_off().await?;
+        overview.waiting = ledger.waiting().await?;
         overview.quarantine = ledger.quarantine().await?;
         recorded = ledger.allocations(AllocationFilter::default()).await?;
         ledger.close().await;
@@ -194,6 +197,14 @@ fn object(overview: &Overview<'_>) -> Value {
             "answer": put_off.answer,
         })
     });
+    let waiting = overview.waiting.as_ref().map(|waiting| {
+        json!({
+            "mails": waiting.mails,
+            "since": waiting.since.to_string(),
+            "next": waiting.next_ask_at.to_string(),
+            "words": waiting.words,
+        })
+    });
     json!({
         "ledger": {
             "writable": trouble.is_none(),
@@ -204,6 +215,7 @@ fn object(overview: &Overview<'_>) -> Value {
         "messages": overview.messages,
         "outbox": overview.outbox,
         "put_off": put_off,
+        "waiting": waiting,
         "quarantine": quarantine,
         "due": due,
     })
@@ -251,6 +263,14 @@ fn page(overview: &Overview<'_>, now: Timestamp, screen: Screen) -> String {
         table.row([
             "".into(),
             format!("put off: {answer} (first {since})").into(),
+        ]);
+    }
+    if let Some(waiting) = &overview.waiting {
+        let (mails, words) = (waiting.mails, one_line(&waiting.words, WORDS));
+        let since = ago(now, waiting.since);
+        table.row([
+            "Waiting 等候 DNS".into(),
+            Cell::alarm(format!("{mails} (first {since}): {words}")),
         ]);
     }
     let quarantined = overview.quarantine.len().to_string();
@@ -382,6 +402,11 @@ fn headline(overview: &Overview<'_>, screen: Screen) -> String {
         ),
         (overdue.count() as u64, "notice overdue", "notices overdue"),
         (put_off, "mail put off", "mails put off"),
+        (
+            overview.waiting.as_ref().map_or(0, |waiting| waiting.mails),
+            "mail waiting for DNS",
+            "mails waiting for DNS",
+        ),
         (
             overview.letters(OutboxState::Failed),
             "mail undeliverable",

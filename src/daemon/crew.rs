@@ -22,6 +22,7 @@ use tracing::warn;
 
 use super::{
     DaemonError, Keeper,
+    asker::{Asker, Asking},
     systemd::{self, Pulses},
     watch_mailbox::{Orders, Pauses, Watch},
 };
@@ -31,7 +32,7 @@ use crate::{
     config::Config,
     delivery::{Dispatcher, Pass, Style},
     http::{self, Part, Vitals},
-    intake::{Intake, Place},
+    intake::Intake,
     ledger::{DaemonLock, Ledger, LedgerError},
     pulse::Pulse,
 };
@@ -44,6 +45,8 @@ const GRACE: Duration = Duration::from_secs(120);
 #[derive(Debug)]
 pub(super) struct Plan {
     mailboxes: BTreeMap<String, Orders>,
+    asking: Asking,
+    resolvers: Vec<SocketAddr>,
     dispatcher: Option<Dispatcher>,
     style: Style,
     listen: Listen,
@@ -82,15 +85,20 @@ impl Plan {
         for mailbox in &config.mailboxes {
             let orders = Orders {
                 source: mailbox.source().map_err(DaemonError::Configuration)?,
-                place: Place {
-                    company: mailbox.company,
-                    results: mailbox.results,
-                },
+                place: mailbox.place(),
                 since: mailbox.since,
                 intake: intake.clone(),
             };
             mailboxes.insert(mailbox.name.clone(), orders);
         }
+        let places = config.mailboxes.iter();
+        let asking = Asking {
+            intake,
+            places: places
+                .map(|mailbox| (mailbox.name.clone(), mailbox.place()))
+                .collect(),
+            files: config.place(None).unwrap_or_default(),
+        };
         let transport = config.transport().map_err(DaemonError::Configuration)?;
         let dispatcher = transport.map(|transport| Dispatcher {
             ledger: crew.ledger.clone(),
@@ -112,11 +120,13 @@ impl Plan {
         let places: Vec<(&str, String)> = config
             .mailboxes
             .iter()
-            .map(|mailbox| (mailbox.name.as_str(), mailbox.place()))
+            .map(|mailbox| (mailbox.name.as_str(), mailbox.whereabouts()))
             .collect();
         crew.ledger.hold_to_places(&places).await?;
         Ok(Self {
             mailboxes,
+            asking,
+            resolvers: config.authenticity.dns_servers.clone(),
             dispatcher,
             style: config.style.clone(),
             listen,
@@ -133,10 +143,15 @@ pub(super) struct Crew {
     wake: Arc<Notify>,
     /// Tells the keeper that there is something to look at before the minute is over.
     look: Arc<Notify>,
+    /// Tells the asker that something new may wait.
+    ask: Arc<Notify>,
+    /// The resolvers that the operator names, for the keeper to name them.
+    resolvers: watch::Sender<Vec<SocketAddr>>,
     vitals: watch::Sender<Vitals>,
     pulses: watch::Sender<Pulses>,
     tasks: JoinSet<Ending>,
     mailboxes: BTreeMap<String, Post<Orders>>,
+    asker: Option<Post<Asking>>,
     dispatcher: Option<Post<Dispatcher>>,
     http: Option<(SocketAddr, Post<()>)>,
     keeper: Option<Post<Style>>,
@@ -177,10 +192,13 @@ impl Crew {
             lock: Arc::new(lock),
             wake: Arc::new(Notify::new()),
             look: Arc::new(Notify::new()),
+            ask: Arc::new(Notify::new()),
+            resolvers: watch::Sender::new(Vec::new()),
             vitals: watch::Sender::new(Vitals::default()),
             pulses: watch::Sender::new(Pulses::new()),
             tasks: JoinSet::new(),
             mailboxes: BTreeMap::new(),
+            asker: None,
             dispatcher: None,
             http: None,
             keeper: None,
@@ -195,6 +213,11 @@ impl Crew {
     /// Hands out the new orders; hires and dismisses as they demand.
     pub(super) fn follow(&mut self, plan: Plan) {
         self.watch(plan.mailboxes);
+        self.resolvers.send_replace(plan.resolvers);
+        match &self.asker {
+            Some(post) => _ = post.orders.send_replace(Arc::new(plan.asking)),
+            None => self.asker = Some(self.ask(plan.asking)),
+        }
         self.dispatch(plan.dispatcher);
         match plan.listen {
             Listen::AsBefore => {}
@@ -212,7 +235,7 @@ impl Crew {
         self.vitals.send_modify(|vitals| {
             vitals.ledger_troubles.retain(|part, _| match part {
                 Part::Mailbox(name) => orders.contains_key(name),
-                Part::Keeper | Part::Dispatcher => true,
+                Part::Keeper | Part::Dispatcher | Part::Asker => true,
             });
             vitals.mailboxes.retain(|name, _| orders.contains_key(name));
             for name in orders.keys() {
@@ -226,7 +249,8 @@ impl Crew {
         }
         for (name, orders) in orders {
             let (clock, wake) = (self.clock.clone(), Arc::clone(&self.wake));
-            let (vitals, mailbox) = (self.vitals.clone(), name.clone());
+            let (vitals, ask) = (self.vitals.clone(), Arc::clone(&self.ask));
+            let mailbox = name.clone();
             let part = format!("the task of the mailbox {name}");
             let post = self.hire(part, orders, |orders, pulse, stopped| async move {
                 let watch = Watch {
@@ -234,6 +258,7 @@ impl Crew {
                     orders,
                     clock,
                     wake,
+                    ask,
                     vitals,
                     pulse: Arc::new(pulse),
                     stopped,
@@ -243,6 +268,25 @@ impl Crew {
             });
             self.mailboxes.insert(name, post);
         }
+    }
+
+    fn ask(&mut self, asking: Asking) -> Post<Asking> {
+        let (clock, hint) = (self.clock.clone(), Arc::clone(&self.ask));
+        let (wake, look) = (Arc::clone(&self.wake), Arc::clone(&self.look));
+        let vitals = self.vitals.clone();
+        let part = "the asker".to_owned();
+        self.hire(part, asking, |orders, pulse, stopped| async move {
+            let asker = Asker {
+                clock,
+                hint,
+                wake,
+                look,
+                vitals,
+                pulse,
+                stopped,
+            };
+            asker.run(orders).await.map_err(DaemonError::Ledger)
+        })
     }
 
     fn dispatch(&mut self, dispatcher: Option<Dispatcher>) {
@@ -300,6 +344,7 @@ impl Crew {
             self.vitals.clone(),
         );
         keeper.writes_notes(Arc::clone(&self.lock));
+        keeper.names_resolvers(self.resolvers.subscribe());
         let look = Arc::clone(&self.look);
         let part = "the keeper".to_owned();
         self.hire(part, style, |style, pulse, stopped| async move {
@@ -365,6 +410,7 @@ impl Crew {
     /// Tells all to stop, and waits for them; `within` is over, what is left is cut off.
     pub(super) async fn stop(&mut self, within: Duration) {
         self.mailboxes.clear();
+        self.asker = None;
         self.dispatcher = None;
         self.http = None;
         self.keeper = None;

@@ -1,10 +1,11 @@
 //! What has to be looked after once a minute: whether the ledger can be written to, whether every
-//! mailbox answers, what has waited long enough to be told or thrown away.
+//! mailbox and the resolver answer, what has waited long enough to be told or thrown away.
 //!
-//! Left out on purpose: the mailboxes themselves. Guarantee: people are told once that a mailbox
-//! does not answer and once that it is back, whatever is restarted in between.
+//! Left out on purpose: the mailboxes themselves, and the asking. Guarantee: people are told once
+//! that a mailbox or the resolver does not answer and once that it is back, whatever is restarted in
+//! between.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::{
@@ -17,8 +18,8 @@ use super::systemd;
 use crate::{
     clock::Clock,
     delivery::{Style, for_the_log, gather_past},
-    http::{MAILBOX_SILENCE, Mail, Part, PutOffMail, Signs, Vitals},
-    ledger::{Cause, DaemonLock, Ledger, LedgerError, LinkState, Past},
+    http::{MAILBOX_SILENCE, Mail, Part, PutOffMail, Signs, Vitals, WaitingMail},
+    ledger::{Cause, DaemonLock, Ledger, LedgerError, LinkState, Past, Waiting},
     pulse::Pulse,
 };
 
@@ -30,6 +31,9 @@ const GIVEN_UP: SignedDuration = SignedDuration::from_mins(5);
 
 /// When no more old mail has come for so long, what has come is told.
 const QUIET: SignedDuration = SignedDuration::from_mins(5);
+
+/// When mail has waited for a resolver for so long, people are told. Most are back within that.
+const RESOLVER_SILENCE: SignedDuration = SignedDuration::from_hours(1);
 
 /// Looks after everything that is nobody else's.
 #[derive(Debug)]
@@ -43,6 +47,10 @@ pub struct Keeper {
     /// Mailboxes that were silent at the last look. A clock that jumps ahead, or a machine that
     /// slept, makes all of them look silent once.
     silent: BTreeSet<String>,
+    /// Whether mail had waited for a resolver for too long at the last look; as above.
+    unanswered: bool,
+    /// The resolvers that the operator names; none: the system's.
+    resolvers: watch::Receiver<Vec<SocketAddr>>,
     /// Whether every mailbox has been scanned, or given up, since the start.
     surveyed: bool,
     /// The lock on the ledger, where it is written down, for a command that asks, that the ledger
@@ -68,6 +76,8 @@ impl Keeper {
             wake,
             vitals,
             silent: BTreeSet::new(),
+            unanswered: false,
+            resolvers: watch::channel(Vec::new()).1,
             surveyed: false,
             notes: None,
             noted: None,
@@ -77,6 +87,11 @@ impl Keeper {
     /// From now on, what keeps the daemon from the ledger is written down beside it as well.
     pub(super) fn writes_notes(&mut self, notes: Arc<DaemonLock>) {
         self.notes = Some(notes);
+    }
+
+    /// From now on, the resolvers of the moment are named to people.
+    pub fn names_resolvers(&mut self, resolvers: watch::Receiver<Vec<SocketAddr>>) {
+        self.resolvers = resolvers;
     }
 
     /// Looks once a minute, and when the last mailbox has been scanned for the first time, until
@@ -152,6 +167,7 @@ impl Keeper {
         }
         self.vitals.send_modify(|vitals| vitals.ledger = Some(now));
         self.miss_mailboxes(now).await?;
+        self.miss_resolver(now).await?;
         let forgotten = self.ledger.forget_dismissed(now).await?;
         if forgotten > 0 {
             info!(messages = forgotten, "bytes of dismissed mail thrown away");
@@ -163,8 +179,10 @@ impl Keeper {
     async fn show(&mut self, now: Timestamp) -> Result<(), LedgerError> {
         let found = self.find().await;
         if let Ok(found) = &found {
-            self.vitals
-                .send_modify(|vitals| vitals.mail = found.mail.clone());
+            self.vitals.send_modify(|vitals| {
+                vitals.mail = found.mail.clone();
+                vitals.waiting = found.waiting.clone();
+            });
         }
         let vitals = self.vitals.borrow().clone();
         systemd::status(&status(&vitals, found.as_ref().ok(), now));
@@ -179,7 +197,7 @@ impl Keeper {
         found.map(drop)
     }
 
-    /// What waits for a person, as the ledger has it.
+    /// What waits, as the ledger has it.
     async fn find(&self) -> Result<Found, LedgerError> {
         let quarantined = self.ledger.quarantined().await?;
         let put_off = self.ledger.put_off().await?.map(|put_off| PutOffMail {
@@ -189,8 +207,14 @@ impl Keeper {
             words: for_the_log(&put_off.answer),
         });
         let failed = self.ledger.failed_letters().await?;
+        let waiting = self.ledger.waiting().await?.map(|waiting| WaitingMail {
+            mails: waiting.mails,
+            since: waiting.since,
+            words: for_the_log(&waiting.words),
+        });
         Ok(Found {
             quarantined,
+            waiting,
             mail: Mail { put_off, failed },
         })
     }
@@ -241,6 +265,68 @@ impl Keeper {
             self.tell_back(name, *alarmed_at, now).await?;
         }
         self.silent = silent;
+        Ok(())
+    }
+
+    /// Tells people that mail has waited for a resolver for too long, and that it does no more.
+    async fn miss_resolver(&mut self, now: Timestamp) -> Result<(), LedgerError> {
+        let waiting = self.ledger.waiting().await?;
+        let alarmed = self.ledger.resolver_alarmed().await?;
+        let is_late = |waiting: &Waiting| now.duration_since(waiting.since) >= RESOLVER_SILENCE;
+        let was_late = self.unanswered;
+        self.unanswered = waiting.as_ref().is_some_and(is_late);
+        match (waiting, alarmed) {
+            (Some(waiting), None) if self.unanswered && was_late => {
+                self.tell_unanswered(waiting, now).await
+            }
+            (None, Some(alarmed_at)) => {
+                let cause = Cause::ResolverBack { alarmed_at };
+                let key = format!("resolver-back:{alarmed_at}");
+                self.tell_of_resolver(&key, &cause, None, now).await?;
+                info!("resolver answers again, no mail waits for it any more");
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn tell_unanswered(&self, waiting: Waiting, now: Timestamp) -> Result<(), LedgerError> {
+        let Waiting {
+            mails,
+            since,
+            words,
+            ..
+        } = waiting;
+        error!(
+            messages = mails,
+            "mail has waited for a resolver for {} min: {}",
+            RESOLVER_SILENCE.as_mins(),
+            for_the_log(&words)
+        );
+        let resolvers = self.resolvers.borrow().clone();
+        let cause = Cause::ResolverUnreachable {
+            mails,
+            since,
+            words,
+            resolvers: resolvers.iter().map(ToString::to_string).collect(),
+        };
+        // Mail may have begun to wait at that moment once before, by a clock that was set back.
+        let key = format!("resolver-unreachable:{since}:{now}");
+        self.tell_of_resolver(&key, &cause, Some(now), now).await
+    }
+
+    async fn tell_of_resolver(
+        &self,
+        key: &str,
+        cause: &Cause,
+        alarmed_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<(), LedgerError> {
+        let mut transaction = self.ledger.begin().await?;
+        transaction.tell(key, cause, now).await?;
+        transaction.set_resolver_alarmed(alarmed_at).await?;
+        transaction.commit().await?;
+        self.wake.notify_one();
         Ok(())
     }
 
@@ -304,10 +390,11 @@ impl Keeper {
     }
 }
 
-/// What waits for a person.
+/// What waits, most of it for a person.
 #[derive(Debug)]
 struct Found {
     quarantined: u64,
+    waiting: Option<WaitingMail>,
     mail: Mail,
 }
 
@@ -324,7 +411,12 @@ fn status(vitals: &Vitals, found: Option<&Found>, now: Timestamp) -> String {
     if !down.is_empty() {
         trouble.push(format!("mailbox down: {}", down.join(", ")));
     }
-    if let Some(Found { quarantined, mail }) = found {
+    if let Some(Found {
+        quarantined,
+        waiting,
+        mail,
+    }) = found
+    {
         if *quarantined > 0 {
             trouble.push(format!("in quarantine: {quarantined}"));
         }
@@ -332,6 +424,16 @@ fn status(vitals: &Vitals, found: Option<&Found>, now: Timestamp) -> String {
             trouble.push(format!("mails undeliverable: {}", mail.failed));
         }
         // Last, for a server's words may be long.
+        if let Some(WaitingMail {
+            mails,
+            since,
+            words,
+        }) = waiting
+        {
+            trouble.push(format!(
+                "mails waiting for DNS: {mails}, since {since:.0}: {words}"
+            ));
+        }
         if let Some(PutOffMail {
             mails,
             since,

@@ -48,6 +48,8 @@ pub struct Watch {
     pub clock: Clock,
     /// Told when there may be mail to send: a hint, for the dispatcher looks by itself as well.
     pub wake: Arc<Notify>,
+    /// Told when something new waits for a resolver: a hint as well.
+    pub ask: Arc<Notify>,
     /// Where signs of life are written down for all to see.
     pub vitals: watch::Sender<Vitals>,
     /// The sign of life that the watchdog looks for.
@@ -352,8 +354,11 @@ impl Watch {
         };
         if let Ok(Some(batch)) = &fetched {
             let now = self.clock.now();
-            orders.intake.take(batch, orders.place, now).await?;
+            let outcomes = orders.intake.take(batch, orders.place, now).await?;
             self.wake.notify_one();
+            if outcomes.iter().any(|outcome| outcome.waits_for.is_some()) {
+                self.ask.notify_one();
+            }
         }
         let words = match &fetched {
             Ok(_) => "the server answered OK and did not hand it over".to_owned(),

@@ -171,6 +171,21 @@ async fn mail_that_does_not_go_out_is_a_remark_and_after_an_hour_of_silence_a_tr
 }
 
 #[tokio::test]
+async fn mail_that_waits_for_a_resolver_is_a_remark_however_long() {
+    let mut vitals = healthy();
+    vitals.waiting = Some(WaitingMail {
+        mails: 3,
+        since: "2026-11-20T00:00:00Z".parse().unwrap(),
+        words: "no answer within 5 s".to_owned(),
+    });
+    let server = Server::start(vitals).await;
+    let said = "ready\nmails waiting for a resolver (DNS): 3, since 2026-11-20T00:00:00Z; \
+                the last words: no answer within 5 s\n";
+    let expected = ("HTTP/1.1 200 OK".to_owned(), said.to_owned());
+    assert_eq!(server.get("/readyz").await, expected);
+}
+
+#[tokio::test]
 async fn a_foreign_name_is_refused_and_our_own_are_not() {
     let server = Server::start(healthy()).await;
     for (target, host, expected) in [

@@ -63,6 +63,11 @@ pub enum Refusal {
         /// Who made it so.
         decision: Option<DecisionRow>,
     },
+    /// It waits for a resolver: nobody knows yet whether there will be anything to decide.
+    #[error(
+        "message {0} waits for a resolver (DNS) and is judged by itself once that answers: `invoice-trackd quarantine show {0}` says what it waits for"
+    )]
+    WaitsForResolver(i64),
     /// There is too little of it to be judged.
     #[error("message {id} cannot be judged again: {lacking}")]
     Incomplete {
@@ -352,6 +357,7 @@ fn is_decided(message: &StoredMessage, action: Action) -> Option<Refusal> {
             "dismissed"
         }
         (Disposition::Quarantined, ..) => return None,
+        (Disposition::Waiting, ..) => return Some(Refusal::WaitsForResolver(message.id)),
         (other, ..) => other.as_str(),
     };
     Some(Refusal::NotWaiting {

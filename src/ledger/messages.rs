@@ -15,6 +15,7 @@ use super::{
     columns::{expected, moment},
     suspects,
     uid_runs::{self, Reason},
+    waiting,
 };
 use crate::{
     authenticity::Evidence,
@@ -49,6 +50,16 @@ pub struct Earlier {
     pub id: i64,
     /// What became of it.
     pub disposition: Disposition,
+}
+
+impl Earlier {
+    /// What becomes of one more message with these bytes: of an imported one it is a duplicate.
+    pub(super) fn for_a_copy(self) -> Disposition {
+        match self.disposition {
+            Disposition::Imported => Disposition::Duplicate,
+            other => other,
+        }
+    }
 }
 
 /// How many messages ended in which disposition, all five present.
@@ -131,22 +142,9 @@ impl Transaction {
         if is_unfetchable {
             suspects::stand_in(&mut self.inner, origin, id).await?;
         }
-        insert_evidence(&mut self.inner, id, entry.evidence, entry.now).await?;
-        let Judgement {
-            defects, warnings, ..
-        } = entry.judgement;
-        let defects = defects
-            .iter()
-            .map(|defect| (defect.code.as_str(), &defect.detail));
-        insert_findings(&mut self.inner, id, "defect", defects).await?;
-        let warnings = warnings
-            .iter()
-            .map(|warning| (warning.code.as_str(), &warning.detail));
-        insert_findings(&mut self.inner, id, "warning", warnings).await?;
-        if entry.judgement.disposition == Disposition::Imported {
-            for allocation in entry.judgement.fresh() {
-                allocations::insert(&mut self.inner, allocation, id, entry.now).await?;
-            }
+        insert_conclusions(&mut self.inner, id, entry).await?;
+        if entry.judgement.disposition == Disposition::Waiting {
+            waiting::begin(&mut self.inner, id, entry.evidence, entry.now).await?;
         }
         Ok(Some(id))
     }
@@ -164,10 +162,7 @@ impl Transaction {
         earlier: Earlier,
         now: Timestamp,
     ) -> Result<Disposition, LedgerError> {
-        let disposition = match earlier.disposition {
-            Disposition::Imported => Disposition::Duplicate,
-            other => other,
-        };
+        let disposition = earlier.for_a_copy();
         let stood_in = suspects::came(&mut self.inner, &message.origin).await?;
         let place = Place::of(&message.origin);
         sqlx::query(
@@ -288,15 +283,15 @@ impl Ledger {
 }
 
 /// An [`Origin`] as four columns.
-struct Place<'a> {
-    mailbox: Option<&'a str>,
-    uidvalidity: Option<u32>,
-    uid: Option<u32>,
-    file: Option<&'a str>,
+pub(super) struct Place<'a> {
+    pub(super) mailbox: Option<&'a str>,
+    pub(super) uidvalidity: Option<u32>,
+    pub(super) uid: Option<u32>,
+    pub(super) file: Option<&'a str>,
 }
 
 impl<'a> Place<'a> {
-    fn of(origin: &'a Origin) -> Self {
+    pub(super) fn of(origin: &'a Origin) -> Self {
         let (uidvalidity, uid, file) = match origin {
             Origin::Imap {
                 uidvalidity, uid, ..
@@ -320,7 +315,7 @@ fn bytes(size: u64) -> i64 {
 
 /// The bytes that are kept of a message. One whose proof is still awaited is kept whole: it must
 /// be judged again.
-fn kept<'a>(entry: &Entry<'a>) -> Option<&'a [u8]> {
+pub(super) fn kept<'a>(entry: &Entry<'a>) -> Option<&'a [u8]> {
     let fetched: &[u8] = match &entry.message.content {
         Content::Whole(raw) if entry.judgement.disposition != Disposition::Unrelated => raw,
         Content::Oversized(header) => header,
@@ -381,6 +376,32 @@ async fn insert_message(
     .map_err(LedgerError::during("record a message"))
 }
 
+/// Evidence, findings and, when it is imported, fresh allocations.
+pub(super) async fn insert_conclusions(
+    connection: &mut SqliteConnection,
+    id: i64,
+    entry: &Entry<'_>,
+) -> Result<(), LedgerError> {
+    insert_evidence(connection, id, entry.evidence, entry.now).await?;
+    let Judgement {
+        defects, warnings, ..
+    } = entry.judgement;
+    let defects = defects
+        .iter()
+        .map(|defect| (defect.code.as_str(), &defect.detail));
+    insert_findings(connection, id, "defect", defects).await?;
+    let warnings = warnings
+        .iter()
+        .map(|warning| (warning.code.as_str(), &warning.detail));
+    insert_findings(connection, id, "warning", warnings).await?;
+    if entry.judgement.disposition == Disposition::Imported {
+        for allocation in entry.judgement.fresh() {
+            allocations::insert(connection, allocation, id, entry.now).await?;
+        }
+    }
+    Ok(())
+}
+
 async fn insert_evidence(
     connection: &mut SqliteConnection,
     message_id: i64,
@@ -395,9 +416,9 @@ async fn insert_evidence(
         Authenticity::Unknown(why) => (Some(why), None),
     };
     sqlx::query(
-        "INSERT INTO evidence (message_id, result, detail, method, domain, selector, key,
-             signed_fields, judged_at)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO evidence (message_id, result, detail, method, domain, selector, algorithm,
+             key, signed_fields, judged_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(message_id)
     .bind(evidence.result())
@@ -405,6 +426,7 @@ async fn insert_evidence(
     .bind(proof.map(|proof| proof.method.as_str()))
     .bind(proof.and_then(|proof| proof.domain.as_ref()))
     .bind(proof.and_then(|proof| proof.selector.as_ref()))
+    .bind(proof.and_then(|proof| proof.algorithm.as_ref()))
     .bind(proof.and_then(|proof| proof.key.as_ref()))
     .bind(signed)
     .bind(moment(now))

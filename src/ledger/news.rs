@@ -58,6 +58,22 @@ pub enum Cause {
         /// When people were told that it does not.
         alarmed_at: Timestamp,
     },
+    /// Mail has waited for a resolver for too long.
+    ResolverUnreachable {
+        /// How many mails wait.
+        mails: u64,
+        /// When the first of them began to.
+        since: Timestamp,
+        /// Why there was no answer, in the words of the last attempt.
+        words: String,
+        /// The resolvers that the operator names; none: the system's.
+        resolvers: Vec<String>,
+    },
+    /// No mail waits any more for the resolver of which people were told.
+    ResolverBack {
+        /// When people were told that it does not answer.
+        alarmed_at: Timestamp,
+    },
 }
 
 /// A notice was recorded; its ranges are the allocations of that message. Told in a digest.
@@ -130,6 +146,7 @@ impl Cause {
             }
             Self::DeliveryFailed { .. } => "delivery_failed",
             Self::MailboxUnreachable { .. } | Self::MailboxBack { .. } => "mailbox_unreachable",
+            Self::ResolverUnreachable { .. } | Self::ResolverBack { .. } => "resolver_unreachable",
         }
     }
 }
@@ -403,5 +420,16 @@ mod tests {
         assert_eq!(failed.theme(), "delivery_failed");
         assert_eq!(unreachable.theme(), "mailbox_unreachable");
         assert_eq!(back.theme(), "mailbox_unreachable");
+        let unanswered = Cause::ResolverUnreachable {
+            mails: 1,
+            since: Timestamp::UNIX_EPOCH,
+            words: String::new(),
+            resolvers: Vec::new(),
+        };
+        let answered = Cause::ResolverBack {
+            alarmed_at: Timestamp::UNIX_EPOCH,
+        };
+        assert_eq!(unanswered.theme(), "resolver_unreachable");
+        assert_eq!(answered.theme(), "resolver_unreachable");
     }
 }

@@ -11,6 +11,7 @@ use super::{
     columns::{expected, moment, parsed},
     decisions::{self, DecisionRow},
     messages,
+    waiting::{self, Wait},
 };
 use crate::{
     authenticity::{Method, Proof},
@@ -67,7 +68,9 @@ pub struct StoredMessage {
     pub company: Option<(Ban, String)>,
     /// What is kept of what was fetched.
     pub raw: Option<Vec<u8>>,
-    /// What was found of its origin when it came.
+    /// How it waits for a resolver; `None` once it is judged.
+    pub wait: Option<Wait>,
+    /// What was found of its origin when it came, or when a resolver answered at last.
     pub evidence: StoredEvidence,
     /// What was wrong with it when it was judged by itself.
     pub defects: Vec<Reason>,
@@ -90,6 +93,8 @@ pub struct StoredEvidence {
     pub domain: Option<String>,
     /// The DKIM selector.
     pub selector: Option<String>,
+    /// How it was signed: DKIM's `a=`.
+    pub algorithm: Option<String>,
     /// The key record's text.
     pub key: Option<String>,
     /// The header fields under the signature, with colons between them.
@@ -107,7 +112,7 @@ impl StoredEvidence {
             method: methods.into_iter().find(named)?,
             domain: self.domain.clone(),
             selector: self.selector.clone(),
-            algorithm: None,
+            algorithm: self.algorithm.clone(),
             key: self.key.clone(),
         })
     }
@@ -262,9 +267,9 @@ struct Columns {
     raw: Option<Vec<u8>>,
 }
 
-type Place = (Option<String>, Option<u32>, Option<u32>, Option<String>);
+pub(super) type Place = (Option<String>, Option<u32>, Option<u32>, Option<String>);
 
-fn origin(place: Place) -> Result<Origin, LedgerError> {
+pub(super) fn origin(place: Place) -> Result<Origin, LedgerError> {
     let origin = match place {
         (Some(mailbox), Some(uidvalidity), Some(uid), None) => Some(Origin::Imap {
             mailbox,
@@ -303,9 +308,10 @@ async fn stored(
     .fetch_all(&mut *connection)
     .await
     .map_err(failed)?;
-    // One that stood in for what could not be fetched was judged again when it came.
+    // One that stood in for what could not be fetched was judged again when it came, and one that
+    // waited for a resolver when that answered.
     let evidence: StoredEvidence = sqlx::query_as(
-        "SELECT result, detail, method, domain, selector, key, signed_fields, judged_at
+        "SELECT result, detail, method, domain, selector, algorithm, key, signed_fields, judged_at
          FROM evidence WHERE message_id = ? ORDER BY id DESC LIMIT 1",
     )
     .bind(row.id)
@@ -349,6 +355,7 @@ async fn stored(
             None => None,
         },
         raw: row.raw,
+        wait: waiting::of(connection, row.id).await?,
         evidence,
         defects: reasons(defects),
         warnings: reasons(warnings),

@@ -4,11 +4,16 @@
 use std::{sync::Arc, time::Duration};
 
 use invoice_trackd::{
+    authenticity::Evidence,
     clock::Clock,
     daemon::Keeper,
     delivery::{Confirm, Language, Style},
     http::{Signs, Vitals},
-    ledger::{Cause, FoundIn, Import, Kind, Ledger, LedgerError, LinkState, OutboxRow, Past},
+    ledger::{
+        Cause, Entry, FoundIn, Import, Kind, Ledger, LedgerError, LinkState, OutboxRow, Past,
+    },
+    mailbox::{Content, Origin, RawMessage},
+    notice::{Authenticity, Disposition, Judgement, Reading},
     pulse::Pulse,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -223,6 +228,138 @@ async fn a_mailbox_that_never_answered_is_missed_too() {
         office.look(minute).await;
     }
     assert_eq!(office.told().await, [unreachable(None, None)]);
+}
+
+/// A mail begins to wait for a resolver; returns its `message.id`.
+async fn begins_to_wait(ledger: &Ledger, uid: u32, at: Timestamp) -> i64 {
+    let message = RawMessage {
+        origin: Origin::Imap {
+            mailbox: "einvoice".to_owned(),
+            uidvalidity: 7,
+            uid,
+        },
+        internal_date: None,
+        size: 4,
+        content: Content::Whole(b"mail".to_vec()),
+    };
+    let entry = Entry {
+        message: &message,
+        sha256: &format!("{uid:064x}"),
+        reading: &Reading::default(),
+        evidence: &Evidence {
+            verdict: Authenticity::Unknown(format!("look up key {uid}: no answer within 5 s")),
+            proof: None,
+        },
+        judgement: &Judgement {
+            disposition: Disposition::Waiting,
+            defects: Vec::new(),
+            overruled: Vec::new(),
+            warnings: Vec::new(),
+            company: None,
+            allocations: Vec::new(),
+        },
+        now: at,
+    };
+    let mut transaction = ledger.begin().await.unwrap();
+    let id = transaction.record(&entry).await.unwrap().unwrap();
+    transaction.commit().await.unwrap();
+    id
+}
+
+/// A message waits no more, whatever it has become.
+async fn is_settled(office: &Office, id: i64) {
+    let url = format!(
+        "sqlite://{}",
+        office.home.path().join("ledger.db").display()
+    );
+    let mut sql = SqliteConnection::connect(&url).await.unwrap();
+    sqlx::query("UPDATE message SET disposition = 'quarantined' WHERE id = ?")
+        .bind(id)
+        .execute(&mut sql)
+        .await
+        .unwrap();
+    sql.close().await.unwrap();
+}
+
+/// Looks each minute from `first` to `last`, while the mailbox answers.
+async fn looks(office: &mut Office, first: i64, last: i64) {
+    for minute in first..=last {
+        office.hears(Some(after(minute))).await;
+        office.look(minute).await;
+    }
+}
+
+#[tokio::test]
+async fn a_resolver_is_missed_once_mail_has_waited_for_an_hour_and_welcomed_back_once() {
+    let mut office = Office::new().await;
+    let named = "127.0.0.1:5300".parse().unwrap();
+    let (_named, names) = watch::channel(vec![named]);
+    office.keeper.names_resolvers(names);
+    let ledger = office.ledger.clone();
+    let first = begins_to_wait(&ledger, 1, noon()).await;
+    let second = begins_to_wait(&ledger, 2, after(30)).await;
+    looks(&mut office, 1, 60).await;
+    assert_eq!(office.told().await, []);
+    looks(&mut office, 61, 200).await;
+    let missed = Cause::ResolverUnreachable {
+        mails: 2,
+        since: noon(),
+        words: "look up key 2: no answer within 5 s".to_owned(),
+        resolvers: vec!["127.0.0.1:5300".to_owned()],
+    };
+    assert_eq!(office.told().await, std::slice::from_ref(&missed));
+
+    // Neither a restart nor the end of the first one's wait is news.
+    let mut office = office.restart(after(200)).await;
+    is_settled(&office, first).await;
+    looks(&mut office, 200, 205).await;
+    assert_eq!(office.told().await.len(), 1);
+    is_settled(&office, second).await;
+    looks(&mut office, 206, 210).await;
+    let back = Cause::ResolverBack {
+        alarmed_at: after(61),
+    };
+    assert_eq!(office.told().await, [missed.clone(), back.clone()]);
+
+    // Gone again: that is news, and so is its end. The system's resolvers have no names.
+    begins_to_wait(&office.ledger, 3, after(210)).await;
+    looks(&mut office, 211, 280).await;
+    let again = Cause::ResolverUnreachable {
+        mails: 1,
+        since: after(210),
+        words: "look up key 3: no answer within 5 s".to_owned(),
+        resolvers: Vec::new(),
+    };
+    assert_eq!(office.told().await, [missed, back, again]);
+}
+
+#[tokio::test]
+async fn nobody_hears_of_mail_that_waited_for_less_than_an_hour() {
+    let mut office = Office::new().await;
+    let id = begins_to_wait(&office.ledger, 1, noon()).await;
+    looks(&mut office, 1, 59).await;
+    is_settled(&office, id).await;
+    looks(&mut office, 60, 130).await;
+    // Nor where the machine slept meanwhile, and the next look finds it judged.
+    let id = begins_to_wait(&office.ledger, 2, after(130)).await;
+    office.hears(Some(after(1000))).await;
+    office.look(1000).await;
+    is_settled(&office, id).await;
+    looks(&mut office, 1001, 1010).await;
+    assert_eq!(office.told().await, []);
+}
+
+#[tokio::test]
+async fn what_waits_is_shown_at_every_look() {
+    let mut office = Office::new().await;
+    let id = begins_to_wait(&office.ledger, 1, noon()).await;
+    office.look(1).await;
+    let shown = office.vitals.borrow().waiting.clone().unwrap();
+    assert_eq!((shown.mails, shown.since), (1, noon()));
+    assert_eq!(shown.words, "look up key 1: no answer within 5 s");
+    is_settled(&office, id).await;
+    office.look(2).await;
+    assert_eq!(office.vitals.borrow().waiting, None);
 }
 
 #[tokio::test]

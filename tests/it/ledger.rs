@@ -258,6 +258,13 @@ fn quarantine_alert(message_id: i64) -> Cause {
     })
 }
 
+/// A mail about whose origin a resolver has yet to answer.
+fn unanswered(origin: Origin) -> Mail {
+    let mut mail = Mail::new(origin, Disposition::Waiting);
+    mail.evidence.verdict = Authenticity::Unknown("no answer within 5 s".to_owned());
+    mail
+}
+
 /// Writes something into every table, through the front door.
 async fn tell_the_story(ledger: &Ledger) {
     let since = "2026-01-01".parse().unwrap();
@@ -312,6 +319,11 @@ async fn tell_the_story(ledger: &Ledger) {
         .tell("quarantined:2", &cause, noon())
         .await
         .unwrap();
+    unanswered(imap(22)).record(&mut transaction).await;
+    transaction
+        .set_resolver_alarmed(Some(noon()))
+        .await
+        .unwrap();
     transaction
         .failed_alone("einvoice", 7, 21, true, "the server answered NO", noon())
         .await
@@ -348,6 +360,14 @@ async fn assert_the_story(ledger: &Ledger) {
     assert_eq!((row.id, row.message_id), (1, 1));
     assert_eq!((row.imported_at, row.withdrawn_at), (noon(), None));
 
+    // Ledgers from before anybody was asked again have nothing that waits.
+    let unanswered = ledger.waiting().await.unwrap();
+    if let Some(waiting) = &unanswered {
+        assert_eq!((waiting.mails, waiting.since), (1, noon()));
+        assert_eq!(waiting.next_ask_at, noon() + 5.seconds());
+        assert_eq!(waiting.words, "no answer within 5 s");
+        assert_eq!(ledger.resolver_alarmed().await.unwrap(), Some(noon()));
+    }
     let counts = ledger.counts().await.unwrap();
     let counts: Vec<_> = counts.iter().map(|(k, v)| (k.as_str(), *v)).collect();
     assert_eq!(
@@ -357,7 +377,7 @@ async fn assert_the_story(ledger: &Ledger) {
             ("imported", 1),
             ("quarantined", 1),
             ("unrelated", 9),
-            ("waiting", 0)
+            ("waiting", u64::from(unanswered.is_some()))
         ]
     );
     let [waiting] = &ledger.quarantine().await.unwrap()[..] else {
@@ -380,7 +400,9 @@ async fn assert_the_story(ledger: &Ledger) {
     );
 
     let known = ledger.known("einvoice", Some(7)).await.unwrap();
-    assert_eq!(known.uids, uids(&[(1, 20)]));
+    let mut accounted = vec![(1, 20)];
+    accounted.extend(unanswered.map(|_| (22, 22)));
+    assert_eq!(known.uids, uids(&accounted));
     // Ledgers from before there were suspects have none.
     let (due, resting) = ledger.suspects("einvoice", 7, noon()).await.unwrap();
     assert_eq!(due, [0_u32; 0]);

@@ -57,5 +57,6 @@ mod smtp_answers;
 mod soak;
 mod summary;
 mod terminal;
+mod waiting;
 mod watching;
 mod whims;

@@ -14,6 +14,7 @@ use super::super::{
     table::{Cell, Column, Screen, Table, tally},
 };
 use crate::{
+    delivery::one_line,
     intake::Outcome,
     notice::{Allocation, Disposition},
 };
@@ -25,6 +26,8 @@ pub(super) struct Report {
     screen: Screen,
     read: usize,
     told: usize,
+    /// Whether the list in JSON has been.
+    begun: bool,
     counts: BTreeMap<String, u64>,
     /// Nothing is printed any more after the first failure.
     printed: anyhow::Result<()>,
@@ -39,6 +42,7 @@ impl Report {
             screen: Screen::stdout(),
             read: 0,
             told: 0,
+            begun: false,
             counts: BTreeMap::new(),
             printed: Ok(()),
         }
@@ -48,17 +52,34 @@ impl Report {
     /// and content have no outcome.
     pub(super) fn add(&mut self, read: usize, outcomes: &[Outcome]) {
         self.read += read;
-        let mut text = String::new();
         for outcome in outcomes {
             let disposition = outcome.disposition.as_str().to_owned();
             *self.counts.entry(disposition).or_default() += 1;
+        }
+        self.told += outcomes.len();
+        self.tell(outcomes);
+    }
+
+    /// Says what became of messages that had waited for a resolver, some of them perhaps since an
+    /// earlier run.
+    pub(super) fn settled(&mut self, outcomes: &[Outcome]) {
+        if !outcomes.is_empty() {
+            let settled = self.counts.entry("settled after waiting".to_owned());
+            *settled.or_default() += outcomes.len() as u64;
+        }
+        self.tell(outcomes);
+    }
+
+    fn tell(&mut self, outcomes: &[Outcome]) {
+        let mut text = String::new();
+        for outcome in outcomes {
             if self.as_json {
-                text.push_str(if self.told == 0 { "[\n" } else { ",\n" });
+                text.push_str(if self.begun { ",\n" } else { "[\n" });
                 text.push_str(&format!("{:#}", object(outcome)));
             } else if outcome.disposition != Disposition::Unrelated {
                 text.push_str(&lines(outcome, self.screen));
             }
-            self.told += 1;
+            self.begun = true;
         }
         self.print(&text);
     }
@@ -69,9 +90,9 @@ impl Report {
     /// When some of it could not be printed.
     pub(super) fn end(mut self, all_readable: bool) -> anyhow::Result<()> {
         if self.as_json {
-            self.print(if self.told == 0 { "[]\n" } else { "\n]\n" });
+            self.print(if self.begun { "\n]\n" } else { "[]\n" });
         } else if self.read > 0 || all_readable {
-            let known = self.read - self.told;
+            let known = self.read.saturating_sub(self.told);
             self.counts.insert("known already".to_owned(), known as u64);
             let words = format!("{} read: {}", self.read, tally(&self.counts));
             self.print(&self.screen.paragraph(&words));
@@ -91,10 +112,13 @@ fn object(outcome: &Outcome) -> Value {
         "file": outcome.origin.place(),
         "disposition": outcome.disposition.as_str(),
         "defects": json::findings(&outcome.defects),
+        "waits_for": outcome.waits_for,
         "allocations": outcome.recorded.iter().map(json::allocation).collect::<Vec<_>>(),
     })
 }
 
+/// So much of a resolver's words, characters.
+const WORDS: usize = 200;
 /// Where details stand: below the place.
 const DETAILS: usize = 13;
 
@@ -106,7 +130,7 @@ fn lines(outcome: &Outcome, screen: Screen) -> String {
     );
     table.row([
         match outcome.disposition {
-            Disposition::Quarantined => Cell::alarm(disposition),
+            Disposition::Quarantined | Disposition::Waiting => Cell::alarm(disposition),
             _ => disposition.into(),
         },
         outcome.origin.place().into(),
@@ -132,6 +156,10 @@ fn lines(outcome: &Outcome, screen: Screen) -> String {
     for defect in &outcome.defects {
         defects.row([format!("{}: {}", defect.code, defect.detail.en).into()]);
     }
+    if let Some(words) = &outcome.waits_for {
+        let words = one_line(words, WORDS);
+        defects.row([format!("waits for a resolver (DNS): {words}").into()]);
+    }
     table.on(screen) + &ranges.on(screen) + &defects.on(screen)
 }
 
@@ -155,9 +183,10 @@ mod tests {
                 disposition: Disposition::Quarantined,
                 defects: vec![Defect {
                     code: DefectCode::SenderNotAllowed,
-                    detail: Sentence::new(detail.clone(), detail),
+                    detail: Sentence::new(detail.clone(), detail.clone()),
                 }],
                 recorded: Vec::new(),
+                waits_for: Some(detail),
             };
             assert_fits(&lines(&outcome, PLAIN));
         }

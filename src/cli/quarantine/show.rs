@@ -7,12 +7,15 @@ use std::fmt::{self, Write as _};
 
 use serde_json::{Value, json};
 
-use super::{super::proof::Facts, WORDS};
+use super::{
+    super::{json::wait, proof::Facts},
+    WORDS,
+};
 use crate::{
     clock::taipei_minute,
     columns::pad,
     delivery::{Language, compose, one_line},
-    ledger::{DecisionRow, Reason, StoredEvidence, StoredMessage},
+    ledger::{DecisionRow, Reason, StoredEvidence, StoredMessage, Wait},
     mailbox::Origin,
     notice::{DefectCode, Disposition},
 };
@@ -40,6 +43,7 @@ pub(super) fn object(message: &StoredMessage) -> Value {
         method,
         domain,
         selector,
+        algorithm,
         key,
         signed_fields,
         judged_at,
@@ -75,12 +79,14 @@ pub(super) fn object(message: &StoredMessage) -> Value {
             .company
             .as_ref()
             .map(|(ban, source)| json!({ "ban": ban.as_str(), "source": source })),
+        "waiting": message.wait.as_ref().map(wait),
         "authenticity": {
             "result": result,
             "detail": detail,
             "method": method,
             "domain": domain,
             "selector": selector,
+            "algorithm": algorithm,
             "key": key,
             "signed_fields": signed_fields,
             "judged_at": judged_at,
@@ -118,6 +124,9 @@ pub(super) fn page(message: &StoredMessage, language: Language) -> Result<String
     // As long as it is, it stays on one line, to be copied.
     writeln!(text, "  SHA-256  {}", message.sha256)?;
 
+    if let Some(wait) = &message.wait {
+        waits(&mut text, wait)?;
+    }
     writeln!(text, "\n來源證明 proof of origin")?;
     let whole = format!(
         "all of it: `invoice-trackd quarantine show {} --json`",
@@ -190,9 +199,42 @@ fn headline(message: &StoredMessage) -> String {
             let at = taipei_minute(at);
             format!("message {id} was dismissed 已捨棄{by} at {at} (UTC+8)")
         }
+        (Disposition::Waiting, _) => {
+            format!("message {id} waits for a resolver (DNS) to answer 等候 DNS 回應")
+        }
         (other, _) if last.is_some() => format!("message {id} was released 已放行{by}: {other}"),
         (other, _) => format!("message {id} waits for nobody 不需處理: {other}"),
     }
+}
+
+/// Since when and why it waits, and that nobody need do anything for it.
+fn waits(text: &mut String, wait: &Wait) -> fmt::Result {
+    let Wait {
+        since,
+        asked,
+        asked_at,
+        next_ask_at,
+        words,
+    } = wait;
+    let asked = match asked {
+        1 => "once".to_owned(),
+        asked => format!("{asked} times"),
+    };
+    let [since, asked_at, next] = [since, asked_at, next_ask_at].map(|at| taipei_minute(*at));
+    writeln!(text, "\n等候 DNS waits for a resolver")?;
+    for (label, value) in [
+        ("開始 since", format!("{since} (UTC+8)")),
+        ("已問 asked", format!("{asked}, last at {asked_at} (UTC+8)")),
+        ("下次 next", format!("{next} (UTC+8)")),
+        ("原因 why", one_line(words, WORDS)),
+    ] {
+        writeln!(text, "  {} {value}", pad(label, LABEL))?;
+    }
+    writeln!(
+        text,
+        "  it is asked about again until somebody answers, and then judged as if it had just come\n  \
+         會一直重問，有回應就照常判斷，不需要人工處理"
+    )
 }
 
 fn size(message: &StoredMessage) -> String {

@@ -16,6 +16,7 @@ fn a_server_s_words_cannot_write_on_the_terminal() {
         messages: Counts::new(),
         outbox: OutboxCounts::new(),
         put_off: Some(put_off("451 \u{202e}later\r")),
+        waiting: Some(waiting("\u{1b}[2Jno\nanswer")),
         quarantine: Vec::new(),
         due: Vec::new(),
     };
@@ -26,6 +27,10 @@ fn a_server_s_words_cannot_write_on_the_terminal() {
         "{page}"
     );
     assert!(page.contains("put off: 451 <U+202E>later"), "{page}");
+    assert!(page.contains("<U+001B>[2Jno answer"), "{page}");
+    let trouble = page.split_once("\nMailboxes").unwrap().0;
+    let trouble = trouble.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(trouble.contains("mails waiting for DNS"), "{page}");
 }
 
 fn put_off(answer: &str) -> PutOff {
@@ -34,6 +39,15 @@ fn put_off(answer: &str) -> PutOff {
         since: Timestamp::UNIX_EPOCH,
         none_sent_since: Timestamp::UNIX_EPOCH,
         answer: answer.to_owned(),
+    }
+}
+
+fn waiting(words: &str) -> Waiting {
+    Waiting {
+        mails: u64::MAX,
+        since: Timestamp::UNIX_EPOCH,
+        next_ask_at: Timestamp::UNIX_EPOCH,
+        words: words.to_owned(),
     }
 }
 
@@ -73,6 +87,7 @@ fn calm() -> Overview<'static> {
         messages: Counts::new(),
         outbox: OutboxCounts::from([("dropped".to_owned(), 3)]),
         put_off: None,
+        waiting: None,
         quarantine: Vec::new(),
         due: Vec::new(),
     }
@@ -119,6 +134,7 @@ proptest! {
             messages: [(a.clone(), 7), ("quarantined".to_owned(), u64::MAX)].into(),
             outbox: [(b.clone(), u64::MAX)].into(),
             put_off: Some(put_off(&c)),
+            waiting: Some(waiting(&b)),
             quarantine: vec![row(id, &a), row(1, &c)],
             due: vec![(&company, vec![due(schedule::State::Overdue)])],
         };

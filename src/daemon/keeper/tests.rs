@@ -14,6 +14,7 @@ fn all_is_well_only_where_nobody_has_to_look() {
     vitals.mailboxes.insert("two".to_owned(), Signs::default());
     let mut found = Found {
         quarantined: 0,
+        waiting: None,
         mail: Mail::default(),
     };
     let well = "all is well, 2 mailboxes watched";
@@ -22,6 +23,16 @@ fn all_is_well_only_where_nobody_has_to_look() {
     assert_eq!(
         status(&vitals, Some(&found), now),
         "needs attention; mails undeliverable: 3"
+    );
+    found.mail.failed = 0;
+    found.waiting = Some(WaitingMail {
+        mails: 2,
+        since: now,
+        words: "no answer".to_owned(),
+    });
+    assert_eq!(
+        status(&vitals, Some(&found), now),
+        format!("needs attention; mails waiting for DNS: 2, since {now:.0}: no answer")
     );
     // Where the ledger fails, it may not even say what it holds.
     vitals.misses_ledger(Part::Dispatcher, "disk I/O error".to_owned(), now);

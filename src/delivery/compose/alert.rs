@@ -18,6 +18,7 @@ use crate::{
 
 mod digest;
 mod quarantined;
+mod resolver;
 mod trouble;
 
 /// Stands where a quarantined mail has its codes.
@@ -28,6 +29,12 @@ const UNREACHABLE: &str = "mailbox_unreachable";
 
 /// As [`UNDELIVERED`].
 const BACK: &str = "mailbox_back";
+
+/// As [`UNDELIVERED`].
+const UNANSWERED: &str = "resolver_unreachable";
+
+/// As [`UNDELIVERED`].
+const ANSWERED: &str = "resolver_back";
 
 pub(super) fn compose(alerts: &[Pending<Cause>], style: &Style, now: Timestamp) -> Option<Letter> {
     let language = style.language;
@@ -91,6 +98,13 @@ fn subject(cause: &Cause, language: Language) -> String {
                 format!("Resolved: mailbox answers again ({mailbox})"),
             )
         }
+        Cause::ResolverUnreachable { mails, .. } => language.pick(
+            format!("需要處理：DNS 沒有回應，{mails} 封信等候判斷"),
+            format!("Action needed: DNS does not answer, mails waiting: {mails}"),
+        ),
+        Cause::ResolverBack { .. } => language
+            .pick("已恢復：DNS 有回應了", "Resolved: DNS answers again")
+            .to_owned(),
     }
 }
 
@@ -123,6 +137,21 @@ fn single(alert: &Pending<Cause>, language: Language) -> String {
             mailbox,
             alarmed_at,
         } => trouble::back(mailbox, *alarmed_at, at, language),
+        Cause::ResolverUnreachable {
+            mails,
+            since,
+            words,
+            resolvers,
+        } => {
+            let silence = resolver::Silence {
+                mails: *mails,
+                since: *since,
+                words,
+                resolvers,
+            };
+            silence.text(at, language)
+        }
+        Cause::ResolverBack { alarmed_at } => resolver::back(*alarmed_at, at, language),
     }
 }
 
@@ -203,6 +232,8 @@ fn in_words(why: &str, language: Language) -> &'static str {
         UNDELIVERED => language.pick("寄出的信沒有送達", "a mail of ours was not delivered"),
         UNREACHABLE => language.pick("信箱沒有回應", "a mailbox does not answer"),
         BACK => language.pick("信箱已恢復", "a mailbox answers again"),
+        UNANSWERED => language.pick("DNS 沒有回應", "DNS does not answer"),
+        ANSWERED => language.pick("DNS 已恢復", "DNS answers again"),
         code => code
             .parse()
             .map_or("", |code| meaning::defect(code, language).what),

@@ -129,14 +129,14 @@ async fn killed_during_an_upgrade_the_ledger_is_the_old_one_or_the_new_one() {
             assert_eq!(after, before, "{:?}", kind(n));
             match schema {
                 1 => olds += 1,
-                3 => news += 1,
+                4 => news += 1,
                 half => panic!("{:?}: schema {half}", kind(n)),
             }
             let mut daemon = house.run(&[]);
             assert!(opens(&house, &mut daemon).await, "{}", house.log());
             assert_eq!(daemon.terminate(Duration::from_secs(30)), Some(0));
             let (schema, after) = content(&house).await;
-            assert_eq!(schema, 3);
+            assert_eq!(schema, 4);
             let missing: Vec<_> = before.iter().filter(|row| !after.contains(row)).collect();
             assert!(missing.is_empty(), "{missing:?}");
         }

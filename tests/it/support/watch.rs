@@ -23,6 +23,7 @@ pub fn watch(
         orders,
         clock,
         wake: Arc::new(Notify::new()),
+        ask: Arc::new(Notify::new()),
         vitals: watch::Sender::new(Vitals {
             mailboxes: [(name.clone(), Signs::default())].into(),
             ..Vitals::default()

@@ -7,7 +7,8 @@ use super::{
         super::{Language, stranger::one_line},
         table::columns,
     },
-    BACK, UNDELIVERED, UNREACHABLE, codes, count_codes, is_only_claimed, place, tallied,
+    ANSWERED, BACK, UNANSWERED, UNDELIVERED, UNREACHABLE, codes, count_codes, is_only_claimed,
+    place, tallied,
 };
 use crate::{
     clock::taipei_minute,
@@ -27,12 +28,14 @@ struct Counts {
     unreachable: Vec<String>,
     /// Mailboxes that answer again.
     back: Vec<String>,
+    /// Whether the resolver answers again; `None` where nothing is said of it.
+    resolver: Option<bool>,
 }
 
 impl Counts {
     fn of(alerts: &[Pending<Cause>]) -> Self {
         let mut counts = Self::default();
-        // From the end: how a mailbox stands is what was said of it last.
+        // From the end: how a mailbox or the resolver stands is what was said of it last.
         for alert in alerts.iter().rev() {
             match &alert.cause {
                 Cause::Quarantined(Quarantined { defects, .. }) if is_only_claimed(defects) => {
@@ -50,6 +53,8 @@ impl Counts {
                         counts.back.push(mailbox.clone());
                     }
                 }
+                Cause::ResolverUnreachable { .. } => _ = counts.resolver.get_or_insert(false),
+                Cause::ResolverBack { .. } => _ = counts.resolver.get_or_insert(true),
             }
         }
         counts.back.sort_unstable();
@@ -58,21 +63,42 @@ impl Counts {
 
     /// How much waits for a person.
     fn open(&self) -> usize {
-        self.claimed + self.quarantined + self.undelivered + self.unreachable.len()
+        self.claimed
+            + self.quarantined
+            + self.undelivered
+            + self.unreachable.len()
+            + usize::from(self.is_unanswered())
     }
 
-    fn mailboxes(&self, language: Language) -> String {
-        one_line(&self.back.join(language.pick("、", ", ")), 120)
+    /// Whether the resolver does not answer.
+    fn is_unanswered(&self) -> bool {
+        self.resolver == Some(false)
+    }
+
+    /// Who answers again; empty where nobody does.
+    fn answering(&self, language: Language) -> String {
+        let mailboxes = one_line(&self.back.join(language.pick("、", ", ")), 120);
+        match (self.back.is_empty(), self.resolver == Some(true)) {
+            (true, true) => "DNS".to_owned(),
+            (false, true) => {
+                language.pick(format!("DNS、{mailboxes}"), format!("DNS, {mailboxes}"))
+            }
+            (_, false) => mailboxes,
+        }
     }
 }
 
 pub(super) fn subject(alerts: &[Pending<Cause>], language: Language) -> String {
     let counts = Counts::of(alerts);
     if counts.open() == 0 {
-        let mailboxes = counts.mailboxes(language);
+        let answering = counts.answering(language);
+        let what = match counts.resolver {
+            Some(_) => "",
+            None => "信箱",
+        };
         return language.pick(
-            format!("已恢復：信箱有回應了（{mailboxes}）"),
-            format!("Resolved: answering again: {mailboxes}"),
+            format!("已恢復：{what}有回應了（{answering}）"),
+            format!("Resolved: answering again: {answering}"),
         );
     }
     let parts: Vec<String> = [
@@ -100,6 +126,10 @@ pub(super) fn subject(alerts: &[Pending<Cause>], language: Language) -> String {
                 ("沒有回應的信箱", "個"),
                 ("mailboxes that do not answer", ""),
             ),
+        ),
+        (
+            usize::from(counts.is_unanswered()),
+            language.pick(("DNS 沒有回應", "件"), ("resolvers that do not answer", "")),
         ),
     ]
     .into_iter()
@@ -140,7 +170,7 @@ pub(super) fn text(alerts: &[Pending<Cause>], language: Language) -> String {
 }
 
 fn opening(counts: &Counts, language: Language) -> String {
-    let (open, mailboxes) = (counts.open(), counts.mailboxes(language));
+    let (open, answering) = (counts.open(), counts.answering(language));
     let mut text = String::new();
     if open > 0 {
         text.push_str(&language.pick(
@@ -154,13 +184,23 @@ fn opening(counts: &Counts, language: Language) -> String {
             " Of a mail in quarantine, no number is recorded.",
         ));
     }
-    if open > 0 && !counts.back.is_empty() {
+    if open > 0 && !answering.is_empty() {
         text.push('\n');
     }
-    if !counts.back.is_empty() {
+    if !answering.is_empty() {
+        let what = match counts.resolver {
+            Some(true) => "",
+            _ => "信箱",
+        };
         text.push_str(&language.pick(
-            format!("信箱恢復回應了：{mailboxes}。這段時間寄到的信會自動補抓。"),
-            format!("Answering again: {mailboxes}. What came meanwhile is fetched by itself."),
+            format!("{what}恢復回應了：{answering}。"),
+            format!("Answering again: {answering}."),
+        ));
+    }
+    if !counts.back.is_empty() {
+        text.push_str(language.pick(
+            "這段時間寄到的信會自動補抓。",
+            " What came meanwhile is fetched by itself.",
         ));
     }
     text.push_str("\n\n");
@@ -194,6 +234,12 @@ fn next_steps(counts: &Counts, language: Language) -> String {
         steps.push(language.pick(
             "沒有回應的信箱：執行 `invoice-trackd check --online`，看卡在哪一步、該怎麼處理。",
             "A mailbox that does not answer: `invoice-trackd check --online` shows which step fails\n     and what to do about it.",
+        ));
+    }
+    if counts.is_unanswered() {
+        steps.push(language.pick(
+            "DNS 沒有回應：執行 `invoice-trackd check --online`，看是哪一台、該怎麼處理；恢復後會自動判斷等候的信。",
+            "DNS that does not answer: `invoice-trackd check --online` shows which server fails and\n     what to do about it. What waits for it is judged by itself once it is back.",
         ));
     }
     if steps.is_empty() {
@@ -251,6 +297,20 @@ fn row(alert: &Pending<Cause>, language: Language) -> Vec<String> {
             BACK.to_owned(),
             String::new(),
         ],
+        Cause::ResolverUnreachable { words, .. } => vec![
+            String::new(),
+            time,
+            "DNS".to_owned(),
+            UNANSWERED.to_owned(),
+            one_line(words, 40),
+        ],
+        Cause::ResolverBack { .. } => vec![
+            String::new(),
+            time,
+            "DNS".to_owned(),
+            ANSWERED.to_owned(),
+            String::new(),
+        ],
     }
 }
 
@@ -266,6 +326,8 @@ fn tally(alerts: &[Pending<Cause>]) -> BTreeMap<String, usize> {
             Cause::DeliveryFailed { .. } => UNDELIVERED,
             Cause::MailboxUnreachable { .. } => UNREACHABLE,
             Cause::MailboxBack { .. } => BACK,
+            Cause::ResolverUnreachable { .. } => UNANSWERED,
+            Cause::ResolverBack { .. } => ANSWERED,
         };
         *tally.entry(word.to_owned()).or_default() += 1;
     }

@@ -49,6 +49,23 @@ fn back(id: i64, mailbox: &str) -> Pending<Cause> {
     pending(id, "2018-04-20T05:40:00Z", cause)
 }
 
+fn unanswered(id: i64, resolvers: &[&str]) -> Pending<Cause> {
+    let cause = Cause::ResolverUnreachable {
+        mails: 12,
+        since: at("2018-04-20T01:15:00Z"),
+        words: "look up s2026._domainkey.einvoice.nat.gov.tw.: no answer within 5 s".to_owned(),
+        resolvers: resolvers.iter().map(|name| (*name).to_owned()).collect(),
+    };
+    pending(id, "2018-04-20T02:15:00Z", cause)
+}
+
+fn answered(id: i64) -> Pending<Cause> {
+    let cause = Cause::ResolverBack {
+        alarmed_at: at("2018-04-20T02:15:00Z"),
+    };
+    pending(id, "2018-04-20T05:40:00Z", cause)
+}
+
 const REFUSED: &str = "log in to imap.example.com:993 as einvoice@example.com: NO [AUTHENTICATIONFAILED] Invalid credentials";
 
 fn told(alerts: &[Pending<Cause>], language: Language) -> String {
@@ -158,5 +175,49 @@ fn good_news_alone_asks_for_nothing() {
             text.starts_with("需要處理") || text.starts_with("Action needed"),
             "{text}"
         );
+    }
+}
+
+#[test]
+fn a_resolver_that_does_not_answer() {
+    both_of(
+        "unanswered",
+        &[unanswered(1, &["127.0.0.1:5300", "[::1]:53"])],
+    );
+    for (language, named) in [
+        (Language::ZhTw, "系統的（/etc/resolv.conf）"),
+        (Language::En, "the system's (/etc/resolv.conf)"),
+    ] {
+        let text = told(&[unanswered(1, &[])], language);
+        assert!(text.contains(named), "{text}");
+    }
+}
+
+#[test]
+fn a_resolver_that_is_back() {
+    both_of("answered", &[answered(1)]);
+}
+
+#[test]
+fn a_resolver_among_other_trouble() {
+    let alerts = [
+        unanswered(1, &[]),
+        silent(2, "branch", None),
+        undelivered(3),
+    ];
+    both_of("trouble_with_dns", &alerts);
+}
+
+#[test]
+fn a_resolver_that_is_back_is_good_news_by_itself_and_with_a_mailbox() {
+    let alerts = [unanswered(1, &[]), answered(2), back(3, "branch")];
+    both_of("good_news_of_dns", &alerts);
+    for language in [Language::ZhTw, Language::En] {
+        let text = told(&alerts[..2], language);
+        let asks = text.contains("需要處理") || text.contains("Action needed");
+        assert!(text.contains("DNS") && !asks, "{text}");
+        let text = told(&[answered(1), unanswered(2, &[])], language);
+        let asks = text.starts_with("需要處理") || text.starts_with("Action needed");
+        assert!(asks, "{text}");
     }
 }
