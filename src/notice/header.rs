@@ -54,6 +54,13 @@ impl<'a> Header<'a> {
     }
 }
 
+/// The fields of a message's header, name and body as they stand, and the message's body: what
+/// [`read`](super::read) goes by, for those who must go by the same.
+pub fn split(raw: &[u8]) -> (Vec<(&[u8], &[u8])>, &[u8]) {
+    let (header, body) = Header::split(raw);
+    (header.fields, body)
+}
+
 fn strip_line_end(bytes: &[u8]) -> Option<&[u8]> {
     bytes
         .strip_prefix(b"\r\n")
