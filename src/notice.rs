@@ -48,7 +48,7 @@ pub use self::{
     ban::{Ban, BanError},
     defect::{Defect, DefectCode, Finding, Sentence, UnknownCode, Warning, WarningCode},
     draft::shown,
-    header::split,
+    header::{Field, split},
     layout::Label,
     period::{Period, PeriodError},
     range::{BOOKLET, InvoiceNo, Range, RangeFault},

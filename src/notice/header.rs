@@ -13,7 +13,7 @@ const MAX_ENCODED_WORD: usize = 2048;
 /// The fields of a header, as they stand.
 #[derive(Debug)]
 pub(super) struct Header<'a> {
-    fields: Vec<(&'a [u8], &'a [u8])>,
+    fields: Vec<Field<'a>>,
 }
 
 impl<'a> Header<'a> {
@@ -54,9 +54,12 @@ impl<'a> Header<'a> {
     }
 }
 
-/// The fields of a message's header, name and body as they stand, and the message's body: what
-/// [`read`](super::read) goes by, for those who must go by the same.
-pub fn split(raw: &[u8]) -> (Vec<(&[u8], &[u8])>, &[u8]) {
+/// A header field as it stands: its name and its body, line end and all.
+pub type Field<'a> = (&'a [u8], &'a [u8]);
+
+/// The fields of a message's header its body: what [`read`](super::read) goes by, for those who must go by
+/// the same.
+pub fn split(raw: &[u8]) -> (Vec<Field<'_>>, &[u8]) {
     let (header, body) = Header::split(raw);
     (header.fields, body)
 }

@@ -49,6 +49,7 @@ pub(super) struct Message<'a> {
     counts: BTreeMap<String, usize>,
     /// Hashed with simple and with relaxed canonicalization.
     hashes: [OnceLock<Vec<u8>>; 2],
+    authenticator: OnceLock<Option<MessageAuthenticator>>,
     /// Why none of its signatures can count.
     pub(super) flaw: Option<Sentence>,
 }
@@ -81,6 +82,7 @@ impl<'a> Message<'a> {
             body,
             counts,
             hashes: [const { OnceLock::new() }; 2],
+            authenticator: OnceLock::new(),
             flaw,
         }
     }
@@ -167,7 +169,7 @@ impl<'a> Message<'a> {
             ..AuthenticatedMessage::default()
         };
         let has_key = key.is_some();
-        match verdict(&message, key) {
+        match self.verdict(&message, key) {
             Some(DkimResult::Pass) if has_key => Found::Pass,
             Some(DkimResult::Neutral(Error::Dkim(DkimError::FailedBodyHashMatch))) => {
                 Found::Broken(words::body_changed(domain))
@@ -180,6 +182,26 @@ impl<'a> Message<'a> {
             }
             _ if !has_key => Found::NeedsKey,
             _ => Found::Broken(words::header_changed(domain)),
+        }
+    }
+
+    /// What mail-auth says of the one signature in `message`.
+    fn verdict(
+        &self,
+        message: &AuthenticatedMessage<'_>,
+        key: Option<DomainKey>,
+    ) -> Option<DkimResult> {
+        let authenticator = self.authenticator.get_or_init(authenticator).as_ref()?;
+        let only = Only(match key {
+            Some(key) => Txt::DomainKey(Arc::new(key)),
+            None => Txt::Error(Error::Dns(DnsError::InvalidRecordType)),
+        });
+        let parameters = Parameters::new(message).with_txt_cache(&only);
+        // It waits for nothing but DNS, and that it does not ask.
+        let outputs = authenticator.verify_dkim(parameters).now_or_never()?;
+        match outputs.as_slice() {
+            [output] => Some(output.result().clone()),
+            _ => None,
         }
     }
 
@@ -273,21 +295,10 @@ impl ResolverCache<Box<str>, Txt> for Only {
     fn insert(&self, _key: Box<str>, _value: Txt, _valid_until: Instant) {}
 }
 
-/// What mail-auth says of the one signature in `message`.
-fn verdict(message: &AuthenticatedMessage<'_>, key: Option<DomainKey>) -> Option<DkimResult> {
+/// Who has nobody to ask.
+fn authenticator() -> Option<MessageAuthenticator> {
     let nobody = ResolverConfig::from_name_servers(Vec::new());
     let mut options = ResolverOpts::default();
     options.use_hosts_file = ResolveHosts::Never;
-    let authenticator = MessageAuthenticator::new(nobody, options).ok()?;
-    let only = Only(match key {
-        Some(key) => Txt::DomainKey(Arc::new(key)),
-        None => Txt::Error(Error::Dns(DnsError::InvalidRecordType)),
-    });
-    let parameters = Parameters::new(message).with_txt_cache(&only);
-    // It waits for nothing but DNS, and that it does not ask.
-    let outputs = authenticator.verify_dkim(parameters).now_or_never()?;
-    match outputs.as_slice() {
-        [output] => Some(output.result().clone()),
-        _ => None,
-    }
+    MessageAuthenticator::new(nobody, options).ok()
 }

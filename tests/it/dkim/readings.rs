@@ -109,7 +109,7 @@ fn what_is_proven_says_what_was_signed_whatever_was_put_in() {
     let proven = Cell::new(0);
     let refused = Cell::new(0);
     let config = ProptestConfig {
-        cases: if is_long() { 20_000 } else { 1500 },
+        cases: if is_long() { 20_000 } else { 400 },
         failure_persistence: None,
         ..ProptestConfig::default()
     };
@@ -133,7 +133,7 @@ fn what_is_proven_says_what_was_signed_whatever_was_put_in() {
         })
         .unwrap();
     assert!(
-        proven.get() > 100 && refused.get() > 100,
+        proven.get() > 30 && refused.get() > 30,
         "{proven:?} proven, {refused:?} refused"
     );
 }
@@ -149,7 +149,7 @@ fn where_a_header_is_plain_both_readers_find_the_same_fields() {
     let eml = by_hand(&Notice::default().eml(), TAGS);
     let plain = Cell::new(0);
     let config = ProptestConfig {
-        cases: if is_long() { 20_000 } else { 1500 },
+        cases: if is_long() { 20_000 } else { 400 },
         failure_persistence: None,
         ..ProptestConfig::default()
     };
@@ -171,7 +171,7 @@ fn where_a_header_is_plain_both_readers_find_the_same_fields() {
             Ok(())
         })
         .unwrap();
-    assert!(plain.get() > 100, "{plain:?}");
+    assert!(plain.get() > 30, "{plain:?}");
 }
 
 #[tokio::test]
