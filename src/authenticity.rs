@@ -5,13 +5,17 @@
 //! Authentication-Results (RFC 8601). Left out on purpose: SPF, which only the receiving server
 //! can check, and ARC, which is historic.
 //!
-//! Guarantee: a resolver that fails is no verdict. mail-auth's types stay in this room.
+//! Guarantees: a resolver that fails is no verdict; a panic while a proof is looked for proves
+//! nothing, and ends nothing. mail-auth's types stay in this room.
 
+mod alignment;
 mod dkim;
 mod resolver;
 mod results;
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, panic::AssertUnwindSafe};
+
+use futures_util::FutureExt as _;
 
 use self::resolver::Resolver;
 pub use self::{
@@ -216,6 +220,15 @@ impl Verifier {
 
     /// Looks for the proof that is demanded.
     pub async fn verify(&self, mail: &Mail<'_>) -> Evidence {
+        guarded(self.look_for(mail)).await
+    }
+
+    /// Every DKIM signature of a mail that is looked at, from the top, whoever signed.
+    pub async fn signatures(&self, raw: &[u8]) -> Vec<Signed> {
+        dkim::signatures(raw, &self.resolver).await
+    }
+
+    async fn look_for(&self, mail: &Mail<'_>) -> Evidence {
         match self.settings.require {
             Require::None => Evidence::not_required(),
             Require::Dkim => self.by_signature(mail).await,
@@ -255,5 +268,35 @@ impl Verifier {
             };
         }
         results::verify(mail.raw, mail.from, mail.results, &self.settings)
+    }
+}
+
+/// What is looked for in a stranger's bytes may end in a panic, a bug of ours or of what we use: it
+/// must not take with it the batch that the mail came in.
+async fn guarded(looking: impl Future<Output = Evidence>) -> Evidence {
+    // Unwind safety: what was half looked into is thrown away.
+    let found = AssertUnwindSafe(looking).catch_unwind().await;
+    found.unwrap_or_else(|_| Evidence {
+        verdict: Authenticity::Unproven(Sentence::new(
+            "looking for a proof failed, which is a bug of ours; please report it",
+            "查證來源時程式發生錯誤，請回報",
+        )),
+        proof: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_proves_nothing_and_ends_nothing() {
+        let evidence = guarded(async { panic!("at once") }).await;
+        assert!(
+            matches!(evidence.verdict, Authenticity::Unproven(_)),
+            "{evidence:?}"
+        );
+        let evidence = guarded(async { Evidence::not_required() }).await;
+        assert_eq!(evidence, Evidence::not_required());
     }
 }

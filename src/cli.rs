@@ -108,7 +108,7 @@ async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
     let load = || Config::load(&arguments.config);
     match arguments.command {
         Command::Run => {
-            log("info");
+            log("invoice_trackd=info");
             run::run(load()?).await
         }
         Command::Check { online } => check::check(&load()?, online).await,
@@ -117,7 +117,7 @@ async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
             file,
             json,
         } => {
-            log("warn");
+            log("invoice_trackd=warn");
             explain::explain(&load()?, mailbox.as_deref(), &file, json).await
         }
         Command::Ingest {
@@ -126,7 +126,7 @@ async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
             paths,
         } => {
             // The report says what became of each message.
-            log("warn,invoice_trackd::intake=off");
+            log("invoice_trackd=warn,invoice_trackd::intake=off");
             ingest::ingest(&load()?, &paths, no_mail, json).await
         }
         Command::Allocations {
@@ -220,8 +220,9 @@ fn place_of(config: &Config, name: Option<&str>) -> Result<Place, Usage> {
 }
 
 /// Logs as sentences with fields: to the journal where that is what stderr leads to
-/// (systemd.exec(5), `$JOURNAL_STREAM`), otherwise to stderr. `log` records are not taken in:
-/// async-imap writes commands there, LOGIN among them.
+/// (systemd.exec(5), `$JOURNAL_STREAM`), otherwise to stderr. Only this crate speaks unless
+/// `RUST_LOG` says otherwise: what a stranger's name server answers is no news. `log` records are
+/// not taken in: async-imap writes commands there, LOGIN among them.
 fn log(default: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let journal = leads_to_journal()

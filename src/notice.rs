@@ -47,6 +47,8 @@ pub use self::{
     allocation::{Allocation, Block, InvoiceType},
     ban::{Ban, BanError},
     defect::{Defect, DefectCode, Finding, Sentence, UnknownCode, Warning, WarningCode},
+    draft::shown,
+    header::{Field, split},
     layout::Label,
     period::{Period, PeriodError},
     range::{BOOKLET, InvoiceNo, Range, RangeFault},

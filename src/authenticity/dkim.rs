@@ -1,164 +1,53 @@
-//! DKIM (RFC 6376): whether one of a mail's signatures proves where it comes from.
+//! DKIM (RFC 6376, 8301, 8463): whether one of a mail's signatures proves where it comes from.
 //!
-//! mail-auth does the cryptography; the keys are fetched here, so that their text is kept and a
-//! resolver's trouble is told apart from a verdict. Guarantee: only a full pass counts, by a domain
-//! on the list that is aligned with From, over From and Subject and the whole body.
+//! mail-auth canonicalizes, hashes and verifies; what it is given to see, what it would take too
+//! leniently, and the keys, which are fetched here so that their text is kept and a resolver's
+//! trouble is told apart from a verdict, are this room's. Left out on purpose: `z=`, `t=y` (the
+//! signer is testing; the signature proves as much), reports (RFC 6651) and ATPS (RFC 6541).
+//!
+//! Guarantees: only a full pass counts, by a domain on the list that is aligned with From, over
+//! every From and Subject and the whole body of what our own reader reads. At most ten signatures
+//! are looked at, the body is hashed at most twice, and DNS is asked at most ten times, all within
+//! [`BOUND`]. Trouble about a signature that cannot count delays nothing but its explanation.
 
-use std::{borrow::Borrow, collections::HashMap, hash::Hash, sync::Arc, time::Instant};
+mod key;
+mod message;
+mod signature;
+mod tags;
+mod words;
 
-use mail_auth::{
-    AuthenticatedMessage, DkimResult, DnsError, Error, MessageAuthenticator, Parameters,
-    ResolverCache, Txt,
-    common::{
-        parse::TxtRecordParser as _,
-        verify::{DomainKey, VerifySignature as _},
-    },
-    dkim::Signature,
-    hickory_resolver::config::{ResolverConfig, ResolverOpts},
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::future::join_all;
+use tokio::time::Instant;
+
+use self::{
+    message::{Found, Message},
+    signature::Signature,
 };
-
-use super::{Evidence, Method, Proof, resolver::Resolver};
+use super::{
+    Evidence, Method, Proof,
+    alignment::is_aligned,
+    resolver::{BOUND, Resolver},
+};
 use crate::notice::{Address, Authenticity, Sentence};
 
-/// So many signatures of a mail are looked at: each may make us hash its whole body.
-const MAX_SIGNATURES: usize = 10;
+/// What a signature must cover.
+const MUST_COVER: [&str; 2] = ["From", "Subject"];
 
-/// Key records by the name they stand at. What is not among them is not asked for.
-#[derive(Default)]
-struct Keys(HashMap<String, Txt>);
-
-impl ResolverCache<Box<str>, Txt> for Keys {
-    fn get<Q>(&self, name: &Q) -> Option<Txt>
-    where
-        Box<str>: Borrow<Q>,
-        Q: Hash + Eq + ?Sized,
-    {
-        let found = self.0.iter().find(|(known, _)| {
-            let known: Box<str> = known.as_str().into();
-            known.borrow() == name
-        });
-        let none = Txt::Error(Error::Dns(DnsError::InvalidRecordType));
-        Some(found.map_or(none, |(_, txt)| txt.clone()))
-    }
-
-    fn remove<Q>(&self, _name: &Q) -> Option<Txt>
-    where
-        Box<str>: Borrow<Q>,
-        Q: Hash + Eq + ?Sized,
-    {
-        None
-    }
-
-    fn insert(&self, _key: Box<str>, _value: Txt, _valid_until: Instant) {}
-}
-
-/// Looks for the signature that counts.
-pub(super) async fn verify(
-    raw: &[u8],
-    from: Option<&Address>,
-    domains: &[String],
-    resolver: &Resolver,
-) -> Evidence {
-    let none = || Evidence {
-        verdict: Authenticity::Unproven(Sentence::new(
-            "there is no DKIM signature; see what mail of this sender carries with \
-             `invoice-trackd check --online`",
-            "這封信沒有 DKIM 簽章；請用 `invoice-trackd check --online` 查看此寄件人的信帶有什麼證明",
-        )),
-        proof: None,
-    };
-    let Some(message) = AuthenticatedMessage::parse(raw) else {
-        return none();
-    };
-    let mut best = none();
-    for header in message.dkim_headers.iter().take(MAX_SIGNATURES) {
-        let signature = &header.header;
-        let name = signature.domain_key();
-        let proof = Proof {
-            method: Method::Dkim,
-            domain: Some(signature.d.to_ascii_lowercase()),
-            selector: Some(signature.s.clone()),
-            algorithm: None,
-            key: None,
-        };
-        let records = match resolver.txt(&name).await {
-            Ok(records) => records,
-            Err(trouble) => {
-                return Evidence {
-                    verdict: Authenticity::Unknown(format!("look up {name}: {trouble}")),
-                    proof: Some(proof),
-                };
-            }
-        };
-        let text = records
-            .first()
-            .map(|text| String::from_utf8_lossy(text).into_owned());
-        let parsed = records.first().map(|text| DomainKey::parse(text));
-        let txt = match parsed {
-            Some(Ok(key)) => Txt::DomainKey(Arc::new(key)),
-            Some(Err(error)) => Txt::Error(error),
-            None => Txt::Error(Error::Dns(DnsError::InvalidRecordType)),
-        };
-        let keys = Keys(HashMap::from([(name, txt)]));
-        let passed = passes(&message, signature, &keys).await;
-        let aligned = from.is_some_and(|from| from.is_under(&signature.d));
-        let listed = domains.contains(&signature.d.to_ascii_lowercase());
-        let covers = |field: &str| {
-            signature
-                .h
-                .iter()
-                .any(|name| name.eq_ignore_ascii_case(field))
-        };
-        let proof = Some(Proof { key: text, ..proof });
-        if passed && aligned && listed && covers("from") && covers("subject") {
-            let signed = signature
-                .h
-                .iter()
-                .map(|name| name.to_ascii_lowercase())
-                .collect();
-            return Evidence {
-                verdict: Authenticity::Proven {
-                    signed: Some(signed),
-                },
-                proof,
-            };
-        }
-        best = Evidence {
-            verdict: Authenticity::Unproven(Sentence::new(
-                format!("the signature of {} does not count", signature.d),
-                format!("{} 的簽章不算數", signature.d),
-            )),
-            proof,
-        };
-    }
-    best
-}
-
-async fn passes(message: &AuthenticatedMessage<'_>, signature: &Signature, keys: &Keys) -> bool {
-    let nobody = ResolverConfig::from_name_servers(Vec::new());
-    let Ok(authenticator) = MessageAuthenticator::new(nobody, ResolverOpts::default()) else {
-        return false;
-    };
-    let parameters = Parameters::new(message).with_txt_cache(keys);
-    let outputs = authenticator.verify_dkim(parameters).await;
-    outputs.iter().any(|output| {
-        *output.result() == DkimResult::Pass
-            && output
-                .signature()
-                .is_some_and(|passed| std::ptr::eq(passed, signature))
-    })
-}
+/// So many signatures that cannot count are looked into, to say more of them.
+const MAX_OTHERS: usize = 2;
 
 /// One signature, looked into.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signed {
-    /// `d=`, lower case.
+    /// `d=`, lower case; empty where it is no domain name.
     pub domain: String,
-    /// `s=`.
+    /// `s=`; empty where it cannot be one.
     pub selector: String,
-    /// `a=`, e.g. `rsa-sha256`.
+    /// `a=`, e.g. `rsa-sha256`; empty where it cannot be one.
     pub algorithm: String,
-    /// The key record's text as DNS gave it.
+    /// The key record's text as DNS gave it, bounded.
     pub key: Option<String>,
     /// The header fields all of whose instances it covers, lower case.
     pub covered: Vec<String>,
@@ -175,4 +64,213 @@ pub enum Outcome {
     Broken(Sentence),
     /// A resolver failed for now.
     Unknown(String),
+}
+
+/// Every signature of a mail that is looked at, from the top, whoever signed.
+pub(super) async fn signatures(raw: &[u8], resolver: &Resolver) -> Vec<Signed> {
+    let message = Message::split(raw);
+    let signatures = message.signatures();
+    let until = Instant::now() + BOUND;
+    look_into(
+        &message,
+        &signatures.iter().collect::<Vec<_>>(),
+        resolver,
+        until,
+    )
+    .await
+}
+
+/// Looks for the signature that counts.
+pub(super) async fn verify(
+    raw: &[u8],
+    from: Option<&Address>,
+    domains: &[String],
+    resolver: &Resolver,
+) -> Evidence {
+    let message = Message::split(raw);
+    let signatures = message.signatures();
+    let expected = Expected { from, domains };
+    let could_count = |signature: &&Signature<'_>| {
+        expected.counts(&signature.domain, &message.covered(signature))
+    };
+    let until = Instant::now() + BOUND;
+    let (candidates, mut others): (Vec<_>, Vec<_>) = signatures.iter().partition(could_count);
+    let mut signed = look_into(&message, &candidates, resolver, until).await;
+    if let Some(passed) = signed.iter().find(|signed| signed.outcome == Outcome::Pass) {
+        return Evidence {
+            verdict: Authenticity::Proven {
+                signed: Some(passed.covered.clone()),
+            },
+            proof: Some(proof(passed)),
+        };
+    }
+    for signed in &signed {
+        if let Outcome::Unknown(trouble) = &signed.outcome {
+            return Evidence {
+                verdict: Authenticity::Unknown(trouble.clone()),
+                proof: Some(proof(signed)),
+            };
+        }
+    }
+    others.sort_by_key(|signature| !expected.is_listed(&signature.domain));
+    others.truncate(MAX_OTHERS);
+    signed.extend(look_into(&message, &others, resolver, until).await);
+    let told = signed
+        .iter()
+        .map(|signed| (signed, expected.lacking(signed)));
+    // The first of those that came nearest.
+    let nearest = told.rev().max_by_key(|(_, (near, _))| *near);
+    let (proof, why) = match nearest {
+        // What keeps every signature from counting is said rather than what one lacks.
+        Some((signed, (_, why))) => (Some(proof(signed)), message.flaw.clone().unwrap_or(why)),
+        None => (None, words::no_signature()),
+    };
+    Evidence {
+        verdict: Authenticity::Unproven(why),
+        proof,
+    }
+}
+
+fn proof(signed: &Signed) -> Proof {
+    let said = |text: &String| (!text.is_empty()).then(|| text.clone());
+    Proof {
+        method: Method::Dkim,
+        domain: said(&signed.domain),
+        selector: said(&signed.selector),
+        algorithm: said(&signed.algorithm),
+        key: signed.key.clone(),
+    }
+}
+
+/// What a signature must be to count.
+struct Expected<'a> {
+    from: Option<&'a Address>,
+    domains: &'a [String],
+}
+
+impl Expected<'_> {
+    fn counts(&self, domain: &str, covered: &[String]) -> bool {
+        self.is_listed(domain) && self.is_aligned(domain) && uncovered(covered).is_none()
+    }
+
+    fn is_listed(&self, domain: &str) -> bool {
+        self.domains
+            .iter()
+            .any(|listed| listed.eq_ignore_ascii_case(domain))
+    }
+
+    fn is_aligned(&self, domain: &str) -> bool {
+        self.from
+            .is_some_and(|from| is_aligned(domain, from.domain()))
+    }
+
+    /// How near a signature came that does not count, and what it lacks.
+    fn lacking(&self, signed: &Signed) -> (usize, Sentence) {
+        let domain = &signed.domain;
+        let holds = signed.outcome == Outcome::Pass;
+        match (self.is_listed(domain), self.is_aligned(domain)) {
+            (true, true) => match (&signed.outcome, uncovered(&signed.covered)) {
+                (Outcome::Broken(why), _) => (4, why.clone()),
+                (_, field) => (5, words::not_covered(domain, field.unwrap_or("From"))),
+            },
+            (true, false) => (3, words::not_aligned(domain, self.from)),
+            (false, true) if holds => (2, words::not_listed(domain)),
+            (false, true) => (1, words::not_listed_either(domain)),
+            (false, false) => match &signed.outcome {
+                // Nothing can be said of a domain that cannot be read.
+                Outcome::Broken(why) if domain.is_empty() => (0, why.clone()),
+                _ => (0, words::foreign(domain)),
+            },
+        }
+    }
+}
+
+/// The first field that a signature must cover, and does not in all its instances.
+fn uncovered(covered: &[String]) -> Option<&'static str> {
+    let is_covered = |field: &str| covered.iter().any(|name| name.eq_ignore_ascii_case(field));
+    MUST_COVER.into_iter().find(|field| !is_covered(field))
+}
+
+/// What DNS holds at the names of keys.
+type Records = BTreeMap<String, Result<Vec<Vec<u8>>, String>>;
+
+/// Looks into signatures, their keys asked for side by side; those that cannot hold anyway need
+/// none.
+async fn look_into(
+    message: &Message<'_>,
+    signatures: &[&Signature<'_>],
+    resolver: &Resolver,
+    until: Instant,
+) -> Vec<Signed> {
+    let without_key: Vec<Found> = signatures
+        .iter()
+        .map(|signature| {
+            let flaw = message.flaw.clone().or_else(|| signature.flaw.clone());
+            match flaw.or_else(|| message.second_field(signature)) {
+                Some(flaw) => Found::Broken(flaw),
+                None => message.check(signature, None),
+            }
+        })
+        .collect();
+    let names: BTreeSet<String> = signatures
+        .iter()
+        .zip(&without_key)
+        .filter(|(_, found)| matches!(found, Found::NeedsKey))
+        .map(|(signature, _)| signature.key_name())
+        .collect();
+    let lookups = names.into_iter().map(|name| async {
+        let records = resolver.txt(&name, until).await;
+        (name, records)
+    });
+    let records: Records = join_all(lookups).await.into_iter().collect();
+    signatures
+        .iter()
+        .zip(without_key)
+        .map(|(signature, found)| {
+            let (key, outcome) = match found {
+                Found::Pass | Found::NeedsKey => with_key(message, signature, &records),
+                Found::Broken(why) => (None, Outcome::Broken(why)),
+            };
+            Signed {
+                domain: signature.domain.clone(),
+                selector: signature.selector.clone(),
+                algorithm: signature.algorithm.clone(),
+                key,
+                covered: message.covered(signature),
+                outcome,
+            }
+        })
+        .collect()
+}
+
+/// The text of the key that was used, and what came of it.
+fn with_key(
+    message: &Message<'_>,
+    signature: &Signature<'_>,
+    records: &Records,
+) -> (Option<String>, Outcome) {
+    let name = signature.key_name();
+    let found = match records.get(&name) {
+        Some(Ok(found)) => found.as_slice(),
+        Some(Err(trouble)) => {
+            return (None, Outcome::Unknown(format!("look up {name}: {trouble}")));
+        }
+        None => &[],
+    };
+    let mut last = (None, Outcome::Broken(words::no_key(&name)));
+    // RFC 6376 §3.6.2.2 leaves open what several records mean, and DNS gives them in any order: one
+    // that fits is enough.
+    for record in found {
+        let key = match key::usable(record, &name, &signature.algorithm) {
+            Ok(key) => message.check(signature, Some(key)),
+            Err(why) => Found::Broken(why),
+        };
+        let text = Some(key::text(record));
+        match key {
+            Found::Pass => return (text, Outcome::Pass),
+            Found::NeedsKey => {}
+            Found::Broken(why) => last = (text, Outcome::Broken(why)),
+        }
+    }
+    last
 }

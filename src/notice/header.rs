@@ -13,7 +13,7 @@ const MAX_ENCODED_WORD: usize = 2048;
 /// The fields of a header, as they stand.
 #[derive(Debug)]
 pub(super) struct Header<'a> {
-    fields: Vec<(&'a [u8], &'a [u8])>,
+    fields: Vec<Field<'a>>,
 }
 
 impl<'a> Header<'a> {
@@ -52,6 +52,16 @@ impl<'a> Header<'a> {
     pub(super) fn first(&self, name: &str) -> Option<&'a [u8]> {
         self.all(name).next()
     }
+}
+
+/// A header field as it stands: its name and its body, line end and all.
+pub type Field<'a> = (&'a [u8], &'a [u8]);
+
+/// The fields of a message's header its body: what [`read`](super::read) goes by, for those who must go by
+/// the same.
+pub fn split(raw: &[u8]) -> (Vec<Field<'_>>, &[u8]) {
+    let (header, body) = Header::split(raw);
+    (header.fields, body)
 }
 
 fn strip_line_end(bytes: &[u8]) -> Option<&[u8]> {

@@ -27,6 +27,7 @@ mod decide;
 mod desk;
 mod digest;
 mod disk;
+mod dkim;
 mod docs;
 mod dovecot;
 mod end_to_end;

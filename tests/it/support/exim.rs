@@ -3,7 +3,7 @@
 //! STARTTLS and implicit TLS under a private CA, AUTH PLAIN required, every mail delivered into a
 //! Maildir with its envelope written into the header. Mail to `nobody@…` is refused as an unknown
 //! user would be. It can be stopped and started again on the same ports, as a server that goes
-//! away and comes back.
+//! away and comes back. [`signed`] has it sign one mail with DKIM on its way to somewhere else.
 
 use std::{
     fs,
@@ -18,7 +18,7 @@ use std::{
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;
 
-use super::free_address;
+use super::{free_address, smtp_sink::SmtpSink};
 
 const BINARY: &str = "/usr/sbin/exim4";
 
@@ -254,4 +254,64 @@ fn greets(port: u16) -> bool {
 
 fn open_to_all(path: &Path) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
+}
+
+/// `eml` as it arrives when an Exim has signed it with the private `key` (PEM), selector `exim`.
+pub fn signed(eml: &[u8], domain: &str, key: &str, canonicalization: &str) -> Vec<u8> {
+    let home = TempDir::with_prefix_in("exim-", "/tmp").unwrap();
+    open_to_all(home.path());
+    let path = |name: &str| home.path().join(name);
+    for directory in ["spool", "log"] {
+        fs::create_dir(path(directory)).unwrap();
+        open_to_all(&path(directory));
+    }
+    let sink = SmtpSink::start();
+    fs::write(path("key.pem"), key).unwrap();
+    fs::write(path("eml"), eml).unwrap();
+    let config = format!(
+        r#"
+primary_hostname = localhost
+spool_directory = {home}/spool
+log_file_path = {home}/log/%slog
+keep_environment =
+local_interfaces = 127.0.0.1
+host_lookup =
+deliver_drop_privilege = true
+untrusted_set_sender = *
+no_local_from_check
+
+begin routers
+on:
+  driver = manualroute
+  route_list = * 127.0.0.1
+  self = send
+  transport = signing
+
+begin transports
+signing:
+  driver = smtp
+  port = {port}
+  allow_localhost
+  dkim_domain = {domain}
+  dkim_selector = exim
+  dkim_private_key = {home}/key.pem
+  dkim_canon = {canonicalization}
+  dkim_strict = true
+"#,
+        home = home.path().display(),
+        port = sink.port(),
+    );
+    fs::write(path("exim.conf"), config).unwrap();
+    let output = Command::new(BINARY)
+        .args(["-odf", "-i", "-f", "einvoice@example.net", "-C"])
+        .arg(path("exim.conf"))
+        .args(["--", "einvoice@example.com"])
+        .stdin(fs::File::open(path("eml")).unwrap())
+        .output()
+        .unwrap();
+    let log = fs::read_to_string(path("log/mainlog")).unwrap_or_default();
+    assert!(output.status.success(), "{output:?}\n{log}");
+    let taken = sink.taken_since(0);
+    assert_eq!(taken.len(), 1, "{output:?}\n{log}");
+    taken[0].bytes.clone()
 }

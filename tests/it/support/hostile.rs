@@ -147,6 +147,41 @@ pub const KINDS: &[Kind] = &[
             "x",
         )
     }),
+    // Signatures: asked for proof, each of these would have to be looked into.
+    kind("signatures of the platform's", |size| {
+        with_signatures(size, |n| {
+            signature(&format!("s=s{n}; h=From:Subject"), &"x".repeat(size / 900))
+        })
+    }),
+    kind(
+        "signatures that each hash another part of the body",
+        |size| {
+            let fields = signatures(size / 2, |n| {
+                let c = ["simple", "relaxed"][n % 2];
+                signature(&format!("s=s; c={c}/{c}; l={n}; h=From:Subject"), "x")
+            });
+            mail(&fields, &" x\t\r\n".repeat(size / 10))
+        },
+    ),
+    kind("signatures of strangers", |size| {
+        with_signatures(size, |n| {
+            let field = signature("s=s; h=From:Subject", &"x".repeat(size / 900));
+            field.replace("d=einvoice.nat.gov.tw", &format!("d=d{n}.example"))
+        })
+    }),
+    kind("a signature of all fields there are", |size| {
+        let names = numbered(size / 2, ":X");
+        let names = names.replace("\r\n", "");
+        let field = signature(&format!("s=s; h=From:Subject{names}"), "x");
+        with_header(&format!("{field}{}", "X1: y\r\n".repeat(size / 16)))
+    }),
+    kind("a signature without end", |size| {
+        with_header(&signature("s=s; h=From:Subject", &"x".repeat(size)))
+    }),
+    kind("tags of a signature", |size| {
+        let tags = numbered(size, ";t");
+        with_header(&signature(&format!("s=s; h=From:Subject{tags}"), "x"))
+    }),
     // HTML.
     kind("tables in tables", |size| {
         html(&"<table><tr><td>x".repeat(size / 16))
@@ -270,6 +305,28 @@ fn encoded(encoding: &str, body: &str) -> Vec<u8> {
 fn labelled(charset: &str, body: &[u8]) -> Vec<u8> {
     let fields = format!("Content-Type: text/plain; charset=\"{charset}\"\r\n");
     [mail(&fields, ""), body.to_vec()].concat()
+}
+
+/// A signature that claims to be the platform's.
+fn signature(tags: &str, signature: &str) -> String {
+    format!(
+        "DKIM-Signature: v=1; a=rsa-sha256; d=einvoice.nat.gov.tw; {tags}; bh=eA==; b={signature}\r\n"
+    )
+}
+
+fn signatures(size: usize, of: impl Fn(usize) -> String) -> String {
+    let mut fields = String::new();
+    for n in 0.. {
+        if fields.len() >= size {
+            break;
+        }
+        fields.push_str(&of(n));
+    }
+    fields
+}
+
+fn with_signatures(size: usize, of: impl Fn(usize) -> String) -> Vec<u8> {
+    with_header(&signatures(size, of))
 }
 
 /// `before` with a number and `=1` or a line end behind it, again and again.
