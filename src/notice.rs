@@ -43,10 +43,12 @@ pub mod layers {
     }
 }
 
+pub(crate) use self::draft::shown;
 pub use self::{
     allocation::{Allocation, Block, InvoiceType},
     ban::{Ban, BanError},
     defect::{Defect, DefectCode, Finding, Sentence, UnknownCode, Warning, WarningCode},
+    header::fields,
     layout::Label,
     period::{Period, PeriodError},
     range::{BOOKLET, InvoiceNo, Range, RangeFault},

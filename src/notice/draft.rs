@@ -172,7 +172,7 @@ impl<'t> Draft<'t> {
 
 /// A value as a person may see it: bounded, and what would hide or reorder text written out, so
 /// that a value which looks right shows what is wrong with it.
-pub(super) fn shown(value: &str) -> String {
+pub(crate) fn shown(value: &str) -> String {
     const MAX_SHOWN: usize = 60;
     let written_out = |c: char| match header::visible(c.encode_utf8(&mut [0; 4])) {
         hidden if hidden.is_empty() => format!("<U+{:04X}>", u32::from(c)),

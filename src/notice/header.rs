@@ -54,6 +54,12 @@ impl<'a> Header<'a> {
     }
 }
 
+/// The fields of a message's header, topmost first: name and body, folding still in place.
+pub fn fields(raw: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let (header, _) = Header::split(raw);
+    header.fields.into_iter()
+}
+
 fn strip_line_end(bytes: &[u8]) -> Option<&[u8]> {
     bytes
         .strip_prefix(b"\r\n")
