@@ -16,9 +16,30 @@ use std::net::SocketAddr;
 use self::resolver::Resolver;
 pub use self::{
     dkim::{Outcome, Signed},
-    results::{Field, MethodResult},
+    results::{Field, Malformed, MethodResult},
 };
 use crate::notice::{Address, Authenticity, Sentence};
+
+/// Layers below [`Verifier`], opened for the fuzzer and for nobody else.
+#[cfg(fuzzing)]
+pub mod layers {
+    use super::{Address, Evidence, Field, Malformed, Results, Settings, results};
+
+    /// Every Authentication-Results field of a mail.
+    pub fn fields(raw: &[u8]) -> Vec<Result<Field, Malformed>> {
+        results::fields(raw)
+    }
+
+    /// What the one that is believed proves.
+    pub fn by_results(
+        raw: &[u8],
+        from: &Address,
+        results: Results,
+        settings: &Settings,
+    ) -> Evidence {
+        results::verify(raw, Some(from), results, settings)
+    }
+}
 
 /// What the operator demands as proof.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -256,4 +277,13 @@ impl Verifier {
         }
         results::verify(mail.raw, mail.from, mail.results, &self.settings)
     }
+}
+
+/// Whether `domain` may speak for From's: both belong to one organization (RFC 7489 §3.1.1 and
+/// §3.2). A public suffix belongs to nobody, and is aligned with itself alone.
+fn aligned(from: &Address, domain: &str) -> bool {
+    let domain = domain.to_ascii_lowercase();
+    let organization = psl::domain_str(&domain);
+    from.domain() == domain
+        || organization.is_some() && organization == psl::domain_str(from.domain())
 }
