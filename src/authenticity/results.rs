@@ -15,6 +15,9 @@ use std::fmt;
 use super::{Evidence, Method, Proof, Results, Settings, aligned};
 use crate::notice::{self, Address, Authenticity, Sentence, shown};
 
+/// RFC 1035 §2.3.4. What is longer is no domain, and is not kept.
+const MAX_DOMAIN: usize = 253;
+
 /// One Authentication-Results field. RFC 8601 §2.2.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Field {
@@ -210,7 +213,9 @@ pub(super) fn verify(
         };
     };
     let claimed = topmost.as_ref().ok();
-    let claimed = claimed.and_then(|field| field.claims().find_map(|(_, domain)| domain.ok()));
+    let claimed = claimed
+        .and_then(|field| field.claims().find_map(|(_, domain)| domain.ok()))
+        .filter(|domain| domain.len() <= MAX_DOMAIN);
     let proved = topmost
         .map_err(|Malformed(why)| {
             Sentence::new(

@@ -32,6 +32,11 @@ fn judged_from(header: &str, results: Results, from: &str) -> Result<String, Sen
         &settings(&[OURS]),
     );
     let result = evidence.result();
+    let kept = evidence
+        .proof
+        .as_ref()
+        .and_then(|proof| proof.domain.as_ref());
+    assert!(kept.is_none_or(|domain| domain.len() <= 253), "{header}");
     match evidence.verdict {
         Authenticity::Proven { signed: None } => Ok(evidence.proof.unwrap().domain.unwrap()),
         Authenticity::Unproven(why) => {
