@@ -20,9 +20,30 @@ use futures_util::FutureExt as _;
 use self::resolver::Resolver;
 pub use self::{
     dkim::{Outcome, Signed},
-    results::{Field, MethodResult},
+    results::{Field, Malformed, MethodResult},
 };
 use crate::notice::{Address, Authenticity, Sentence};
+
+/// Layers below [`Verifier`], opened for the fuzzer and for nobody else.
+#[cfg(fuzzing)]
+pub mod layers {
+    use super::{Address, Evidence, Field, Malformed, Results, Settings, results};
+
+    /// Every Authentication-Results field of a mail.
+    pub fn fields(raw: &[u8]) -> Vec<Result<Field, Malformed>> {
+        results::fields(raw)
+    }
+
+    /// What the one that is believed proves.
+    pub fn by_results(
+        raw: &[u8],
+        from: &Address,
+        results: Results,
+        settings: &Settings,
+    ) -> Evidence {
+        results::verify(raw, Some(from), results, settings)
+    }
+}
 
 /// What the operator demands as proof.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -17,6 +17,7 @@
 mod support;
 
 mod alert_windows;
+mod auth_results;
 mod check_online;
 mod commands;
 mod completeness;

@@ -165,8 +165,11 @@ pub(in crate::config) const AUTHENTICITY: Schema = Schema::table(
             "trusted_authserv_ids",
             "list of authserv-ids (RFC 8601)",
             "[]",
-            "The servers whose Authentication-Results are believed: your own, by the name that they \
-             write there.",
+            "The servers whose Authentication-Results are believed: your own, by the name that stands \
+             first in the field, such as `\"mx.google.com\"` at Gmail. Compared whole, whatever the \
+             case. Name only a server that writes the field into every mail it takes in; not asked \
+             where `results` is `\"microsoft\"`. \
+             [More](operations.md#believing-the-mail-servers-word).",
         ),
         default(
             "dns_servers",
@@ -294,9 +297,12 @@ pub(in crate::config) const MAILBOX: Schema = Schema {
                 "`\"top\"`, `\"google\"` or `\"microsoft\"`",
                 "\"top\"",
                 "Which Authentication-Results field of its mail is believed, where `[authenticity]` \
-                 believes any: the topmost, above every Received; the topmost wherever it stands, as \
-                 Gmail writes it; or the topmost, which names no authserv-id, as Microsoft 365 writes \
-                 it.",
+                 believes any: `\"top\"`, the topmost, when it stands above every Received; \
+                 `\"google\"`, the topmost wherever it stands, for Gmail and Google Workspace, which \
+                 write it below Received fields of their own; `\"microsoft\"`, the topmost, which \
+                 must name no server, as Microsoft 365 writes it. The last two are safe only where \
+                 nothing reaches the mailbox but through that provider. \
+                 [More](operations.md#believing-the-mail-servers-word).",
             ),
             unless(
                 "since",
