@@ -8,15 +8,19 @@
 //! Guarantee: a resolver that fails is no verdict. mail-auth's types stay in this room.
 
 mod dkim;
+mod proposal;
 mod resolver;
 mod results;
+mod survey;
 
 use std::net::SocketAddr;
 
 use self::resolver::Resolver;
 pub use self::{
     dkim::{Outcome, Signed},
+    proposal::{Counted, Proposal, propose},
     results::{Field, MethodResult},
+    survey::Survey,
 };
 use crate::notice::{Address, Authenticity, Sentence};
 
@@ -256,4 +260,13 @@ impl Verifier {
         }
         results::verify(mail.raw, mail.from, mail.results, &self.settings)
     }
+}
+
+/// Whether `domain` may speak for `from`: both are of one organization, which is what a public
+/// suffix and one more label name. RFC 7489 §3.1.1, relaxed; a public suffix is nobody's but its own.
+fn aligned(from: &Address, domain: &str) -> bool {
+    let domain = domain.to_ascii_lowercase();
+    let (from, domain) = (from.domain(), domain.as_str());
+    let organization = |name| psl::domain_str(name);
+    from == domain || (organization(from).is_some() && organization(from) == organization(domain))
 }

@@ -6,10 +6,12 @@
 
 use std::{borrow::Borrow, collections::HashMap, hash::Hash, sync::Arc, time::Instant};
 
+use futures_util::future::join_all;
 use mail_auth::{
     AuthenticatedMessage, DkimResult, DnsError, Error, MessageAuthenticator, Parameters,
     ResolverCache, Txt,
     common::{
+        crypto::Algorithm,
         parse::TxtRecordParser as _,
         verify::{DomainKey, VerifySignature as _},
     },
@@ -132,6 +134,60 @@ pub(super) async fn verify(
         };
     }
     best
+}
+
+/// Every signature, looked into, whoever signed.
+pub(super) async fn signatures(raw: &[u8], resolver: &Resolver) -> Vec<Signed> {
+    let Some(message) = AuthenticatedMessage::parse(raw) else {
+        return Vec::new();
+    };
+    let signatures = message.dkim_headers.iter().take(MAX_SIGNATURES);
+    join_all(signatures.map(|header| look_into(&message, &header.header, resolver))).await
+}
+
+async fn look_into(
+    message: &AuthenticatedMessage<'_>,
+    signature: &Signature,
+    resolver: &Resolver,
+) -> Signed {
+    let name = signature.domain_key();
+    let records = resolver.txt(&name).await;
+    let text = records.as_ref().ok().and_then(|records| records.first());
+    let key = text.map(|text| String::from_utf8_lossy(text).into_owned());
+    let outcome = match (&records, text.map(|text| DomainKey::parse(text))) {
+        (Err(trouble), _) => Outcome::Unknown(format!("look up {name}: {trouble}")),
+        (_, None | Some(Err(_))) => Outcome::Broken(Sentence::new(
+            format!("the key {name} is not in DNS"),
+            format!("DNS 上沒有金鑰 {name}"),
+        )),
+        (_, Some(Ok(key))) => {
+            let keys = Keys(HashMap::from([(name, Txt::DomainKey(Arc::new(key)))]));
+            match passes(message, signature, &keys).await {
+                true => Outcome::Pass,
+                false => Outcome::Broken(Sentence::new(
+                    "the mail was changed after it was signed",
+                    "信件在簽章之後被改過",
+                )),
+            }
+        }
+    };
+    Signed {
+        domain: signature.d.to_ascii_lowercase(),
+        selector: signature.s.clone(),
+        algorithm: match signature.a {
+            Algorithm::RsaSha1 => "rsa-sha1",
+            Algorithm::RsaSha256 => "rsa-sha256",
+            Algorithm::Ed25519Sha256 => "ed25519-sha256",
+        }
+        .to_owned(),
+        key,
+        covered: signature
+            .h
+            .iter()
+            .map(|name| name.to_ascii_lowercase())
+            .collect(),
+        outcome,
+    }
 }
 
 async fn passes(message: &AuthenticatedMessage<'_>, signature: &Signature, keys: &Keys) -> bool {
