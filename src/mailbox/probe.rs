@@ -125,3 +125,39 @@ pub(super) async fn latest(
     found.truncate(LATEST);
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+    use crate::mailbox::{Content, Origin};
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_found_when_the_time_is_up_counts() {
+        let message = RawMessage {
+            origin: Origin::File {
+                path: "a.eml".to_owned(),
+            },
+            internal_date: None,
+            size: 1,
+            content: Content::Whole(b"a".to_vec()),
+        };
+        let found = latest(async |found| {
+            found.push(message.clone());
+            pending().await
+        });
+        assert_eq!(found.await.unwrap(), [message]);
+        let error = latest(async |_| pending().await).await.unwrap_err();
+        assert!(
+            matches!(
+                error,
+                MailboxError::Timeout {
+                    within: LOOKING,
+                    ..
+                }
+            ),
+            "{error}"
+        );
+    }
+}

@@ -1,17 +1,21 @@
 //! Looking for the latest mail of the senders: what is asked of a server, and what becomes of it when
 //! the server refuses, lies or leaves in the middle.
 
-use std::time::Duration;
+use std::{
+    fs,
+    time::{Duration, SystemTime},
+};
 
 use invoice_trackd::{
     mailbox::{
-        AfterImport, Bounds, Content, Imap, ImapSettings, MailboxError, Origin, Probe, Source, Want,
+        AfterImport, Bounds, Content, Imap, ImapSettings, MailboxError, Maildir, Origin, Probe,
+        Source, Want,
     },
     notice,
 };
 
 use crate::support::{
-    daemon::Notice,
+    daemon::{Notice, maildir},
     dovecot::{self, Dovecot},
     scripted_imap::{Peer, ScriptedImap, body, head},
 };
@@ -239,4 +243,61 @@ async fn the_newest_twenty_are_found_in_both_folders_and_stay_unseen() {
         let seen = flags.iter().any(|(_, flags)| flags.contains("\\Seen"));
         assert!(!seen, "{folder}: {flags:?}");
     }
+}
+
+#[tokio::test]
+async fn the_newest_twenty_files_of_a_maildir_are_looked_at_and_one_that_cannot_be_read_stops_none()
+{
+    let root = tempfile::tempdir().unwrap();
+    maildir(root.path());
+    let newest = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_136_400);
+    let put = |name: &str, mail: &[u8], age: u64| {
+        let path = root.path().join(name);
+        fs::write(&path, mail).unwrap();
+        let file = fs::File::options().append(true).open(path).unwrap();
+        file.set_modified(newest - Duration::from_secs(age))
+            .unwrap();
+    };
+    let stranger = Notice {
+        from: "evil@x.example",
+        ..Notice::default()
+    };
+    for age in 0..25 {
+        // The names are in another order than the files' age.
+        put(
+            &format!("cur/{:02}.host:2,", 50 - age),
+            &Notice::default().eml(),
+            age,
+        );
+        put(&format!("new/{:02}.evil", 50 - age), &stranger.eml(), age);
+    }
+    // A directory opens like a file and cannot be read like one, whoever asks; it is put there once
+    // the files have been listed.
+    let second = root.path().join("cur/49.host:2,");
+    let spoiling = |header: &[u8], size| {
+        if second.is_file() {
+            fs::remove_file(&second).unwrap();
+            fs::create_dir(&second).unwrap();
+        }
+        gate(header, size)
+    };
+    let source = Source::Maildir(Maildir::new(
+        "einvoice".to_owned(),
+        root.path().to_owned(),
+        Duration::from_secs(1),
+        None,
+    ));
+    let probe = source.probe(&[], &spoiling).await.unwrap();
+    let latest = probe.latest.unwrap();
+    let files: Vec<&str> = latest
+        .iter()
+        .map(|message| match &message.origin {
+            Origin::Maildir { file, .. } => file.as_str(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let expected = (30..=50).rev().filter(|n| *n != 49);
+    let expected: Vec<String> = expected.map(|n| format!("{n}.host")).collect();
+    assert_eq!(files, expected);
+    assert_eq!(probe.messages, 50);
 }
