@@ -10,8 +10,10 @@
 
 mod alignment;
 mod dkim;
+mod proposal;
 mod resolver;
 mod results;
+mod survey;
 
 use std::{net::SocketAddr, panic::AssertUnwindSafe};
 
@@ -20,7 +22,9 @@ use futures_util::FutureExt as _;
 use self::resolver::Resolver;
 pub use self::{
     dkim::{Outcome, Signed},
+    proposal::{Counted, Proposal, propose},
     results::{Field, Malformed, MethodResult},
+    survey::Survey,
 };
 use crate::notice::{Address, Authenticity, Sentence};
 

@@ -201,6 +201,9 @@ const MAX_HEADER: usize = 64 << 10;
 /// How many bytes of messages a batch is filled up to; one message may go past it.
 const BATCH_BYTES: u64 = 4 << 20;
 
+/// How many of the latest mails a person is shown.
+const LATEST: usize = 20;
+
 /// How much of a header is looked at where its first [`MAX_HEADER`] bytes do not end it and show
 /// nothing of ours: a long chain of relays may have written above From and Subject.
 const MAX_LONG_HEADER: usize = 1 << 20;

@@ -75,6 +75,22 @@ impl Resolver {
         answered
     }
 
+    /// Who is asked; what the system's configuration names, where the operator names nobody.
+    ///
+    /// # Errors
+    /// The system's configuration cannot be read.
+    pub(super) fn servers(&self) -> Result<Vec<SocketAddr>, String> {
+        if !self.servers.is_empty() {
+            return Ok(self.servers.clone());
+        }
+        let (config, _) = read_system_conf().map_err(|error| error.to_string())?;
+        let servers = config.name_servers().iter().filter_map(|server| {
+            let port = server.connections.first()?.port;
+            Some(SocketAddr::new(server.ip, port))
+        });
+        Ok(servers.collect())
+    }
+
     /// The first server's word that is one.
     async fn ask(&self, name: Name) -> Result<Vec<Vec<u8>>, String> {
         let resolvers = self.resolvers()?;

@@ -133,6 +133,13 @@ impl MethodResult {
 }
 
 impl Field {
+    /// The domain that it says `from` was proved for, when it does.
+    pub(super) fn vouched(&self, from: &Address) -> Option<String> {
+        self.claims().find_map(|(method, domain)| {
+            domain.ok().filter(|domain| speaks(method, domain, from))
+        })
+    }
+
     /// What it says in favour of the mail: `dkim` or `dmarc`, and for which domain.
     fn claims(&self) -> impl Iterator<Item = (&'static str, Result<String, Sentence>)> {
         let said = |method: &'static str| {
@@ -360,7 +367,15 @@ fn proved(field: &Field, from: Option<&Address>, domains: &[String]) -> Result<S
     }))
 }
 
-/// `domain`, when a pass for it speaks for the sender.
+/// Whether a pass for `domain` speaks for the sender, whatever the operator lists.
+fn speaks(method: &str, domain: &str, from: &Address) -> bool {
+    match method {
+        "dkim" => is_aligned(from.domain(), domain),
+        _ => from.domain() == domain,
+    }
+}
+
+/// `domain`, when a pass for it speaks for the sender and the operator lists it.
 fn counted(
     method: &str,
     domain: String,
@@ -374,11 +389,7 @@ fn counted(
             format!("有 `{method}=pass`（{found}），但該網域不在 `domains` 名單上"),
         ));
     }
-    let speaks = match method {
-        "dkim" => is_aligned(from.domain(), &domain),
-        _ => from.domain() == domain,
-    };
-    if !speaks {
+    if !speaks(method, &domain, from) {
         let of = shown(from.domain());
         return Err(Sentence::new(
             format!("found `{method}=pass` for {found}, which does not speak for From's {of}"),

@@ -14,6 +14,7 @@ use crate::{
 };
 
 mod advice;
+mod carried;
 mod online;
 
 pub(super) async fn check(config: &Config, online: bool) -> anyhow::Result<Exit> {

@@ -225,7 +225,15 @@ pub(super) struct Table {
 #[derive(Debug)]
 struct Row {
     cells: Vec<Cell>,
-    below: Vec<(String, Fit)>,
+    below: Vec<Below>,
+}
+
+/// Words below a row.
+#[derive(Debug)]
+struct Below {
+    label: &'static str,
+    words: String,
+    fit: Fit,
 }
 
 impl Table {
@@ -249,20 +257,25 @@ impl Table {
 
     /// Adds words below the last row, all of them.
     pub(super) fn below(&mut self, words: impl Into<String>) {
-        self.add_below(words, Fit::Wrap);
+        self.add_below("", words, Fit::Wrap);
+    }
+
+    /// As [`Table::below`], behind a label under which they go on.
+    pub(super) fn below_labelled(&mut self, label: &'static str, words: impl Into<String>) {
+        self.add_below(label, words, Fit::Wrap);
     }
 
     /// Adds one line of words below the last row.
     pub(super) fn below_cut(&mut self, words: impl Into<String>) {
-        self.add_below(words, Fit::Cut);
+        self.add_below("", words, Fit::Cut);
     }
 
-    fn add_below(&mut self, words: impl Into<String>, fit: Fit) {
+    fn add_below(&mut self, label: &'static str, words: impl Into<String>, fit: Fit) {
         let words = one_line(&words.into(), CHARACTERS);
         if let Some(row) = self.rows.last_mut()
             && !words.is_empty()
         {
-            row.below.push((words, fit));
+            row.below.push(Below { label, words, fit });
         }
     }
 
@@ -276,18 +289,20 @@ impl Table {
         }
         for row in &self.rows {
             self.write(&row.cells, &widths, screen, &mut out);
-            let below = self.indent + 2 * GAP;
-            let room = screen.width.saturating_sub(below);
-            for (words, fit) in &row.below {
+            for Below { label, words, fit } in &row.below {
+                let mut at = self.indent + 2 * GAP;
+                out.push_str(&pad("", at));
+                if !label.is_empty() {
+                    out.push_str(&pad(label, width(label) + GAP));
+                    at += width(label) + GAP;
+                }
+                let room = screen.width.saturating_sub(at);
                 let lines = match fit {
                     Fit::Cut => vec![cut(words, room)],
                     _ => wrap(words, room),
                 };
-                for line in lines {
-                    out.push_str(&pad("", below));
-                    out.push_str(&line);
-                    out.push('\n');
-                }
+                out.push_str(&lines.join(&format!("\n{}", pad("", at))));
+                out.push('\n');
             }
         }
         out

@@ -30,6 +30,7 @@ use crate::{
 };
 
 mod filing;
+mod latest;
 mod probe;
 
 /// RFC 2683 §3.2.1.5: a command line stays below 1000 bytes. A UID and its comma take up to 11,

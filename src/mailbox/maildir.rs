@@ -8,6 +8,7 @@
 //! holds up no other: it is said when all others have been handed over.
 
 use std::{
+    cmp::Reverse,
     collections::BTreeMap,
     fs::Metadata,
     io,
@@ -24,8 +25,8 @@ use tokio::{
 };
 
 use super::{
-    BATCH_BYTES, Content, Gate, Known, MAX_HEADER, MAX_LONG_HEADER, MailboxError, News, Origin,
-    Probe, RawMessage, Want, header_within,
+    BATCH_BYTES, Content, Gate, Known, LATEST, MAX_HEADER, MAX_LONG_HEADER, MailboxError, News,
+    Origin, Probe, RawMessage, Want, header_within, probe,
 };
 use crate::{clock::taipei_date, pulse::Pulse};
 
@@ -79,11 +80,14 @@ impl Maildir {
         &self.name
     }
 
-    pub(super) async fn probe(&self) -> Result<Probe, MailboxError> {
+    pub(super) async fn probe(&self, gate: Gate<'_>) -> Result<Probe, MailboxError> {
+        // Nobody watches over this but the person who asked for it.
+        let link = self.open(&Arc::new(Pulse::new(Duration::ZERO))).await?;
         let files = list(&self.path).await?;
         Ok(Probe {
             messages: files.len() as u64,
             news: News::Polled(self.poll),
+            latest: probe::latest(async |found| link.latest(files, gate, found).await).await,
         })
     }
 
@@ -152,6 +156,38 @@ impl MaildirLink {
             sleep(self.poll).await;
         }
         Ok(())
+    }
+
+    /// Adds the newest [`LATEST`] of `files` that the gate wants whole.
+    async fn latest(
+        &self,
+        files: Files,
+        gate: Gate<'_>,
+        found: &mut Vec<RawMessage>,
+    ) -> Result<(), MailboxError> {
+        let mut newest_first = Vec::new();
+        for (file, path) in files {
+            // One that cannot be asked is read last, which says why.
+            let metadata = fs::metadata(&path).await.ok();
+            let changed = metadata.and_then(|metadata| changed(&metadata));
+            newest_first.push((Reverse(changed), file, path));
+        }
+        newest_first.sort();
+        let mut unreadable = Ok(());
+        for (_, file, path) in newest_first {
+            match self.read(file, path, gate).await {
+                Ok(message) => {
+                    let whole = |message: &RawMessage| matches!(message.content, Content::Whole(_));
+                    found.extend(message.filter(whole));
+                }
+                Err(error) => unreadable = unreadable.and(Err(error)),
+            }
+            if found.len() == LATEST {
+                break;
+            }
+        }
+        // One that cannot be read says nothing of the others.
+        if found.is_empty() { unreadable } else { Ok(()) }
     }
 
     /// Whether a file was last changed before `since`; one that cannot be asked is not.

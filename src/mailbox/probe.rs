@@ -6,18 +6,24 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::{MailboxError, Source};
+use super::{Gate, LATEST, MailboxError, RawMessage, Source};
 
 /// A person's patience with all of it, however steadily a server drips.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Of it, what is spent on the latest mail.
+pub(super) const LOOKING: Duration = Duration::from_secs(30);
+
 /// A mailbox that could be watched.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Probe {
     /// How many messages are in it.
     pub messages: u64,
     /// How we would learn of new mail.
     pub news: News,
+    /// The latest mails that were asked for, newest first; the error is what kept them from being
+    /// looked at, though the mailbox could be watched.
+    pub latest: Result<Vec<RawMessage>, MailboxError>,
 }
 
 /// How we learn of new mail.
@@ -75,15 +81,18 @@ pub enum ProbeError {
 }
 
 impl Source {
-    /// Goes once through all that watching needs; changes nothing, and takes a minute at most.
+    /// Goes once through all that watching needs, and fetches the latest 20 mails that `gate` wants
+    /// whole, among those whose From holds one of `senders`. Changes nothing, and takes a minute at
+    /// most; where half of it did not do for the mails, there are fewer.
     ///
     /// # Errors
     /// The first [`ProbeError`].
-    pub async fn probe(&self) -> Result<Probe, ProbeError> {
+    pub async fn probe(&self, senders: &[String], gate: Gate<'_>) -> Result<Probe, ProbeError> {
         let probing = async {
             match self {
-                Self::Imap(imap) => imap.probe().await,
-                Self::Maildir(maildir) => Ok(maildir.probe().await?),
+                Self::Imap(imap) => imap.probe(senders, gate).await,
+                // All headers are looked at: there is nobody to search.
+                Self::Maildir(maildir) => Ok(maildir.probe(gate).await?),
             }
         };
         timeout(PATIENCE, probing).await.unwrap_or_else(|_| {
@@ -92,5 +101,63 @@ impl Source {
                 within: PATIENCE,
             }))
         })
+    }
+}
+
+/// The latest of what `looking` added to `found`, newest first; what was found within the bound
+/// counts.
+pub(super) async fn latest(
+    looking: impl AsyncFnOnce(&mut Vec<RawMessage>) -> Result<(), MailboxError>,
+) -> Result<Vec<RawMessage>, MailboxError> {
+    let mut found = Vec::new();
+    let looked = timeout(LOOKING, looking(&mut found)).await;
+    match looked {
+        Ok(looked) => looked?,
+        Err(_) if found.is_empty() => {
+            return Err(MailboxError::Timeout {
+                operation: "look at the latest mail".to_owned(),
+                within: LOOKING,
+            });
+        }
+        Err(_) => {}
+    }
+    found.sort_by_key(|message| std::cmp::Reverse(message.internal_date));
+    found.truncate(LATEST);
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+    use crate::mailbox::{Content, Origin};
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_found_when_the_time_is_up_counts() {
+        let message = RawMessage {
+            origin: Origin::File {
+                path: "a.eml".to_owned(),
+            },
+            internal_date: None,
+            size: 1,
+            content: Content::Whole(b"a".to_vec()),
+        };
+        let found = latest(async |found| {
+            found.push(message.clone());
+            pending().await
+        });
+        assert_eq!(found.await.unwrap(), [message]);
+        let error = latest(async |_| pending().await).await.unwrap_err();
+        assert!(
+            matches!(
+                error,
+                MailboxError::Timeout {
+                    within: LOOKING,
+                    ..
+                }
+            ),
+            "{error}"
+        );
     }
 }

@@ -167,6 +167,17 @@ impl Session {
         Ok(found)
     }
 
+    /// RFC 9051 §6.4.4: UIDs of messages whose From holds `address`, in a display name or elsewhere.
+    pub(super) async fn from(&mut self, address: &str) -> Result<UidSet, MailboxError> {
+        const OPERATION: &str = "search for mail of a sender";
+        let quoted = syntax::quoted(address).ok_or_else(|| MailboxError::Protocol {
+            operation: OPERATION.to_owned(),
+            found: "expected an address without CR, LF and NUL, found one of them in it".to_owned(),
+        })?;
+        let (found, _) = self.search(OPERATION, &format!("FROM {quoted}")).await?;
+        Ok(found)
+    }
+
     /// The UIDs that meet `criteria`, and whether every question had its SEARCH response. A large
     /// folder is asked about from its end: what is expunged meanwhile moves others down, into what
     /// is yet to be searched, and what arrives is news.

@@ -75,6 +75,13 @@ pub fn gate(header: &[u8], rules: &Rules) -> Gate {
     Envelope::read(&header).gate(rules)
 }
 
+/// The one address in the From of a header (RFC 5322 §3.6.2); `None` when there is none, or not
+/// exactly one.
+pub fn author(header: &[u8]) -> Option<Address> {
+    let (header, _) = Header::split(header);
+    Envelope::read(&header).from().cloned()
+}
+
 /// Reads one whole message. One that is larger than the rules allow is not looked into.
 pub fn read(raw: &[u8], rules: &Rules) -> Reading {
     let size = u64::try_from(raw.len()).unwrap_or(u64::MAX);

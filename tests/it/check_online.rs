@@ -17,6 +17,9 @@ use crate::support::{
     scripted_smtp::{Does, Script, ScriptedSmtp},
 };
 
+mod carried;
+mod latest;
+
 /// A mailbox; `more` are further lines, which may stand for those that are left out.
 fn mailbox(name: &str, host: &str, port: u16, more: &str) -> String {
     let password = match more.contains("password") {
@@ -86,7 +89,8 @@ fn settled(report: &str, house: &House, differing: &[(String, &str)]) -> String 
 async fn what_works_is_said_and_nothing_is_changed_by_looking() {
     let (dovecot, exim) = (Dovecot::start(), Exim::start());
     dovecot.create("ann", "Archive");
-    dovecot.deliver("ann", "INBOX", &Notice::default().eml());
+    let date = "20-Oct-2026 09:00:00 +0800";
+    dovecot.deliver_dated("ann", date, &Notice::default().eml());
     let ca = format!("ca_file = \"{}\"", dovecot.ca_file().display());
     let house = house(&format!(
         "{}{}{}{}",

@@ -100,6 +100,19 @@ fn the_alerts_page_explains_every_code_in_the_words_of_the_mails() {
     }
 }
 
+#[test]
+fn the_operations_pages_show_what_check_online_says_of_the_latest_mail() {
+    let test =
+        "the_latest_twenty_of_an_imap_folder_are_judged_and_the_way_they_are_signed_is_proposed";
+    let file = format!("tests/it/check_online/snapshots/it__check_online__carried__{test}.snap");
+    let shown = fs::read_to_string(root().join(file)).unwrap();
+    let page = shown.find("最近來信").unwrap();
+    let sample = format!("```\n{}\n```", shown[page..].trim());
+    for page in ["docs/operations.md", "docs/operations.zh-TW.md"] {
+        assert_made(page, "latest-mail", &sample);
+    }
+}
+
 /// The anchors of a page: its headings as GitHub names them, and those set by hand.
 fn anchors(text: &str) -> BTreeSet<String> {
     let mut anchors = BTreeSet::new();

@@ -6,6 +6,7 @@
 use std::io;
 
 use crate::{
+    authenticity,
     config::{MailboxKind, Server},
     delivery::{Obstacle, ObstacleKind, one_line},
     ledger::LedgerError,
@@ -175,6 +176,28 @@ pub(super) fn mailbox(error: &ProbeError, kind: &MailboxKind) -> Failure {
             ),
         ),
     }
+}
+
+/// The latest mail of a mailbox that could be watched otherwise.
+pub(super) fn latest(error: &MailboxError) -> Failure {
+    let advice = advice(
+        "a mailbox whose latest mail can be searched for and read",
+        "try again later; where it stays so, let the user read the folder, or ask whoever runs the \
+         server",
+    );
+    Failure::wait(error, advice)
+}
+
+/// The resolver.
+pub(super) fn dns(name: &str, trouble: &str, settings: &authenticity::Settings) -> Failure {
+    let to_do = match settings.dns_servers.is_empty() {
+        true => "see whether DNS works on this machine, or name a server as `dns_servers`",
+        false => "correct `dns_servers`, or see whether a firewall is in between",
+    };
+    Failure::wait(
+        format!("look up {name}: {trouble}"),
+        advice("an answer from DNS, where the keys of DKIM are", to_do),
+    )
 }
 
 /// The folders that there are, as many as fit.

@@ -1,27 +1,30 @@
 //! `check --online`: whether what the configuration names can be reached and used.
 //!
 //! Everything is tried, side by side and in bounded time, whatever else fails; then there is one
-//! report. Left out on purpose: what `require` other than "none" will need (DNS, and what the latest
-//! mail proves of itself); each of these will be one more [`Row`].
+//! report. What the latest mail proves of itself, and what to set because of it, is `carried`'s.
 //!
 //! Guarantee: nothing is sent, moved, marked or recorded, and no line is wider than a terminal.
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::task::JoinSet;
 
 use super::{
     super::{Exit, Misconfigured, NotNow, print, table::Screen},
     advice::{self, Failure},
+    carried::{self, Judged},
     place, reached,
 };
 use crate::{
+    authenticity::{Require, Verifier},
     clock::Clock,
     columns::{pad, width},
     config::{Config, Mailbox, Outgoing},
     delivery::{Transport, one_line},
     ledger::{Ledger, Stage},
-    mailbox::News,
+    mailbox::{News, RawMessage},
+    notice::Rules,
 };
 
 /// Longer than a mail server that works takes, greeting delay included.
@@ -37,16 +40,23 @@ struct Row {
 pub(super) async fn check(config: &Config, clock: &Clock) -> anyhow::Result<Exit> {
     let mut trying = JoinSet::new();
     for (at, mailbox) in config.mailboxes.iter().cloned().enumerate() {
-        trying.spawn(async move { (at, self::mailbox(&mailbox).await) });
+        let rules = config.rules.clone();
+        trying.spawn(async move { (at, self::mailbox(&mailbox, &rules).await) });
     }
     let (ledger, mail) = tokio::join!(ledger(config, clock), mail(config));
-    let mut mailboxes = trying.join_all().await;
-    mailboxes.sort_by_key(|(at, _)| *at);
-    let mailboxes = mailboxes.into_iter().map(|(_, row)| row);
-    let rows: Vec<Row> = std::iter::once(ledger)
-        .chain(mailboxes)
-        .chain(mail)
-        .collect();
+    let mut tried = trying.join_all().await;
+    tried.sort_by_key(|(at, _)| *at);
+
+    let verifier = Verifier::new(config.authenticity.clone());
+    let (mut rows, mut judging) = (vec![ledger], Vec::new());
+    for (mailbox, (_, (tried, latest))) in config.mailboxes.iter().zip(tried) {
+        rows.extend(tried);
+        // One that could not be looked into says nothing.
+        judging.extend(latest.map(|latest| carried::judge(mailbox, latest, &verifier)));
+    }
+    let judged = join_all(judging).await;
+    rows.extend(dns(config, &verifier, &judged).await);
+    rows.extend(mail);
 
     let file = format!(
         "{}: the configuration holds together",
@@ -55,6 +65,7 @@ pub(super) async fn check(config: &Config, clock: &Clock) -> anyhow::Result<Exit
     let screen = Screen::stdout();
     let report = report(&rows, screen);
     print(&format!("{}\n{report}", screen.paragraph(&file)))?;
+    print(&carried::page(config, &judged, screen).await)?;
     let failures = || rows.iter().filter_map(|row| row.outcome.as_ref().err());
     let (failed, of) = (failures().count(), rows.len());
     if failed == 0 {
@@ -89,28 +100,77 @@ async fn ledger(config: &Config, clock: &Clock) -> Row {
     }
 }
 
-async fn mailbox(mailbox: &Mailbox) -> Row {
-    let outcome = match mailbox.source() {
-        Err(error) => Err(advice::setting(&error)),
-        Ok(source) => source
-            .probe()
-            .await
-            .map_err(|error| advice::mailbox(&error, &mailbox.kind)),
-    };
-    Row {
-        what: format!("mailbox {}", mailbox.name),
+/// What became of trying one mailbox, and its latest mail from the senders.
+async fn mailbox(mailbox: &Mailbox, rules: &Rules) -> (Vec<Row>, Option<Vec<RawMessage>>) {
+    let row = |what: &str, outcome| Row {
+        what: format!("{what} {}", mailbox.name),
         place: place(&mailbox.kind),
-        outcome: outcome.map(|probe| {
-            let news = match probe.news {
-                News::Pushed => "new mail is announced (IDLE)".to_owned(),
-                News::Polled(every) => format!("new mail is looked for every {every:?}"),
-            };
-            match probe.messages {
-                1 => format!("1 message; {news}"),
-                n => format!("{n} messages; {news}"),
-            }
-        }),
+        outcome,
+    };
+    let source = match mailbox.source() {
+        Err(error) => return (vec![row("mailbox", Err(advice::setting(&error)))], None),
+        Ok(source) => source,
+    };
+    let senders = rules.senders.iter().map(ToString::to_string);
+    let senders: Vec<String> = senders.collect();
+    let gate = |header: &[u8], size| carried::gate(header, size, rules);
+    let probe = match source.probe(&senders, &gate).await {
+        Err(error) => {
+            let failure = advice::mailbox(&error, &mailbox.kind);
+            return (vec![row("mailbox", Err(failure))], None);
+        }
+        Ok(probe) => probe,
+    };
+    let news = match probe.news {
+        News::Pushed => "new mail is announced (IDLE)".to_owned(),
+        News::Polled(every) => format!("new mail is looked for every {every:?}"),
+    };
+    let said = match probe.messages {
+        1 => format!("1 message; {news}"),
+        n => format!("{n} messages; {news}"),
+    };
+    let mut rows = vec![row("mailbox", Ok(said))];
+    match probe.latest {
+        Ok(latest) => (rows, Some(latest)),
+        Err(error) => {
+            rows.push(row("latest mail", Err(advice::latest(&error))));
+            (rows, None)
+        }
     }
+}
+
+/// `None` where nothing that is demanded needs it.
+async fn dns(config: &Config, verifier: &Verifier, judged: &[Judged<'_>]) -> Option<Row> {
+    match verifier.require() {
+        Require::Dkim | Require::Either => {}
+        Require::AuthenticationResults | Require::None => return None,
+    }
+    let servers = verifier.dns_servers();
+    let place = match &servers {
+        Ok(servers) => {
+            let servers: Vec<String> = servers.iter().map(ToString::to_string).collect();
+            servers.join(", ")
+        }
+        Err(_) => "the system's resolver".to_owned(),
+    };
+    // A key that will be asked for, where one is known by now.
+    let name = carried::key_name(judged)
+        .or_else(|| config.authenticity.domains.first().cloned())
+        .or_else(|| Some(config.rules.senders.first()?.domain().to_owned()))?;
+    let answered = verifier.ask_dns(&name).await;
+    // A selector is a stranger's word.
+    let name = one_line(&name, 200);
+    Some(Row {
+        what: "dns".to_owned(),
+        place,
+        outcome: match answered {
+            // Which is an answer, and all that is asked for here.
+            Ok(0) => Ok(format!("answered; no TXT record at {name}")),
+            Ok(1) => Ok(format!("answered; 1 TXT record at {name}")),
+            Ok(n) => Ok(format!("answered; {n} TXT records at {name}")),
+            Err(trouble) => Err(advice::dns(&name, &trouble, &config.authenticity)),
+        },
+    })
 }
 
 /// `None` where nobody is told anything.

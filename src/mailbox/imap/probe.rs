@@ -1,13 +1,15 @@
 //! Going once through all that watching a folder needs, for a person who asks whether it would work.
 //!
-//! Left out on purpose: mail. Nothing is fetched, marked or moved. The shorter bounds are a
-//! person's patience, not the daemon's.
+//! Left out on purpose: marking and moving anything. The shorter bounds are a person's patience, not
+//! the daemon's.
 
 use std::{sync::Arc, time::Duration};
 
 use super::{Imap, ImapSettings, filing::Way};
 use crate::{
-    mailbox::{AfterImport, Bounds, MailboxError, News, Probe, ProbeError, session::Session},
+    mailbox::{
+        AfterImport, Bounds, Gate, MailboxError, News, Probe, ProbeError, probe, session::Session,
+    },
     pulse::Pulse,
     tls::{self, TlsMode},
 };
@@ -16,7 +18,11 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Imap {
-    pub(in crate::mailbox) async fn probe(&self) -> Result<Probe, ProbeError> {
+    pub(in crate::mailbox) async fn probe(
+        &self,
+        senders: &[String],
+        gate: Gate<'_>,
+    ) -> Result<Probe, ProbeError> {
         let settings = ImapSettings {
             bounds: hasty(self.settings.bounds),
             ..(*self.settings).clone()
@@ -67,7 +73,13 @@ impl Imap {
             true => News::Pushed,
             false => News::Polled(self.settings.bounds.poll),
         };
-        Ok(Probe { messages, news })
+        let latest =
+            probe::latest(async |found| self.latest(&mut session, senders, gate, found).await);
+        Ok(Probe {
+            messages,
+            news,
+            latest: latest.await,
+        })
     }
 }
 
