@@ -54,7 +54,7 @@ impl Report {
             *self.counts.entry(disposition).or_default() += 1;
             if self.as_json {
                 text.push_str(if self.told == 0 { "[\n" } else { ",\n" });
-                text.push_str(&format!("{:#}", object(outcome)));
+                text.push_str(&json::text(&object(outcome)));
             } else if outcome.disposition != Disposition::Unrelated {
                 text.push_str(&lines(outcome, self.screen));
             }
