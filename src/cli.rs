@@ -22,6 +22,7 @@ use crate::{
     daemon::DaemonError,
     intake::{Intake, Place},
     ledger::{Ledger, LedgerError},
+    stranger,
 };
 
 mod allocations;
@@ -37,6 +38,7 @@ mod outbox;
 mod person;
 mod quarantine;
 mod run;
+mod sealed;
 mod status;
 mod table;
 
@@ -63,6 +65,15 @@ impl From<Exit> for ExitCode {
 
 /// The program: arguments → command → exit status.
 pub fn main() -> ExitCode {
+    // Before anything is read: what is read may be a secret.
+    if let Err(error) = sealed::seal() {
+        writeln!(
+            io::stderr(),
+            "invoice-trackd: switch core dumps off: {error}"
+        )
+        .ok();
+        return ExitCode::FAILURE;
+    }
     // clap itself ends with status 2 on wrong usage.
     let arguments = Arguments::parse();
     let outcome = tokio::runtime::Builder::new_multi_thread()
@@ -75,7 +86,8 @@ pub fn main() -> ExitCode {
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // Nothing is left to do when stderr itself is gone.
-            writeln!(io::stderr(), "invoice-trackd: {}", sentence(&error)).ok();
+            let words = sentence(&error);
+            writeln!(io::stderr(), "invoice-trackd: {}", stranger::lines(&words)).ok();
             ExitCode::from(status(&error))
         }
     }
@@ -107,7 +119,7 @@ async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
     let load = || Config::load(&arguments.config);
     match arguments.command {
         Command::Run => {
-            log("info");
+            log("invoice_trackd=info");
             run::run(load()?).await
         }
         Command::Check { online } => check::check(&load()?, online).await,
@@ -116,7 +128,7 @@ async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
             file,
             json,
         } => {
-            log("warn");
+            log("invoice_trackd=warn");
             explain::explain(&load()?, mailbox.as_deref(), &file, json).await
         }
         Command::Ingest {
@@ -125,7 +137,7 @@ async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
             paths,
         } => {
             // The report says what became of each message.
-            log("warn,invoice_trackd::intake=off");
+            log("invoice_trackd=warn,invoice_trackd::intake=off");
             ingest::ingest(&load()?, &paths, no_mail, json).await
         }
         Command::Allocations {
@@ -227,8 +239,9 @@ fn place_of(config: &Config, name: Option<&str>) -> Result<Place, Usage> {
 }
 
 /// Logs as sentences with fields: to the journal where that is what stderr leads to
-/// (systemd.exec(5), `$JOURNAL_STREAM`), otherwise to stderr. `log` records are not taken in:
-/// async-imap writes commands there, LOGIN among them.
+/// (systemd.exec(5), `$JOURNAL_STREAM`), otherwise to stderr. `default` lets nobody but us speak;
+/// `$RUST_LOG` replaces it. `log` records are not taken in, whatever that says: async-imap writes
+/// commands there, LOGIN among them (and deny.toml keeps out the crate that would take them in).
 fn log(default: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let journal = leads_to_journal()
@@ -271,7 +284,8 @@ fn print(text: &str) -> anyhow::Result<()> {
 }
 
 fn print_json(value: &serde_json::Value) -> anyhow::Result<()> {
-    print(&format!("{value:#}\n"))
+    print(&json::text(value))?;
+    print("\n")
 }
 
 /// `invoice-trackd … | head` is no failure.
