@@ -218,8 +218,11 @@ mod tests {
     fn a_pipe_that_nobody_writes_into_keeps_nobody_waiting() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("pipe");
-        let made = std::process::Command::new("mkfifo").arg("-m600").arg(&path);
-        assert!({ made }.status().unwrap().success());
+        let made = std::process::Command::new("mkfifo")
+            .arg("-m600")
+            .arg(&path)
+            .status();
+        assert!(made.unwrap().success());
         let (said, hear) = std::sync::mpsc::channel();
         std::thread::spawn(move || said.send(complaint(&SecretSource::File(path))));
         let complaint = hear
