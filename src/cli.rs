@@ -22,6 +22,7 @@ use crate::{
     daemon::DaemonError,
     intake::{Intake, Place},
     ledger::{Ledger, LedgerError},
+    stranger,
 };
 
 mod allocations;
@@ -38,6 +39,7 @@ mod person;
 mod proof;
 mod quarantine;
 mod run;
+mod sealed;
 mod status;
 mod table;
 
@@ -64,6 +66,15 @@ impl From<Exit> for ExitCode {
 
 /// The program: arguments → command → exit status.
 pub fn main() -> ExitCode {
+    // Before anything is read: what is read may be a secret.
+    if let Err(error) = sealed::seal() {
+        writeln!(
+            io::stderr(),
+            "invoice-trackd: switch core dumps off: {error}"
+        )
+        .ok();
+        return ExitCode::FAILURE;
+    }
     // clap itself ends with status 2 on wrong usage.
     let arguments = Arguments::parse();
     let outcome = tokio::runtime::Builder::new_multi_thread()
@@ -76,7 +87,8 @@ pub fn main() -> ExitCode {
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // Nothing is left to do when stderr itself is gone.
-            writeln!(io::stderr(), "invoice-trackd: {}", sentence(&error)).ok();
+            let words = sentence(&error);
+            writeln!(io::stderr(), "invoice-trackd: {}", stranger::lines(&words)).ok();
             ExitCode::from(status(&error))
         }
     }
@@ -108,7 +120,7 @@ async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
     let load = || Config::load(&arguments.config);
     match arguments.command {
         Command::Run => {
-            log("invoice_trackd=info");
+            log(Level::Daemon);
             run::run(load()?).await
         }
         Command::Check { online } => check::check(&load()?, online).await,
@@ -117,7 +129,7 @@ async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
             file,
             json,
         } => {
-            log("invoice_trackd=warn");
+            log(Level::Command);
             explain::explain(&load()?, mailbox.as_deref(), &file, json).await
         }
         Command::Ingest {
@@ -125,8 +137,7 @@ async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
             json,
             paths,
         } => {
-            // The report says what became of each message.
-            log("invoice_trackd=warn,invoice_trackd::intake=off");
+            log(Level::Ingest);
             ingest::ingest(&load()?, &paths, no_mail, json).await
         }
         Command::Allocations {
@@ -143,8 +154,8 @@ async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
         Command::Outbox { action } => outbox::outbox(&load()?, action).await,
         Command::Status { json } => status::status(&load()?, json).await,
         Command::Demo => {
-            // The demo tells its own story.
-            log("off");
+            // It tells its own story.
+            log(Level::Off);
             demo::demo().await
         }
     }
@@ -219,12 +230,36 @@ fn place_of(config: &Config, name: Option<&str>) -> Result<Place, Usage> {
     })
 }
 
+/// What is logged unless `$RUST_LOG` says otherwise.
+#[derive(Debug, Clone, Copy)]
+enum Level {
+    Daemon,
+    Command,
+    /// What its report says of each message, its log need not.
+    Ingest,
+    Off,
+}
+
+impl Level {
+    /// Ours alone: what a library says of what passes through it is its own judgement.
+    fn filter(self) -> &'static str {
+        match self {
+            Self::Daemon => "invoice_trackd=info",
+            Self::Command => "invoice_trackd=warn",
+            Self::Ingest => "invoice_trackd=warn,invoice_trackd::intake=off",
+            Self::Off => "off",
+        }
+    }
+}
+
 /// Logs as sentences with fields: to the journal where that is what stderr leads to
-/// (systemd.exec(5), `$JOURNAL_STREAM`), otherwise to stderr. Only this crate speaks unless
-/// `RUST_LOG` says otherwise: what a stranger's name server answers is no news. `log` records are
-/// not taken in: async-imap writes commands there, LOGIN among them.
-fn log(default: &str) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+/// (systemd.exec(5), `$JOURNAL_STREAM`), otherwise to stderr. `default` lets nobody but us speak:
+/// what a stranger's name server answers is no news;
+/// `$RUST_LOG` replaces it. `log` records are not taken in, whatever that says: async-imap writes
+/// commands there, LOGIN among them (and deny.toml keeps out the crate that would take them in).
+fn log(default: Level) {
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default.filter()));
     let journal = leads_to_journal()
         .then(tracing_journald::layer)
         .and_then(Result::ok)
@@ -265,7 +300,8 @@ fn print(text: &str) -> anyhow::Result<()> {
 }
 
 fn print_json(value: &serde_json::Value) -> anyhow::Result<()> {
-    print(&format!("{value:#}\n"))
+    print(&json::text(value))?;
+    print("\n")
 }
 
 /// `invoice-trackd … | head` is no failure.
@@ -284,6 +320,44 @@ mod tests {
     #[test]
     fn the_arguments_hold_together() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn nobody_else_is_heard_unless_asked_for() {
+        let heard = |filter: &str| {
+            let log = Arc::<std::sync::Mutex<Vec<u8>>>::default();
+            let to = Arc::clone(&log);
+            let layer = tracing_subscriber::fmt::layer().with_writer(move || Shared(to.clone()));
+            let subscriber = tracing_subscriber::registry()
+                .with(EnvFilter::new(filter))
+                .with(layer.with_ansi(false));
+            tracing::subscriber::with_default(subscriber, || {
+                tracing::info!(target: "invoice_trackd::daemon", "ours");
+                tracing::error!(target: "hickory_proto", "theirs");
+            });
+            String::from_utf8(log.lock().unwrap().clone()).unwrap()
+        };
+        let daemon = heard(Level::Daemon.filter());
+        assert!(
+            daemon.contains("ours") && !daemon.contains("theirs"),
+            "{daemon}"
+        );
+        for quiet in [Level::Command, Level::Ingest, Level::Off] {
+            assert_eq!(heard(quiet.filter()), "");
+        }
+        assert!(heard("trace").contains("theirs"));
+    }
+
+    struct Shared(Arc<std::sync::Mutex<Vec<u8>>>);
+
+    impl io::Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
     }
 
     #[test]

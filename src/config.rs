@@ -7,6 +7,7 @@
 //! Guarantee: what is not understood is refused, never ignored, and one reading names every
 //! mistake that can be told apart.
 
+mod access;
 mod document;
 mod mail;
 mod mailboxes;
@@ -27,7 +28,7 @@ use jiff::civil::Date;
 use secrecy::SecretString;
 use toml::de::DeTable;
 
-pub use self::schema::reference;
+pub use self::{access::TooOpen, schema::reference};
 use self::{document::Table, report::Report};
 use crate::{
     authenticity,
@@ -175,6 +176,15 @@ pub enum ConfigError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// Anybody on the machine may make the file say something else: where mails go, whom to
+    /// believe.
+    #[error("the configuration {}: {open}", file.display())]
+    Open {
+        /// Its path.
+        file: PathBuf,
+        /// What others may do.
+        open: TooOpen,
+    },
     /// The file says what cannot be carried out; at least one problem, each on its own line as
     /// `FILE:LINE:COLUMN: sentence`.
     #[error("{}", lines(file, problems))]
@@ -210,6 +220,10 @@ impl Config {
             file: file.to_owned(),
             source,
         })?;
+        if let Some(open) = access::open_to_others(file) {
+            let file = file.to_owned();
+            return Err(ConfigError::Open { file, open });
+        }
         match str::from_utf8(&bytes) {
             Ok(text) => Self::parse(text, file),
             Err(error) => {

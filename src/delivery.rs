@@ -10,6 +10,7 @@ use secrecy::SecretString;
 use crate::{
     ledger::Letter,
     notice::{Address, AddressError},
+    stranger,
     tls::{Distrust, TlsMode},
 };
 
@@ -19,13 +20,12 @@ pub mod dispatch;
 mod gather;
 mod platform_csv;
 mod smtp;
-mod stranger;
 
 pub use self::{
     dispatch::{Dispatcher, Pass},
     gather::gather_past,
-    stranger::{for_the_log, one_line},
 };
+pub use crate::stranger::{for_the_log, one_line};
 
 /// The language of mails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

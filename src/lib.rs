@@ -29,6 +29,7 @@
 //! | [`delivery`] | composes mails and sends them from the outbox |
 //! | [`schedule`] | what is due when |
 //! | [`http`] | health |
+//! | [`stranger`] | what strangers wrote, made fit to be shown |
 //! | [`config`] | the file, checked, with line and column |
 //! | [`daemon`] | everything at once, supervised |
 //! | [`cli`] | the commands; the only room that prints |
@@ -59,4 +60,5 @@ pub mod mailbox;
 pub mod notice;
 pub mod pulse;
 pub mod schedule;
+pub mod stranger;
 pub mod tls;

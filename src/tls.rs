@@ -1,16 +1,20 @@
 //! How a connection is protected, for IMAP and SMTP alike.
 //!
 //! Certificates are always verified, against the system's authorities or one private CA. There is
-//! no switch to turn that off; plaintext exists for loopback only, which `config` enforces.
+//! no switch to turn that off; plaintext exists for loopback only, which `config` enforces of
+//! names and [`addresses`] of what they lead to.
 
-use std::{error::Error, fmt, io, path::Path, sync::Arc, time::Duration};
+use std::{error::Error, fmt, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use rustls::{
     CertificateError, ClientConfig, RootCertStore,
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
 use rustls_platform_verifier::BuilderVerifierExt;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    net::{TcpStream, lookup_host},
+    time::timeout,
+};
 use tokio_rustls::TlsConnector;
 
 /// The three ways to speak to a server.
@@ -130,6 +134,26 @@ pub async fn answers(host: &str, port: u16, within: Duration) -> bool {
         }
     };
     timeout(within, trying).await.ok().flatten() == Some(true)
+}
+
+/// Where a host is. Without TLS only this machine is spoken to, whatever its name leads to:
+/// `localhost` is a name as any other (RFC 6761 §6.3 obliges nobody).
+///
+/// # Errors
+/// The name does not resolve, or leads elsewhere.
+pub async fn addresses(host: &str, port: u16, mode: TlsMode) -> io::Result<Vec<SocketAddr>> {
+    let found: Vec<SocketAddr> = lookup_host((host, port)).await?.collect();
+    let elsewhere = found
+        .iter()
+        .find(|address| mode == TlsMode::None && !address.ip().to_canonical().is_loopback());
+    match elsewhere {
+        Some(address) => Err(io::Error::other(format!(
+            "expected {host} to be this machine, for nothing else is spoken to without TLS, \
+             found {}",
+            address.ip()
+        ))),
+        None => Ok(found),
+    }
 }
 
 /// A client configuration that trusts the system's authorities, or only `ca_file` where given.

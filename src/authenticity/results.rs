@@ -135,9 +135,8 @@ impl MethodResult {
 impl Field {
     /// The domain that it says `from` was proved for, when it does.
     pub(super) fn vouched(&self, from: &Address) -> Option<String> {
-        self.claims().find_map(|(method, domain)| {
-            domain.ok().filter(|domain| speaks(method, domain, from))
-        })
+        self.claims()
+            .find_map(|(method, domain)| domain.ok().filter(|domain| speaks(method, domain, from)))
     }
 
     /// What it says in favour of the mail: `dkim` or `dmarc`, and for which domain.

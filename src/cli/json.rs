@@ -5,7 +5,13 @@ use serde_json::{Value, json};
 use crate::{
     ledger::{AllocationRow, QuarantineRow, Wait},
     notice::{Allocation, Finding},
+    stranger,
 };
+
+/// As it is printed: what a terminal would obey, or a person could not see, stands as `\\u202e`.
+pub(super) fn text(value: &Value) -> String {
+    stranger::in_json(&format!("{value:#}")).into_owned()
+}
 
 /// The allocation columns from `ban` to `added_booklets`.
 pub(super) fn allocation(allocation: &Allocation) -> Value {

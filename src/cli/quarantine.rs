@@ -1,6 +1,9 @@
 //! `quarantine`: a person looks at mails that wait, and decides about them.
 
-use std::{collections::BTreeMap, io::Write as _};
+use std::{
+    collections::BTreeMap,
+    io::{IsTerminal as _, Write as _},
+};
 
 use anyhow::{Context as _, bail};
 use serde_json::Value;
@@ -20,6 +23,7 @@ use crate::{
     intake::{Action, Decided, Refusal},
     ledger::{Decision, Ledger, QuarantineRow, StoredMessage},
     notice::{Defect, DefectCode, Judgement, Release},
+    stranger,
 };
 
 mod show;
@@ -90,7 +94,13 @@ fn write_raw(message: &StoredMessage) -> anyhow::Result<()> {
     let raw = message.raw.as_deref();
     let raw = raw.with_context(|| format!("no bytes are kept of message {id}"))?;
     let mut out = std::io::stdout().lock();
-    out.write_all(raw)?;
+    if out.is_terminal() {
+        // A mail could command the terminal; what reads a pipe gets the bytes.
+        let text = String::from_utf8_lossy(raw).replace("\r\n", "\n");
+        out.write_all(stranger::lines(&text).as_bytes())?;
+    } else {
+        out.write_all(raw)?;
+    }
     out.flush()?;
     Ok(())
 }

@@ -1,19 +1,22 @@
 //! Reading a secret from where the configuration says it is.
 //!
-//! Guarantee: a secret is in no message and no `Debug`; a file that others may read is refused.
+//! Guarantee: a secret is in no message and no `Debug`; a file that others may read, or put another
+//! one in the place of, is refused. Whose it is does not matter: what its owner alone may read can
+//! be opened by its owner and by root (an ACL that lets others in shows as group bits, acl(5)).
 
 use std::{
     ffi::OsString,
     fs::File,
     io::Read as _,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, bail};
+use rustix::fs::OFlags;
 use secrecy::SecretString;
 
-use super::SecretSource;
+use super::{SecretSource, access};
 
 /// Where systemd shows the unit's credentials to root, for commands run beside the unit.
 const UNIT_CREDENTIALS: &str = "/run/credentials/invoice-trackd.service";
@@ -71,12 +74,23 @@ fn credential(name: &str, directory: Option<OsString>) -> anyhow::Result<SecretS
 }
 
 fn open(path: &Path) -> anyhow::Result<File> {
-    File::open(path).with_context(|| format!("open {}", path.display()))
+    regular(path).with_context(|| format!("open {}", path.display()))
+}
+
+/// Opens a file, and nothing that would keep us waiting for somebody to write into it.
+fn regular(path: &Path) -> anyhow::Result<File> {
+    let mut options = File::options();
+    let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
+    let file = options.read(true).custom_flags(nonblocking).open(path)?;
+    if !file.metadata()?.is_file() {
+        bail!("expected a file, found a directory, a device or a pipe");
+    }
+    Ok(file)
 }
 
 /// Opens a file that only its owner may read; the mode is that of what was opened.
 fn private(path: &Path) -> anyhow::Result<File> {
-    let file = File::open(path)?;
+    let file = regular(path)?;
     let mode = file.metadata()?.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
         bail!(
@@ -84,6 +98,9 @@ fn private(path: &Path) -> anyhow::Result<File> {
              run `chmod 600 {}`",
             path.display()
         );
+    }
+    if let Some(open) = access::open_directory(path) {
+        bail!("{open}");
     }
     Ok(file)
 }
@@ -161,6 +178,59 @@ mod tests {
                 "read the secret file {path}: expected a file that only its owner may read, \
                  found mode 0640; run `chmod 600 {path}`"
             )
+        );
+    }
+
+    #[test]
+    fn a_link_is_as_open_as_what_it_leads_to() {
+        let (directory, source) = file(b"hunter2\n", 0o644);
+        let SecretSource::File(loose) = &source else {
+            panic!("no file");
+        };
+        let link = directory.path().join("link");
+        std::os::unix::fs::symlink(loose, &link).unwrap();
+        let complaint = complaint(&SecretSource::File(link));
+        assert!(complaint.contains("found mode 0644"), "{complaint}");
+    }
+
+    #[test]
+    fn a_place_in_which_anybody_may_put_another_file_is_refused() {
+        let (directory, source) = file(b"hunter2\n", 0o600);
+        let open = |mode| {
+            fs::set_permissions(directory.path(), Permissions::from_mode(mode)).unwrap();
+            source.read_where(|_| None)
+        };
+        let complaint = format!("{:#}", open(0o777).unwrap_err());
+        let place = directory.path().canonicalize().unwrap();
+        let expected = format!(
+            "expected a directory in which others may not put another file in its place, found \
+             {0} with mode 0777; run `chmod o-w {0}`",
+            place.display()
+        );
+        assert!(complaint.ends_with(&expected), "{complaint}");
+        // As /tmp is: others can add files there and not take ours away.
+        for mode in [0o1777, 0o755] {
+            open(mode).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_pipe_that_nobody_writes_into_keeps_nobody_waiting() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("pipe");
+        let made = std::process::Command::new("mkfifo")
+            .arg("-m600")
+            .arg(&path)
+            .status();
+        assert!(made.unwrap().success());
+        let (said, hear) = std::sync::mpsc::channel();
+        std::thread::spawn(move || said.send(complaint(&SecretSource::File(path))));
+        let complaint = hear
+            .recv_timeout(std::time::Duration::from_secs(30))
+            .unwrap();
+        assert!(
+            complaint.ends_with("found a directory, a device or a pipe"),
+            "{complaint}"
         );
     }
 

@@ -61,6 +61,8 @@ fn file_name(allocations: &[Allocation]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::delivery::compose::tests::allocation;
 
@@ -77,6 +79,40 @@ mod tests {
              53567686,7,一般稅額計算,107/05 ~ 107/06,EC,22628000,22634399\r\n\
              53567686,7,一般稅額計算,107/05 ~ 107/06,ED,00000050,00000099\r\n"
         );
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// What begins with one of `=+-@`, a tab or a line end is a formula to a spreadsheet.
+        #[test]
+        fn no_cell_is_a_formula_and_none_breaks_out(
+            track in "[A-Z]{2}",
+            year in 1_u16..1000,
+            pair in 1_u8..=6,
+            booklet in 0_u32..1_999_999,
+            is_special: bool,
+        ) {
+            let (period, begin) = (format!("{year:03}{:02}", pair * 2), booklet * 50);
+            let [begin, end] = [begin, begin + 49].map(|number| format!("{number:08}"));
+            let mut row = allocation(&period, &track, &begin, &end);
+            if is_special {
+                row.block.invoice_type = crate::notice::InvoiceType::Special;
+            }
+            let file = write(&[row]);
+            prop_assert!(file.name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b)));
+            let text = String::from_utf8(file.bytes).unwrap();
+            let rows: Vec<&str> = text.strip_prefix('\u{feff}').unwrap().split_terminator("\r\n").collect();
+            prop_assert_eq!(rows.len(), 2);
+            for row in rows {
+                let cells: Vec<&str> = row.split(',').collect();
+                prop_assert_eq!(cells.len(), 7);
+                for cell in cells {
+                    prop_assert!(cell.starts_with(char::is_alphanumeric), "{}", row);
+                    prop_assert!(!cell.contains(|c: char| c.is_control() || "\"'=+-@;|".contains(c)), "{}", row);
+                }
+            }
+        }
     }
 
     #[test]

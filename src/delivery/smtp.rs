@@ -8,26 +8,31 @@
 
 use std::{collections::HashSet, error::Error as _, fmt::Display, time::Duration};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use lettre::transport::smtp::{
     Error,
     authentication::{Credentials, DEFAULT_MECHANISMS},
-    client::{AsyncSmtpConnection, Certificate, CertificateStore, TlsParameters},
+    client::AsyncSmtpConnection,
     commands::{Data, Mail, Quit, Rcpt, Rset},
     extension::ClientId,
-    response::{Response, Severity},
+    response::Response,
 };
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, timeout_at};
 
+use self::wire::{Fault, Plain, Stream};
 use super::{
-    Attempt, Obstacle, ObstacleKind, SmtpSettings, Unreachable, compose::lettre_address,
-    stranger::one_line,
+    Attempt, Obstacle, ObstacleKind, SmtpSettings, Unreachable,
+    compose::lettre_address,
+    stranger::{self, one_line},
 };
 use crate::{
     ledger::Letter,
     notice::Address,
     tls::{self, TlsError, TlsMode},
 };
+
+mod wire;
 
 /// RFC 5321 §4.5.3.2.6: a server may take this long over the final dot. Hanging up earlier makes
 /// us send again what it is about to accept.
@@ -114,20 +119,10 @@ impl Session {
         let server = format!("{}:{}", settings.host, settings.port);
         // Our own host name is often none that a server would know; the domain we write for is.
         let hello = ClientId::Domain(from.domain().to_owned());
-        let implicit = match settings.tls {
-            TlsMode::Implicit => Some(parameters(settings)?),
-            TlsMode::StartTls | TlsMode::None => None,
-        };
-        let connecting = AsyncSmtpConnection::connect_tokio1(
-            (settings.host.as_str(), settings.port),
-            // A first address that is dead leaves time for the second.
-            Some(settings.command / 2),
-            &hello,
-            implicit,
-            None,
-        );
-        let until = deadline.min(Instant::now() + settings.command);
         let connect = format!("connect to {server}");
+        let until = deadline.min(Instant::now() + settings.command);
+        let stream = Self::stream(settings, from.domain(), &server, until).await?;
+        let connecting = AsyncSmtpConnection::connect_with_transport(stream, &hello);
         let connection = bounded(&connect, until, connecting).await?;
         let mut session = Self {
             connection,
@@ -135,19 +130,6 @@ impl Session {
             deadline,
             over: false,
         };
-        if settings.tls == TlsMode::StartTls {
-            if !session.connection.can_starttls() {
-                return Err(Trouble {
-                    kind: ObstacleKind::NoStartTls,
-                    ..Trouble::ours(format!(
-                        "{server} does not offer STARTTLS, and nothing is sent without it"
-                    ))
-                });
-            }
-            let until = session.until();
-            let upgrading = session.connection.starttls(parameters(settings)?, &hello);
-            bounded(&format!("STARTTLS with {server}"), until, upgrading).await?;
-        }
         if let Some((username, password)) = &settings.login {
             let credentials =
                 Credentials::new(username.clone(), password.expose_secret().to_owned());
@@ -156,7 +138,7 @@ impl Session {
             let step = format!("log in to {server} as {username}");
             let answer = bounded(&step, until, async { Ok(logging_in.await) }).await?;
             let answer = answer.map_err(|error| {
-                let trouble = Trouble::of(&step, &error);
+                let trouble = Trouble::of(&step, &error).without(password);
                 let kind = match trouble.kind {
                     // lettre found no mechanism that both sides know.
                     ObstacleKind::Passing if error.is_client() => ObstacleKind::NoAuth,
@@ -166,9 +148,47 @@ impl Session {
                 Trouble { kind, ..trouble }
             })?;
             // RFC 4954 §6
-            expect(&step, answer, &[235])?;
+            expect(&step, answer, &[235]).map_err(|trouble| trouble.without(password))?;
         }
         Ok(session)
+    }
+
+    /// The connection with the protection that was asked for.
+    async fn stream(
+        settings: &SmtpSettings,
+        hello: &str,
+        server: &str,
+        until: Instant,
+    ) -> Result<Stream, Trouble> {
+        let SmtpSettings { host, port, .. } = settings;
+        let connect = format!("connect to {server}");
+        // Before anybody is spoken to: a file that cannot be used is ours to mend.
+        let config = match settings.tls {
+            TlsMode::None => None,
+            TlsMode::Implicit | TlsMode::StartTls => {
+                let config = tls::client_config(settings.ca_file.as_deref());
+                Some(config.map_err(Trouble::with_tls)?)
+            }
+        };
+        // A first address that is dead leaves time for the second.
+        let reaching = wire::reach(host, *port, settings.tls, settings.command / 2);
+        let tcp = within(&connect, until, reaching).await?;
+        let Some(config) = config else {
+            return Ok(Box::new(tcp));
+        };
+        if settings.tls == TlsMode::Implicit {
+            return within(&connect, until, wire::encrypt(tcp, host, config)).await;
+        }
+        let Some(plain) = within(&connect, until, Plain::greet(tcp, hello)).await? else {
+            return Err(Trouble {
+                kind: ObstacleKind::NoStartTls,
+                ..Trouble::ours(format!(
+                    "{server} does not offer STARTTLS, and nothing is sent without it"
+                ))
+            });
+        };
+        let step = format!("STARTTLS with {server}");
+        within(&step, until, plain.secure(host, config)).await
     }
 
     /// Speaks about one letter. Nothing that happens here is an error: it is the letter's fate.
@@ -273,15 +293,30 @@ async fn bounded<T>(
     until: Instant,
     doing: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Trouble> {
+    let done = in_time(step, until, doing).await?;
+    done.map_err(|error| Trouble::of(step, &error))
+}
+
+/// As [`bounded`], for a step towards a connection.
+async fn within<T>(
+    step: &str,
+    until: Instant,
+    doing: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Trouble> {
+    let done = in_time(step, until, doing).await?;
+    done.map_err(|fault| Trouble::under(step, fault))
+}
+
+async fn in_time<T>(
+    step: &str,
+    until: Instant,
+    doing: impl Future<Output = T>,
+) -> Result<T, Trouble> {
     let began = Instant::now();
-    match timeout_at(until, doing).await {
-        Ok(Ok(done)) => Ok(done),
-        Ok(Err(error)) => Err(Trouble::of(step, &error)),
-        Err(_) => Err(Trouble::ours(format!(
-            "{step}: no answer within {:.0?}",
-            until.duration_since(began)
-        ))),
-    }
+    timeout_at(until, doing).await.map_err(|_| {
+        let given = until.duration_since(began);
+        Trouble::ours(format!("{step}: no answer within {given:.0?}"))
+    })
 }
 
 fn expect(step: &str, answer: Response, wanted: &[u16]) -> Result<(), Trouble> {
@@ -330,19 +365,90 @@ impl Trouble {
             };
             return Self { kind, ..ours };
         };
-        let permanent =
-            code.severity == Severity::PermanentNegativeCompletion && !is_about_the_day(&cause);
+        Self::answered(step, code.into(), &cause)
+    }
+
+    /// TLS cannot even be tried.
+    fn with_tls(error: TlsError) -> Self {
+        let kind = match error {
+            TlsError::CaFile { .. } | TlsError::NoCertificate { .. } => ObstacleKind::CaFile,
+            TlsError::Setup(_) => ObstacleKind::Passing,
+        };
+        Self {
+            kind,
+            ..Self::ours(error.to_string())
+        }
+    }
+
+    /// What keeps a connection from being made.
+    fn under(step: &str, fault: Fault) -> Self {
+        let with = |words: String, kind| Self {
+            kind,
+            ..Self::ours(format!("{step}: {words}"))
+        };
+        match fault {
+            Fault::Answer(code, text) => Self::answered(step, code, &one_line(&text, WORDS)),
+            Fault::Io(error) => with(
+                one_line(&error.to_string(), WORDS),
+                tls::distrust(&error).map_or(ObstacleKind::Passing, ObstacleKind::Tls),
+            ),
+            Fault::Gone => with("the server hung up".to_owned(), ObstacleKind::Passing),
+            Fault::NotSmtp(found) => with(
+                format!(
+                    "the server's answer is not SMTP ({})",
+                    one_line(&found, WORDS)
+                ),
+                ObstacleKind::NotSmtp,
+            ),
+            Fault::Injected => with(
+                "expected TLS to begin, found more words in plaintext behind the answer; \
+                 somebody on the way may have put them in"
+                    .to_owned(),
+                ObstacleKind::Passing,
+            ),
+        }
+    }
+
+    /// The same without the password, in whose place a server may have put our words: as it is,
+    /// and as AUTH LOGIN and AUTH PLAIN (RFC 4616) say it. What PLAIN puts before the password
+    /// shifts its base64 by up to two bytes.
+    fn without(self, password: &SecretString) -> Self {
+        let secret = password.expose_secret();
+        let said: Vec<String> = (0..3)
+            .map(|shift| {
+                let shifted = BASE64.encode([vec![0; shift], secret.as_bytes().to_vec()].concat());
+                // Neither the first characters nor the last are the password's alone.
+                let first = if shift == 0 { 0 } else { shift + 1 };
+                let last = shifted.trim_end_matches('=').len().saturating_sub(1);
+                shifted.get(first..last).unwrap_or_default().to_owned()
+            })
+            .collect();
+        let said = said.iter().map(String::as_str);
+        // A few characters would be anybody's.
+        let secrets: Vec<&str> = said
+            .filter(|part| part.len() >= 6)
+            .chain([secret])
+            .collect();
+        Self {
+            words: stranger::without(&secrets, &self.words),
+            ..self
+        }
+    }
+
+    /// The server's own no.
+    fn answered(step: &str, code: u16, text: &str) -> Self {
+        let permanent = (500..600).contains(&code) && !is_about_the_day(text);
         Self {
             permanent,
-            kind: match u16::from(code) {
+            kind: match code {
                 // RFC 4954 §6
                 530 => ObstacleKind::LoginWanted,
                 _ if permanent => ObstacleKind::Refused,
                 _ => ObstacleKind::PutOff,
             },
             // RFC 5321 §3.8: the server closes the connection after 421.
-            over: u16::from(code) == 421,
-            words: format!("{step}: {code} {cause}").trim_end().to_owned(),
+            over: code == 421,
+            words: format!("{step}: {code} {text}").trim_end().to_owned(),
         }
     }
 }
@@ -356,29 +462,6 @@ fn is_about_the_day(text: &str) -> bool {
         status.split('.').collect::<Vec<_>>().as_slice(),
         ["4" | "5", "4", "5"] | ["4" | "5", "7", "30"]
     )
-}
-
-fn parameters(settings: &SmtpSettings) -> Result<TlsParameters, Trouble> {
-    let mut builder = TlsParameters::builder(settings.host.clone());
-    if let Some(file) = &settings.ca_file {
-        // Says what is wrong with the file in the words used everywhere; lettre would take an
-        // empty one for an authority that vouches for nobody.
-        let ours = |error: TlsError| Trouble {
-            kind: ObstacleKind::CaFile,
-            ..Trouble::ours(error.to_string())
-        };
-        tls::client_config(Some(file)).map_err(ours)?;
-        let path = file.display().to_string();
-        let pem = std::fs::read(file).map_err(|source| ours(TlsError::CaFile { path, source }))?;
-        let certificates =
-            Certificate::from_pem(&pem).map_err(|error| Trouble::of("set up TLS", &error))?;
-        builder = builder
-            .certificate_store(CertificateStore::None)
-            .add_root_certificate(certificates);
-    }
-    builder
-        .build()
-        .map_err(|error| Trouble::of("set up TLS", &error))
 }
 
 #[cfg(test)]

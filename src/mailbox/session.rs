@@ -29,6 +29,7 @@ use self::{
 use super::{MAX_HEADER, MailboxError, UidSet, imap::ImapSettings};
 use crate::{
     pulse::Pulse,
+    stranger,
     tls::{self, TlsMode},
 };
 
@@ -131,7 +132,14 @@ impl Session {
             });
         }
         let operation = format!("log in as {username}");
-        match session.ask(&operation, login, SMALL, |_| ()).await? {
+        let answered = session.ask(&operation, login, SMALL, |_| ()).await?;
+        // A server may repeat what it was told.
+        let answered = answered.map_err(|answer| {
+            let password = settings.password.expose_secret();
+            let quoted = syntax::quoted(password).unwrap_or_default();
+            stranger::without(&[&quoted, password], &answer)
+        });
+        match answered {
             Ok(()) => Ok(session),
             Err(answer) if is_for_now(&answer) => Err(MailboxError::Refused { operation, answer }),
             Err(answer) => Err(MailboxError::Login { username, answer }),

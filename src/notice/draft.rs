@@ -7,8 +7,8 @@
 
 use super::{
     Block, Defect, DefectCode, InvoiceNo, InvoiceType, Label, Period, PeriodError, Range, Sentence,
-    header,
 };
+use crate::stranger;
 
 /// The labelled values of one block, as they stand.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -174,12 +174,9 @@ impl<'t> Draft<'t> {
 /// that a value which looks right shows what is wrong with it.
 pub fn shown(value: &str) -> String {
     const MAX_SHOWN: usize = 60;
-    let written_out = |c: char| match header::visible(c.encode_utf8(&mut [0; 4])) {
-        hidden if hidden.is_empty() => format!("<U+{:04X}>", u32::from(c)),
-        visible => visible,
-    };
-    let text: Vec<String> = value.chars().take(MAX_SHOWN + 1).map(written_out).collect();
-    let mut text: String = text.concat().chars().take(MAX_SHOWN + 1).collect();
+    let beginning: String = value.chars().take(MAX_SHOWN + 1).collect();
+    let text = stranger::visible(&beginning);
+    let mut text: String = text.chars().take(MAX_SHOWN + 1).collect();
     if text.chars().count() > MAX_SHOWN {
         text.pop();
         text.push('…');

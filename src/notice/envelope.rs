@@ -10,6 +10,7 @@ use super::{
     header::{self, Header},
     layout, sender,
 };
+use crate::stranger;
 
 /// The platform's mail comes from below this domain.
 const PLATFORM: &str = "nat.gov.tw";
@@ -20,6 +21,7 @@ pub(super) struct Envelope {
     /// Every entry of every From field; `None` for one that is no plain address.
     from: Vec<Option<Address>>,
     sender: Vec<Option<Address>>,
+    /// As they decode, what cannot be seen still in them.
     subjects: Vec<String>,
     from_fields: usize,
     sender_fields: usize,
@@ -49,9 +51,10 @@ impl Envelope {
         }
     }
 
-    /// The first Subject.
-    pub(super) fn subject(&self) -> &str {
-        self.subjects.first().map_or("", String::as_str)
+    /// The first Subject, as a person may see it: on one line, what cannot be seen written out.
+    pub(super) fn subject(&self) -> String {
+        let first = self.subjects.first();
+        first.map_or_else(String::new, |subject| stranger::visible(subject))
     }
 
     /// Whether the body is worth a look.
@@ -86,9 +89,11 @@ impl Envelope {
     }
 
     fn says(&self, words: &str) -> bool {
-        self.subjects
-            .iter()
-            .any(|subject| subject.contains(words) || layout::fold(subject).contains(words))
+        // Nobody's notice is lost to a character that nobody sees.
+        self.subjects.iter().any(|subject| {
+            let said = stranger::said(subject);
+            said.contains(words) || layout::fold(&said).contains(words)
+        })
     }
 
     /// What is wrong with the header of a notice.
@@ -111,7 +116,7 @@ impl Envelope {
                 ),
             ));
         } else if !self.says("配號結果") {
-            let subject = shown(self.subject());
+            let subject = shown(&self.subject());
             defects.push(Defect::new(
                 DefectCode::SubjectUnexpected,
                 Sentence::new(

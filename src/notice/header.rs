@@ -3,7 +3,8 @@
 //! Left out on purpose: judging whether a field may stand there. A line that is no field is
 //! passed over.
 //!
-//! Guarantee: a field that stands twice is seen twice; text comes out on one line.
+//! Guarantee: a field that stands twice is seen twice; text comes out unfolded. What its encoded
+//! words decode to stands in it as it is, line ends too: it is for comparing, and `stranger` shows it.
 
 use super::{charset, transfer};
 
@@ -85,8 +86,7 @@ enum Piece<'a> {
     Word { label: &'a [u8], bytes: Vec<u8> },
 }
 
-/// Decodes unstructured text such as Subject: unfolded, encoded words read, on one line and
-/// without control characters.
+/// Decodes unstructured text such as Subject: unfolded, encoded words read.
 pub(super) fn text(body: &[u8]) -> String {
     let unfolded: Vec<u8> = body
         .iter()
@@ -115,20 +115,7 @@ pub(super) fn text(body: &[u8]) -> String {
             }
         }
     }
-    visible(text.trim())
-}
-
-/// `text` without what could break a line or reorder it on a person's screen.
-pub(super) fn visible(text: &str) -> String {
-    text.chars()
-        .map(|c| if c == '\t' { ' ' } else { c })
-        .filter(|c| !c.is_control() && !is_layout_control(*c))
-        .collect()
-}
-
-/// Line and paragraph separators and Unicode's bidirectional controls (UAX #9).
-fn is_layout_control(c: char) -> bool {
-    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    text.trim().to_owned()
 }
 
 fn pieces(unfolded: &[u8]) -> Vec<Piece<'_>> {
@@ -243,10 +230,10 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_breaks_or_reorders_a_line_remains() {
+    fn what_a_word_decodes_to_is_kept_for_those_who_judge_it() {
         assert_eq!(
             text("=?utf-8?Q?a=0D=0ABcc:_x=E2=80=AEb?=\t c".as_bytes()),
-            "aBcc: xb  c"
+            "a\r\nBcc: x\u{202e}b\t c"
         );
     }
 }

@@ -1,6 +1,7 @@
 //! HTML to the lines a person sees: `\n` ends a line, `\t` separates the cells of a table row.
 //!
 //! Left out on purpose: style sheets (hidden text is text) and anything a browser would fetch.
+//! What `<bdo>` turns round is marked with the control character that says the same.
 //!
 //! Guarantee: the work is linear in the input, whatever the input; nesting is bounded.
 
@@ -8,6 +9,8 @@ use mail_parser::decoders::html::add_html_token;
 
 /// Tables, rows and cells open at once; what is nested deeper is read as plain lines.
 const MAX_OPEN: usize = 96;
+/// WHATWG HTML §4.5.24 has `<bdo>` do what this control does.
+const RIGHT_TO_LEFT: char = '\u{202e}';
 /// The longest entity there is, `&CounterClockwiseContourIntegral;`, has 33 bytes.
 const MAX_ENTITY: usize = 33;
 
@@ -115,6 +118,8 @@ struct Page {
     /// White space was met and not yet written.
     space: bool,
     preformatted: usize,
+    /// `<bdo>` elements that are open.
+    turned: usize,
     open: Vec<Open>,
     /// Tables that were nested too deeply to be opened.
     unopened: usize,
@@ -153,6 +158,11 @@ impl Page {
             "/tr" | "tbody" | "/tbody" | "thead" | "/thead" | "tfoot" | "/tfoot" => {
                 self.close_row();
             }
+            "bdo" => {
+                self.turned += 1;
+                self.out.push(RIGHT_TO_LEFT);
+            }
+            "/bdo" => self.turned = self.turned.saturating_sub(1),
             "pre" => {
                 self.end_line();
                 self.preformatted += 1;
@@ -199,6 +209,9 @@ impl Page {
             } else if c.is_ascii_whitespace() {
                 self.space = true;
             } else {
+                if self.turned > 0 && self.at_line_start() {
+                    self.out.push(RIGHT_TO_LEFT);
+                }
                 if self.space && !self.at_line_start() {
                     self.out.push(' ');
                 }

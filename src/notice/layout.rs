@@ -6,11 +6,15 @@
 //! Left out on purpose: what the values mean.
 //!
 //! Guarantee: values are found, never made up. What a label's value could be is returned as it
-//! stands, and a label without one with an empty value.
+//! stands, and a label without one with an empty value. In a line that is not seen as it stands
+//! (bidi controls turn what is around them, UAX #9) no value is told from the rest: each label in
+//! it has the place that is turned for its value, which no reader of values takes.
 
 use std::borrow::Cow;
 
 use unicode_normalization::UnicodeNormalization;
+
+use crate::stranger::is_turning;
 
 /// A field of a notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -201,6 +205,19 @@ impl<'t> Cell<'t> {
         }
     }
 
+    /// The same of a cell in a line that holds bidi controls, wherever in it they stand; `place` is
+    /// where.
+    fn turned(text: &'t str, place: &'t str, spellings: &Spellings<'_>) -> Self {
+        let straight: String = text.chars().filter(|c| !is_turning(*c)).collect();
+        let labels = Cell::read(&straight, spellings).fields.into_iter();
+        let fields: Vec<_> = labels.map(|(label, _)| (label, place)).collect();
+        match fields.as_slice() {
+            // It may be the value of the line above, and keeps what makes it unreadable.
+            [] => Self::read(text, spellings),
+            _ => Self { lead: "", fields },
+        }
+    }
+
     /// The label that begins at `rest`, behind the character `previous`, and what follows it.
     fn label(
         rest: &'t str,
@@ -243,6 +260,18 @@ impl<'t> Cell<'t> {
     }
 }
 
+/// The first bidi control of a line with a few characters around it, so that a person sees which.
+fn turning_place(line: &str) -> Option<&str> {
+    const BEFORE: usize = 24;
+    const BEHIND: usize = 32;
+    let (before, turned) = line.split_at(line.find(is_turning)?);
+    let from = before.char_indices().rev().take(BEFORE).last();
+    let to = turned.char_indices().nth(BEHIND);
+    let from = from.map_or(before.len(), |(at, _)| at);
+    let to = to.map_or(line.len(), |(at, _)| before.len() + at);
+    line.get(from..to)
+}
+
 /// A value without the spaces and the punctuation around it.
 fn tidy(value: &str) -> &str {
     value
@@ -258,9 +287,12 @@ pub(super) fn fields<'t>(text: &'t str, spellings: &Spellings<'_>) -> Vec<(Label
         .map(unquoted)
         .filter(|line| !line.trim().is_empty())
         .map(|line| {
-            line.split('\t')
-                .map(|cell| Cell::read(cell, spellings))
-                .collect()
+            let place = turning_place(line);
+            let read = |cell| match place {
+                Some(place) => Cell::turned(cell, place, spellings),
+                None => Cell::read(cell, spellings),
+            };
+            line.split('\t').map(read).collect()
         })
         .collect();
 
@@ -356,13 +388,21 @@ pub(super) fn addressees(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut rest = text;
     while found.len() < 2
-        && let Some((_, after)) = rest.split_once("貴公司")
+        && let Some((before, after)) = rest.split_once("貴公司")
     {
+        let line = before.rsplit('\n').next().unwrap_or_default();
         rest = after;
         if let Some(inside) = after.trim_start().strip_prefix('(')
             && let Some(name) = until_closed(inside)
         {
             let name: String = name.chars().filter(|c| !matches!(c, '\n' | '\t')).collect();
+            // As with labels: who is turned is nobody in particular.
+            let turned =
+                name.contains(|c| !is_turning(c)) && (line.to_owned() + &name).contains(is_turning);
+            let name = match turned {
+                true => format!("{line}貴公司({name})"),
+                false => name,
+            };
             let name = name.trim();
             if !name.is_empty() && !found.iter().any(|known| known == name) {
                 found.push(name.to_owned());

@@ -18,6 +18,7 @@ use super::{
     message::Message,
     sender,
 };
+use crate::stranger::is_turning;
 
 /// Forwarded inside a forward inside a forward: nobody goes further.
 const MAX_FORWARDS: usize = 3;
@@ -145,7 +146,7 @@ fn headed(header: &Header<'_>, envelope: &Envelope, rules: &Rules) -> Reading {
     };
     Reading {
         from: envelope.from().cloned(),
-        subject: envelope.subject().to_owned(),
+        subject: envelope.subject(),
         recipients: rules.recipient_headers.iter().flat_map(addressed).collect(),
         ..Reading::default()
     }
@@ -205,6 +206,19 @@ fn read_message(raw: &[u8], rules: &Rules, forwards: usize) -> Reading {
             Sentence::new(
                 format!("貴公司(…) names different companies: {first} and {second}"),
                 format!("「貴公司（…）」寫了不同的公司：{first} 與 {second}"),
+            ),
+        ));
+    }
+    for name in addressees.iter().filter(|name| name.contains(is_turning)) {
+        let name = shown(name);
+        reading.defects.push(Defect::new(
+            DefectCode::FieldMalformed,
+            Sentence::new(
+                format!(
+                    "expected 貴公司(…) in text that is seen as it stands, found characters that \
+                     turn it round: {name}"
+                ),
+                format!("「貴公司（…）」含有會讓文字倒轉顯示的控制字元：{name}"),
             ),
         ));
     }

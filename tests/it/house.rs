@@ -231,12 +231,14 @@ fn the_reader_of_imports_reads_every_form() {
 }
 
 /// Runs `tests/run` with a `cargo` that does nothing but say `words` when it is to test, and end
-/// with `status`; the script's exit status and last line.
-fn tests_run(words: &str, status: i32) -> (Option<i32>, String) {
+/// with `status`, and for which the commands that begin with `failing` fail; the script's exit
+/// status and last line.
+fn tests_run(words: &str, status: i32, failing: &str) -> (Option<i32>, String) {
     let tools = tempfile::tempdir().unwrap();
     let cargo = tools.path().join("cargo");
     let script = format!(
-        "#!/bin/sh\n[ \"$1\" = test ] || exit 0\nprintf '%s\\n' '{words}'\nexit {status}\n"
+        "#!/bin/sh\ncase \"$*\" in '{failing}'*) exit 1 ;; esac\n[ \"$1\" = test ] || exit 0\n\
+         printf '%s\\n' '{words}'\nexit {status}\n"
     );
     fs::write(&cargo, script).unwrap();
     fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
@@ -250,18 +252,97 @@ fn tests_run(words: &str, status: i32) -> (Option<i32>, String) {
     (output.status.code(), last)
 }
 
+const GOOD: &str = "test result: ok. 7 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out";
+
 #[test]
 fn a_test_that_fails_fails_the_run_and_the_counts_come_last() {
-    let good = "test result: ok. 7 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out";
     let bad = "test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out";
     assert_eq!(
-        tests_run(good, 0),
+        tests_run(GOOD, 0, "nothing"),
         (Some(0), "7 passed, 0 failed, 1 skipped".to_owned())
     );
     assert_eq!(
-        tests_run(&format!("{good}\n{bad}"), 101),
+        tests_run(&format!("{GOOD}\n{bad}"), 101, "nothing"),
         (Some(1), "9 passed, 1 failed, 1 skipped".to_owned())
     );
+}
+
+#[test]
+fn what_is_banned_or_advised_against_fails_the_run_and_a_database_that_is_away_is_said() {
+    for check in ["check bans licenses sources", "check advisories"] {
+        let (status, last) = tests_run(GOOD, 0, &format!("deny --locked {check}"));
+        assert_eq!(status, Some(1), "{check}: {last}");
+        assert!(!last.contains("passed"), "{check}: {last}");
+    }
+    assert_eq!(
+        tests_run(GOOD, 0, "deny --locked fetch db"),
+        (
+            Some(0),
+            "7 passed, 0 failed, 1 skipped, advisories not checked".to_owned()
+        )
+    );
+}
+
+#[test]
+fn nothing_loosens_what_cargo_toml_forbids() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
+    let manifest: toml::Table = manifest.parse().unwrap();
+    assert_eq!(
+        manifest["lints"]["rust"]["unsafe_code"].as_str(),
+        Some("forbid")
+    );
+    for (file, code) in sources() {
+        assert!(!code.contains("unsafe"), "src/{file}.rs");
+        // A deny that is made an allow for a whole file would go unseen.
+        for lint in ["allow(clippy::", "allow(unsafe", "cfg_attr"] {
+            let loosened = code
+                .lines()
+                .any(|line| line.trim_start().starts_with("#![") && line.contains(lint));
+            assert!(!loosened, "src/{file}.rs loosens {lint}");
+        }
+    }
+}
+
+/// The crates in Cargo.lock.
+fn locked() -> BTreeSet<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let lock: toml::Table = fs::read_to_string(root.join("Cargo.lock"))
+        .unwrap()
+        .parse()
+        .unwrap();
+    let packages = lock["package"].as_array().unwrap().iter();
+    packages
+        .map(|package| package["name"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn there_is_one_tls_stack_one_http_client_and_nobody_to_pass_on_logins() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let deny: toml::Table = fs::read_to_string(root.join("deny.toml"))
+        .unwrap()
+        .parse()
+        .unwrap();
+    let denied = deny["bans"]["deny"].as_array().unwrap().iter();
+    let denied: BTreeSet<&str> = denied
+        .filter(|entry| entry.get("wrappers").is_none())
+        .map(|entry| entry["crate"].as_str().unwrap())
+        .collect();
+    let locked = locked();
+    assert!(locked.contains("rustls") && locked.contains("ring"));
+    for name in [
+        "openssl",
+        "native-tls",
+        "boring",
+        "aws-lc-rs",
+        "ureq",
+        "curl",
+        "tracing-log",
+    ] {
+        assert!(denied.contains(name), "{name} is not banned");
+        assert!(!locked.contains(name), "{name} is in Cargo.lock");
+    }
 }
 
 #[test]
@@ -273,6 +354,9 @@ fn the_unit_waits_for_readiness_and_the_readme_names_the_two_commands() {
         "ExecStart=/usr/bin/invoice-trackd run",
         "RestartPreventExitStatus=78",
         "DynamicUser=yes",
+        "LimitCORE=0",
+        "UMask=0077",
+        "StateDirectoryMode=0700",
     ] {
         assert!(unit.lines().any(|found| found == line), "no {line}");
     }

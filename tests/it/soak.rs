@@ -193,12 +193,9 @@ impl Soak {
     }
 
     fn look(&self, daemon: &Running) -> Quiet {
-        let files: Vec<String> = fs::read_dir(format!("/proc/{}/fd", daemon.process()))
-            .unwrap()
-            // One may be closed meanwhile.
-            .filter_map(|entry| fs::read_link(entry.unwrap().path()).ok())
-            .map(|target| target.display().to_string())
-            .collect();
+        // One may be closed meanwhile, of which `find` says nothing here.
+        let files = daemon.seen_by_root(&["find", "-type", "l", "-printf", "%l\\n"], "fd");
+        let files: Vec<&str> = files.lines().collect();
         let ledger = files.iter().filter(|target| target.contains("/ledger.db"));
         let ledger_files = ledger.count() as u64;
         Quiet {

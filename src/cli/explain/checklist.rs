@@ -17,6 +17,7 @@ use crate::{
     ledger::Earlier,
     mailbox::{Content, RawMessage},
     notice::{self, Authenticity, Block, DefectCode, Disposition, Judged, Judgement, Reading},
+    stranger,
 };
 
 pub(super) fn checklist(
@@ -83,7 +84,8 @@ pub(super) fn checklist(
             writeln!(text, "  {mark} {name}  {what}")?;
         }
         for defect in broken {
-            writeln!(text, "  ✗ {name}  {}: {}", defect.code, defect.detail.en)?;
+            let detail = stranger::visible(&defect.detail.en);
+            writeln!(text, "  ✗ {name}  {}: {detail}", defect.code)?;
         }
     }
     for warning in &judgement.warnings {
@@ -92,7 +94,7 @@ pub(super) fn checklist(
             "  ! {}  {}: {}",
             pad("注意 warning", 16),
             warning.code,
-            warning.detail.en
+            stranger::visible(&warning.detail.en)
         )?;
     }
     if !judgement.allocations.is_empty() {
@@ -240,8 +242,8 @@ fn rules(examined: &Examined, judgement: &Judgement, known: &notice::Rules) -> V
                     Some(proof) => Kept(format!("proven by {}", proof::in_short(proof))),
                     None => Kept("proven".to_owned()),
                 },
-                Authenticity::Unproven(found) => Open(found.en.clone()),
-                Authenticity::Unknown(found) => Open(found.clone()),
+                Authenticity::Unproven(found) => Open(stranger::visible(&found.en)),
+                Authenticity::Unknown(found) => Open(stranger::visible(found)),
             },
         ),
         rule(

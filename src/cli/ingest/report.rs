@@ -75,7 +75,7 @@ impl Report {
         for outcome in outcomes {
             if self.as_json {
                 text.push_str(if self.begun { ",\n" } else { "[\n" });
-                text.push_str(&format!("{:#}", object(outcome)));
+                text.push_str(&json::text(&object(outcome)));
             } else if outcome.disposition != Disposition::Unrelated {
                 text.push_str(&lines(outcome, self.screen));
             }

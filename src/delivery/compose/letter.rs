@@ -2,7 +2,8 @@
 //!
 //! Guarantee: CRLF, 7-bit, and nothing in it that another run would write differently. The
 //! headers are put together here and not by lettre's `Message`, which refuses some addresses that
-//! are in use; a letter about numbers that are already recorded must not fail to be written.
+//! are in use; a letter about numbers that are already recorded must not fail to be written. And
+//! what cannot be seen is in neither Subject nor text, whatever the letter tells of.
 
 use jiff::Timestamp;
 use lettre::message::{
@@ -18,6 +19,7 @@ use super::super::{Identity, platform_csv::PlatformCsv};
 use crate::{
     ledger::{Kind, Letter},
     notice::Address,
+    stranger,
 };
 
 /// A letter that has not been put into an envelope yet.
@@ -36,10 +38,16 @@ pub(super) struct Draft {
 
 impl Draft {
     /// The complete letter; `None` when there is nobody to send it to.
-    pub(super) fn address(self, from: &Identity, to: &[Address], now: Timestamp) -> Option<Letter> {
+    pub(super) fn address(
+        mut self,
+        from: &Identity,
+        to: &[Address],
+        now: Timestamp,
+    ) -> Option<Letter> {
         if to.is_empty() {
             return None;
         }
+        self.subject = stranger::visible(&self.subject);
         let digest = self.digest(to);
         let message_id = format!(
             "<{digest}.{}@{}>",
@@ -67,7 +75,7 @@ impl Draft {
         ));
         headers.set(MIME_VERSION_1_0);
 
-        let text = SinglePart::plain(self.text);
+        let text = SinglePart::plain(stranger::lines(&self.text).into_owned());
         let body = match self.attachment {
             None => text.formatted(),
             Some(file) => {

@@ -60,7 +60,7 @@ impl Line {
             operation: operation.to_owned(),
             source,
         };
-        let wire = Wire::tcp(host, *port).await.map_err(failed)?;
+        let wire = Wire::tcp(host, *port, settings.tls).await.map_err(failed)?;
         let bounds = &settings.bounds;
         let Some(config) = tls else {
             return Self::greeted(wire, bounds, operation).await;

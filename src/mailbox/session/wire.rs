@@ -2,7 +2,7 @@
 //!
 //! Left out on purpose: timeouts, which belong to whoever knows what is being waited for.
 //!
-//! Guarantees: certificates are verified; where STARTTLS is asked for, nothing but STARTTLS
+//! Guarantees: certificates are verified; without TLS only this machine is spoken to; where STARTTLS is asked for, nothing but STARTTLS
 //! itself is ever said in plaintext; a reader gets no more bytes than were allowed to come, and no
 //! announcement of more; an address that swallows everything does not hide a host's other addresses.
 
@@ -25,6 +25,7 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 
 use super::literals::Literals;
+use crate::tls::{self, TlsMode};
 
 /// Bytes both ways: a socket, TLS over a socket, or a test's pipe.
 pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -51,9 +52,9 @@ impl Wire {
     }
 
     /// A TCP connection, nothing said on it yet.
-    pub(super) async fn tcp(host: &str, port: u16) -> io::Result<Self> {
-        let addresses = tokio::net::lookup_host((host, port)).await?;
-        let tcp = first_of(addresses.map(TcpStream::connect)).await?;
+    pub(super) async fn tcp(host: &str, port: u16, mode: TlsMode) -> io::Result<Self> {
+        let addresses = tls::addresses(host, port, mode).await?;
+        let tcp = first_of(addresses.into_iter().map(TcpStream::connect)).await?;
         tcp.set_nodelay(true)?;
         Ok(Self::new(Box::new(tcp)))
     }

@@ -69,6 +69,45 @@ fn a_word_that_only_ends_like_a_label_is_none() {
 }
 
 #[test]
+fn no_value_is_read_from_a_line_that_is_not_seen_as_it_stands() {
+    for (line, place) in [
+        ("\u{202e}字軌名稱：EC", "\u{202e}字軌名稱:EC"),
+        ("謝謝 \u{2067}：字軌名稱：EC", "謝謝 \u{2067}:字軌名稱:EC"),
+        ("字軌\u{200f}名稱：EC", "字軌\u{200f}名稱:EC"),
+        ("字軌名稱：EC\u{61c}", "字軌名稱:EC\u{61c}"),
+        ("\u{202e}字軌名稱\tEC", "\u{202e}字軌名稱\tEC"),
+        ("字軌名稱\tEC\t\u{202b}x", "字軌名稱\tEC\t\u{202b}x"),
+    ] {
+        assert_eq!(read(line), own(&[(Track, place)]), "{line:?}");
+    }
+    let below = "字軌名稱\n\u{202e}EC";
+    assert_eq!(read(below), own(&[(Track, "\u{202e}EC")]));
+    // Another line is another paragraph (UAX #9 P1).
+    let elsewhere = "\u{202e}您好\n字軌名稱：EC\n\u{200e}敬上";
+    assert_eq!(read(elsewhere), own(&[(Track, "EC")]));
+    let long = format!(
+        "{}字軌名稱：EC\u{202e}{}",
+        "您好 ".repeat(99),
+        "x".repeat(99)
+    );
+    let (_, place) = &read(&long)[0];
+    assert_eq!(place.chars().count(), 24 + 32);
+    assert!(place.contains('\u{202e}'), "{place:?}");
+}
+
+#[test]
+fn a_company_in_a_line_that_is_turned_is_nobodys_name() {
+    for (text, name) in [
+        ("\u{202e}貴公司(53567686)", "\u{202e}貴公司(53567686)"),
+        ("貴公司(\u{202d}53567686)", "貴公司(\u{202d}53567686)"),
+        ("\u{202e}您好\n貴公司(53567686)\u{202e}", "53567686"),
+    ] {
+        assert_eq!(addressees(text), [name], "{text:?}");
+    }
+    assert!(addressees("\u{202e}貴公司()").is_empty());
+}
+
+#[test]
 fn a_missing_value_is_not_taken_from_elsewhere() {
     for text in [
         "申請本數：\n增加本數：128",
