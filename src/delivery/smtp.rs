@@ -10,13 +10,11 @@ use std::{collections::HashSet, error::Error as _, fmt::Display, time::Duration}
 
 use lettre::transport::smtp::{
     Error,
-    authentication::{Credentials, DEFAULT_MECHANISMS},
     client::{AsyncSmtpConnection, Certificate, CertificateStore, TlsParameters},
     commands::{Data, Mail, Quit, Rcpt, Rset},
     extension::ClientId,
     response::{Response, Severity},
 };
-use secrecy::ExposeSecret;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
@@ -26,8 +24,11 @@ use super::{
 use crate::{
     ledger::Letter,
     notice::Address,
+    oauth::Credential,
     tls::{self, TlsError, TlsMode},
 };
+
+mod login;
 
 /// RFC 5321 §4.5.3.2.6: a server may take this long over the final dot. Hanging up earlier makes
 /// us send again what it is about to accept.
@@ -106,12 +107,50 @@ struct Session {
 }
 
 impl Session {
+    /// Connects, and logs in where the settings say so. An access token that is refused is dropped, and
+    /// one that was not fetched for this is followed by a fresh one, once.
     async fn open(
         settings: &SmtpSettings,
         from: &Address,
         deadline: Instant,
     ) -> Result<Self, Trouble> {
-        let server = format!("{}:{}", settings.host, settings.port);
+        let server = server(settings);
+        let (username, tokens) = match &settings.login {
+            None => return Self::connect(settings, from, deadline).await,
+            Some((username, Credential::Password(password))) => {
+                let mut session = Self::connect(settings, from, deadline).await?;
+                session.show_password(&server, username, password).await?;
+                return Ok(session);
+            }
+            Some((username, Credential::Token(tokens))) => (username, tokens),
+        };
+        let mut is_again = false;
+        loop {
+            let late = |_| Trouble::ours("get an access token: none in time".to_owned());
+            let token = timeout_at(deadline, tokens.token()).await.map_err(late)??;
+            let mut session = Self::connect(settings, from, deadline).await?;
+            match session.show_token(&server, username, token.secret()).await {
+                Ok(()) => return Ok(session),
+                Err(trouble) => {
+                    if trouble.kind == ObstacleKind::TokenRefused {
+                        tokens.forget(&token).await;
+                        if token.is_cached() && !is_again {
+                            is_again = true;
+                            continue;
+                        }
+                    }
+                    return Err(trouble);
+                }
+            }
+        }
+    }
+
+    async fn connect(
+        settings: &SmtpSettings,
+        from: &Address,
+        deadline: Instant,
+    ) -> Result<Self, Trouble> {
+        let server = server(settings);
         // Our own host name is often none that a server would know; the domain we write for is.
         let hello = ClientId::Domain(from.domain().to_owned());
         let implicit = match settings.tls {
@@ -147,26 +186,6 @@ impl Session {
             let until = session.until();
             let upgrading = session.connection.starttls(parameters(settings)?, &hello);
             bounded(&format!("STARTTLS with {server}"), until, upgrading).await?;
-        }
-        if let Some((username, password)) = &settings.login {
-            let credentials =
-                Credentials::new(username.clone(), password.expose_secret().to_owned());
-            let until = session.until();
-            let logging_in = session.connection.auth(DEFAULT_MECHANISMS, &credentials);
-            let step = format!("log in to {server} as {username}");
-            let answer = bounded(&step, until, async { Ok(logging_in.await) }).await?;
-            let answer = answer.map_err(|error| {
-                let trouble = Trouble::of(&step, &error);
-                let kind = match trouble.kind {
-                    // lettre found no mechanism that both sides know.
-                    ObstacleKind::Passing if error.is_client() => ObstacleKind::NoAuth,
-                    ObstacleKind::Refused => ObstacleKind::LoginRefused,
-                    kind => kind,
-                };
-                Trouble { kind, ..trouble }
-            })?;
-            // RFC 4954 §6
-            expect(&step, answer, &[235])?;
         }
         Ok(session)
     }
@@ -265,6 +284,11 @@ impl Session {
         let until = self.deadline.min(Instant::now() + Duration::from_secs(5));
         drop(timeout_at(until, self.connection.command(Quit)).await);
     }
+}
+
+/// As messages name it.
+fn server(settings: &SmtpSettings) -> String {
+    format!("{}:{}", settings.host, settings.port)
 }
 
 /// Runs one step, `until` at the latest.
