@@ -12,6 +12,7 @@ mod document;
 mod mail;
 mod mailboxes;
 mod notice;
+mod oauth;
 mod report;
 mod schema;
 mod secret;
@@ -25,7 +26,6 @@ use std::{
 
 use anyhow::Context as _;
 use jiff::civil::Date;
-use secrecy::SecretString;
 use toml::de::DeTable;
 
 pub use self::{access::TooOpen, schema::reference};
@@ -37,6 +37,7 @@ use crate::{
     intake::Place,
     mailbox::{self, AfterImport, Bounds, ImapSettings},
     notice::{Ban, Rules},
+    oauth::{Credential, Endpoint},
     schedule,
     tls::{self, TlsMode},
 };
@@ -128,8 +129,47 @@ pub struct Server {
     pub tls: TlsMode,
     /// A private CA.
     pub ca_file: Option<PathBuf>,
-    /// User name and where the password is; always there for IMAP.
-    pub login: Option<(String, SecretSource)>,
+    /// User name and what proves it; always there for IMAP.
+    pub login: Option<(String, CredentialSource)>,
+}
+
+/// Where the proof of a user's name comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CredentialSource {
+    /// `password = { … }`
+    Password(SecretSource),
+    /// `oauth = { … }`
+    OAuth(Box<OAuth>),
+}
+
+/// One `oauth` table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OAuth {
+    /// Whose presets were taken.
+    pub provider: Option<Provider>,
+    /// Who gives access tokens.
+    pub token_endpoint: Endpoint,
+    /// The application, as registered there.
+    pub client_id: String,
+    /// Where what proves the application is; always there without a refresh token.
+    pub client_secret: Option<SecretSource>,
+    /// Where the refresh token is; without it the application acts for itself.
+    pub refresh_token: Option<SecretSource>,
+    /// What the tokens are for.
+    pub scope: String,
+    /// A private CA.
+    pub ca_file: Option<PathBuf>,
+    /// The ledger's directory: where refresh tokens are kept unless systemd names another.
+    pub beside_the_ledger: PathBuf,
+}
+
+/// Providers whose presets are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Provider {
+    /// Gmail and Google Workspace.
+    Google,
+    /// Microsoft 365.
+    Microsoft,
 }
 
 /// Where mails go.
@@ -291,8 +331,12 @@ fn read(root: &Table<'_>, file: &Path) -> Option<Config> {
     let ledger = ledger(root);
     let mut rules = notice::rules(root);
     let authenticity = notice::authenticity(root);
-    let mailboxes = mailboxes::read(root, &rules);
-    let telling = mail::telling(root);
+    let beside = ledger
+        .as_deref()
+        .and_then(Path::parent)
+        .unwrap_or(Path::new("/"));
+    let mailboxes = mailboxes::read(root, &rules, beside);
+    let telling = mail::telling(root, beside);
     let schedule = schedule(root);
     let http = http(root);
     let telling = telling?;
@@ -417,10 +461,10 @@ impl Mailbox {
                 after_import,
             } => {
                 let of_mailbox = || format!("mailbox {}", self.name);
-                let (username, password) = server
+                let (username, credential) = server
                     .login()
                     .with_context(of_mailbox)?
-                    .with_context(|| format!("mailbox {}: no username and password", self.name))?;
+                    .with_context(|| format!("mailbox {}: no username", self.name))?;
                 Ok(mailbox::Source::Imap(mailbox::Imap::new(ImapSettings {
                     name: self.name.clone(),
                     host: server.host.clone(),
@@ -428,7 +472,7 @@ impl Mailbox {
                     tls: server.tls,
                     ca_file: server.ca_file().with_context(of_mailbox)?,
                     username,
-                    password,
+                    credential,
                     folder: folder.clone(),
                     after_import: after_import.clone(),
                     bounds: Bounds::default(),
@@ -439,8 +483,8 @@ impl Mailbox {
 }
 
 impl Server {
-    /// User name and password, read now.
-    fn login(&self) -> anyhow::Result<Option<(String, SecretString)>> {
+    /// User name and what proves it, secrets read now.
+    fn login(&self) -> anyhow::Result<Option<(String, Credential)>> {
         self.login
             .as_ref()
             .map(|(username, source)| Ok((username.clone(), source.read()?)))

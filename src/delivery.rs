@@ -5,11 +5,10 @@
 
 use std::{collections::HashSet, fmt, path::PathBuf, str::FromStr, time::Duration};
 
-use secrecy::SecretString;
-
 use crate::{
     ledger::Letter,
     notice::{Address, AddressError},
+    oauth::{Cause, Credential},
     stranger,
     tls::{Distrust, TlsMode},
 };
@@ -162,8 +161,8 @@ pub struct SmtpSettings {
     pub tls: TlsMode,
     /// A private CA instead of the system's authorities.
     pub ca_file: Option<PathBuf>,
-    /// AUTH name and password; without them no AUTH.
-    pub login: Option<(String, SecretString)>,
+    /// AUTH name, and a password or access tokens; without them no AUTH.
+    pub login: Option<(String, Credential)>,
     /// How long connecting, TLS and each answer before DATA may take.
     pub command: Duration,
 }
@@ -227,6 +226,12 @@ pub enum ObstacleKind {
     NoAuth,
     /// Name and password were refused.
     LoginRefused,
+    /// There is no access token to log in with; the mail server was not asked.
+    Token(Cause),
+    /// The server does not take access tokens.
+    NoXoauth2,
+    /// The access token was refused.
+    TokenRefused,
     /// Some other 5xx.
     Refused,
     /// The directory cannot be written to.

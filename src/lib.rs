@@ -27,6 +27,7 @@
 //! | [`intake`] | the one use case: a message comes in, exactly one thing becomes of it |
 //! | [`ledger`] | the SQLite file; all SQL |
 //! | [`delivery`] | composes mails and sends them from the outbox |
+//! | [`oauth`] | access tokens, where servers take no passwords |
 //! | [`schedule`] | what is due when |
 //! | [`http`] | health |
 //! | [`stranger`] | what strangers wrote, made fit to be shown |
@@ -58,6 +59,7 @@ pub mod intake;
 pub mod ledger;
 pub mod mailbox;
 pub mod notice;
+pub mod oauth;
 pub mod pulse;
 pub mod schedule;
 pub mod stranger;

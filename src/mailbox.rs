@@ -14,7 +14,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
-use crate::{pulse::Pulse, tls::TlsMode};
+use crate::{oauth::TokenError, pulse::Pulse, tls::TlsMode};
 
 mod imap;
 mod maildir;
@@ -272,7 +272,7 @@ pub enum MailboxError {
         /// `NO …`, `BAD …` or `BYE …`, as the server wrote it.
         answer: String,
     },
-    /// Name and password were refused: trying faster would lock the account.
+    /// Name and password, or the access token, were refused: trying faster would lock the account.
     #[error("log in as {username}: the server answered {answer}")]
     Login {
         /// The configured user name.
@@ -291,6 +291,20 @@ pub enum MailboxError {
         /// How the connection was protected.
         tls: TlsMode,
     },
+    /// The server does not take access tokens, so that none was sent.
+    #[error(
+        "log in as {username}: expected a server that offers AUTH=XOAUTH2, found none \
+         (tls = \"{tls}\")"
+    )]
+    NoXoauth2 {
+        /// The configured user name.
+        username: String,
+        /// How the connection was protected.
+        tls: TlsMode,
+    },
+    /// There is no access token to log in with; the server was not asked.
+    #[error(transparent)]
+    Token(#[from] TokenError),
     /// The server said something that makes no sense.
     #[error("{operation}: {found}")]
     Protocol {
@@ -302,6 +316,18 @@ pub enum MailboxError {
     /// TLS could not be set up.
     #[error(transparent)]
     Tls(#[from] crate::tls::TlsError),
+}
+
+impl MailboxError {
+    /// Whether somebody said no to the login itself: a person must act, and asking often may lock the
+    /// account.
+    pub fn is_refused_login(&self) -> bool {
+        match self {
+            Self::Login { .. } => true,
+            Self::Token(error) => error.is_refusal(),
+            _ => false,
+        }
+    }
 }
 
 impl Source {
@@ -323,10 +349,10 @@ impl Source {
         }
     }
 
-    /// Whether `other` would be logged in to with the same password.
+    /// Whether `other` would be logged in to with the same password or grant.
     pub fn has_same_login(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Imap(one), Self::Imap(other)) => one.has_same_password(other),
+            (Self::Imap(one), Self::Imap(other)) => one.has_same_login(other),
             _ => true,
         }
     }

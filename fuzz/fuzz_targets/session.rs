@@ -148,7 +148,7 @@ fn imap() -> Imap {
         tls: TlsMode::None,
         ca_file: None,
         username: "user".to_owned(),
-        password: "secret".to_owned().into(),
+        credential: "secret".to_owned().into(),
         folder: "INBOX".to_owned(),
         after_import: None,
         bounds: Bounds::default(),

@@ -1,6 +1,6 @@
 //! `[mail]` and `[mail.smtp]`: who is told, in which language, and by which way.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use super::{
     Outgoing,
@@ -37,7 +37,7 @@ impl Way {
 }
 
 /// Reads them; `None` only beside a reported mistake.
-pub(super) fn telling(root: &Table<'_>) -> Option<Telling> {
+pub(super) fn telling(root: &Table<'_>, beside_the_ledger: &Path) -> Option<Telling> {
     let language = root
         .get("language")
         .map_or(Some(Language::default()), |value| {
@@ -80,7 +80,7 @@ pub(super) fn telling(root: &Table<'_>) -> Option<Telling> {
             value.choice(&[Confirm::Each, Confirm::Digest], Confirm::as_str)
         });
     let patience = patience(&table);
-    let outgoing = outgoing(&table);
+    let outgoing = outgoing(&table, beside_the_ledger);
     Some(Telling {
         style: Style {
             language: language?,
@@ -134,14 +134,14 @@ fn patience(table: &Table<'_>) -> Patience {
 
 /// Both ways may be described, so that a trial is one word away; the one that is not taken is
 /// checked all the same.
-fn outgoing(table: &Table<'_>) -> Option<Outgoing> {
+fn outgoing(table: &Table<'_>, beside_the_ledger: &Path) -> Option<Outgoing> {
     let way = table.get("transport").map_or(Some(Way::Smtp), |value| {
         value.choice(&[Way::Smtp, Way::Directory], Way::as_str)
     });
     let smtp_table = table.table(&schema::SMTP);
     let smtp = smtp_table
         .is_present()
-        .then(|| server::SMTP.server(&smtp_table))
+        .then(|| server::SMTP.server(&smtp_table, beside_the_ledger))
         .flatten();
     let directory = table.get("directory");
     let path = directory.as_ref().and_then(Value::path);

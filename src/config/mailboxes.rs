@@ -1,6 +1,6 @@
 //! `[[mailbox]]`: what is watched.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, path::Path};
 
 use super::{
     Mailbox, MailboxKind,
@@ -21,6 +21,7 @@ const IMAP_ONLY: &[&str] = &[
     "ca_file",
     "username",
     "password",
+    "oauth",
     "folder",
     "after_import",
 ];
@@ -42,7 +43,7 @@ impl Kind {
 }
 
 /// Reads every mailbox, in the file's order.
-pub(super) fn read(root: &Table<'_>, rules: &Rules) -> Vec<Mailbox> {
+pub(super) fn read(root: &Table<'_>, rules: &Rules, beside_the_ledger: &Path) -> Vec<Mailbox> {
     let mut seen: HashMap<&str, Value<'_>> = HashMap::new();
     let mut mailboxes = Vec::new();
     for table in root.tables(&schema::MAILBOX) {
@@ -66,7 +67,7 @@ pub(super) fn read(root: &Table<'_>, rules: &Rules) -> Vec<Mailbox> {
         let kind = table
             .require("kind", "\"imap\" or \"maildir\"")
             .and_then(|value| value.choice(&[Kind::Imap, Kind::Maildir], Kind::as_str))
-            .and_then(|chosen| kind(&table, chosen));
+            .and_then(|chosen| kind(&table, chosen, beside_the_ledger));
         if let (Some((_, name)), Some(kind)) = (name, kind) {
             mailboxes.push(Mailbox {
                 name: name.to_owned(),
@@ -80,7 +81,7 @@ pub(super) fn read(root: &Table<'_>, rules: &Rules) -> Vec<Mailbox> {
     mailboxes
 }
 
-fn kind(table: &Table<'_>, chosen: Kind) -> Option<MailboxKind> {
+fn kind(table: &Table<'_>, chosen: Kind, beside_the_ledger: &Path) -> Option<MailboxKind> {
     let foreign = match chosen {
         Kind::Imap => MAILDIR_ONLY,
         Kind::Maildir => IMAP_ONLY,
@@ -97,7 +98,7 @@ fn kind(table: &Table<'_>, chosen: Kind) -> Option<MailboxKind> {
                 None => Some("INBOX"),
                 Some(value) => value.text(),
             };
-            let server = server::IMAP.server(table);
+            let server = server::IMAP.server(table, beside_the_ledger);
             let after_import = table
                 .get("after_import")
                 .and_then(|value| after_import(&value, folder));

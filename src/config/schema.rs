@@ -7,8 +7,8 @@ mod keys;
 mod reference;
 
 pub(super) use self::keys::{
-    AFTER_IMPORT, AUTHENTICITY, COMPANY, HTTP, LABELS, LEDGER, MAIL, MAILBOX, NOTICE, ROOT,
-    SCHEDULE, SMTP,
+    AFTER_IMPORT, AUTHENTICITY, COMPANY, HTTP, LABELS, LEDGER, MAIL, MAILBOX, MAILBOX_OAUTH,
+    NOTICE, ROOT, SCHEDULE, SMTP, SMTP_OAUTH,
 };
 pub use self::reference::reference;
 

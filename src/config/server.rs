@@ -2,11 +2,13 @@
 //!
 //! Guarantee: nothing is sent in plaintext beyond this machine, and no password stands in the file.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, path::Path};
 
 use super::{
-    SecretSource, Server,
+    CredentialSource, SecretSource, Server,
     document::{Table, Value},
+    oauth,
+    schema::{self, Schema},
 };
 use crate::tls::TlsMode;
 
@@ -17,6 +19,9 @@ pub(super) struct Protocol {
     starttls: u16,
     plaintext: u16,
     login_required: bool,
+    oauth: &'static Schema,
+    /// What a person must allow at Microsoft for this protocol.
+    pub(super) microsoft_scope: &'static str,
 }
 
 /// RFC 9051 §2.1, RFC 8314 §3.2.
@@ -25,6 +30,8 @@ pub(super) const IMAP: Protocol = Protocol {
     starttls: 143,
     plaintext: 143,
     login_required: true,
+    oauth: &schema::MAILBOX_OAUTH,
+    microsoft_scope: "https://outlook.office.com/IMAP.AccessAsUser.All",
 };
 
 /// RFC 8314 §3.3 for 465, RFC 6409 §3.1 for 587; 25 is what a local relay listens on.
@@ -33,11 +40,13 @@ pub(super) const SMTP: Protocol = Protocol {
     starttls: 587,
     plaintext: 25,
     login_required: false,
+    oauth: &schema::SMTP_OAUTH,
+    microsoft_scope: "https://outlook.office.com/SMTP.Send",
 };
 
 impl Protocol {
     /// Reads the keys that describe a server.
-    pub(super) fn server(&self, table: &Table<'_>) -> Option<Server> {
+    pub(super) fn server(&self, table: &Table<'_>, beside_the_ledger: &Path) -> Option<Server> {
         let host = table
             .require("host", "the server's name")
             .and_then(|value| value.host());
@@ -66,7 +75,7 @@ impl Protocol {
             }
         }
         Some(Server {
-            login: self.login(table),
+            login: self.login(table, beside_the_ledger),
             ca_file: ca_file.and_then(|value| value.path()),
             host: host?,
             port: port?,
@@ -82,18 +91,44 @@ impl Protocol {
         }
     }
 
-    fn login(&self, table: &Table<'_>) -> Option<(String, SecretSource)> {
-        let begun = table.get("username").is_some() || table.get("password").is_some();
+    fn login(
+        &self,
+        table: &Table<'_>,
+        beside_the_ledger: &Path,
+    ) -> Option<(String, CredentialSource)> {
+        let given = |key| table.get(key).is_some();
+        let begun = given("username") || given("password") || given("oauth");
         if !self.login_required && !begun {
             return None;
         }
         let username = table
             .require("username", "the name to log in with")
             .and_then(|value| value.text());
-        let password = table
-            .require("password", SecretSource::FORM)
-            .and_then(|value| SecretSource::from_value(&value));
-        username.map(str::to_owned).zip(password)
+        let oauth = table.table(self.oauth);
+        let credential = match (table.get("password"), oauth.is_present()) {
+            (password, true) => {
+                if let Some(password) = password {
+                    password
+                        .refuse("stands beside `oauth`; a login has one of the two, take one out");
+                }
+                oauth::read(&oauth, self, beside_the_ledger)
+                    .map(|oauth| CredentialSource::OAuth(Box::new(oauth)))
+            }
+            (Some(password), false) => {
+                SecretSource::from_value(&password).map(CredentialSource::Password)
+            }
+            // What `oauth` is instead of a table has been said.
+            (None, false) if given("oauth") => None,
+            (None, false) => {
+                table.refuse(format_args!(
+                    "`password` is missing, and so is `oauth`; expected password = {}, or oauth = \
+                     {{ … }} where the server takes no passwords",
+                    SecretSource::FORM
+                ));
+                None
+            }
+        };
+        username.map(str::to_owned).zip(credential)
     }
 }
 
@@ -106,10 +141,11 @@ fn is_loopback(host: &str) -> bool {
 
 impl SecretSource {
     /// What a secret looks like in the file.
-    const FORM: &str = "{ credential = \"NAME\" }, { file = \"/PATH\" } or { env = \"VARIABLE\" }";
+    pub(super) const FORM: &str =
+        "{ credential = \"NAME\" }, { file = \"/PATH\" } or { env = \"VARIABLE\" }";
 
     /// Reads where a secret is.
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+    pub(super) fn from_value(value: &Value<'_>) -> Option<Self> {
         let Some(entries) = value.secret_entries() else {
             value.refuse(format_args!(
                 "a secret never stands in this file; write where it is: {}",

@@ -428,13 +428,18 @@ impl Watch {
         let (name, seconds) = (&self.name, pause.as_secs());
         let words = error.to_string();
         let said = for_the_log(&words);
-        match error {
-            WatchError::Mailbox(MailboxError::Login { .. }) | WatchError::Ledger(_) => error!(
+        let for_a_person = match error {
+            WatchError::Mailbox(error) => error.is_refused_login(),
+            WatchError::Ledger(_) => true,
+            WatchError::Stopped | WatchError::Reordered => false,
+        };
+        match for_a_person {
+            true => error!(
                 mailbox.name = name,
                 retry.seconds = seconds,
                 "mailbox not watched: {said}"
             ),
-            _ => warn!(
+            false => warn!(
                 mailbox.name = name,
                 retry.seconds = seconds,
                 "mailbox not watched: {said}"

@@ -11,7 +11,6 @@ use std::{collections::HashSet, error::Error as _, fmt::Display, time::Duration}
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use lettre::transport::smtp::{
     Error,
-    authentication::{Credentials, DEFAULT_MECHANISMS},
     client::AsyncSmtpConnection,
     commands::{Data, Mail, Quit, Rcpt, Rset},
     extension::ClientId,
@@ -29,9 +28,11 @@ use super::{
 use crate::{
     ledger::Letter,
     notice::Address,
+    oauth::Credential,
     tls::{self, TlsError, TlsMode},
 };
 
+mod login;
 mod wire;
 
 /// RFC 5321 §4.5.3.2.6: a server may take this long over the final dot. Hanging up earlier makes
@@ -111,12 +112,50 @@ struct Session {
 }
 
 impl Session {
+    /// Connects, and logs in where the settings say so. An access token that is refused is dropped, and
+    /// one that was not fetched for this is followed by a fresh one, once.
     async fn open(
         settings: &SmtpSettings,
         from: &Address,
         deadline: Instant,
     ) -> Result<Self, Trouble> {
-        let server = format!("{}:{}", settings.host, settings.port);
+        let server = server(settings);
+        let (username, tokens) = match &settings.login {
+            None => return Self::connect(settings, from, deadline).await,
+            Some((username, Credential::Password(password))) => {
+                let mut session = Self::connect(settings, from, deadline).await?;
+                session.show_password(&server, username, password).await?;
+                return Ok(session);
+            }
+            Some((username, Credential::Token(tokens))) => (username, tokens),
+        };
+        let mut is_again = false;
+        loop {
+            let late = |_| Trouble::ours("get an access token: none in time".to_owned());
+            let token = timeout_at(deadline, tokens.token()).await.map_err(late)??;
+            let mut session = Self::connect(settings, from, deadline).await?;
+            match session.show_token(&server, username, token.secret()).await {
+                Ok(()) => return Ok(session),
+                Err(trouble) => {
+                    if trouble.kind == ObstacleKind::TokenRefused {
+                        tokens.forget(&token).await;
+                        if token.is_cached() && !is_again {
+                            is_again = true;
+                            continue;
+                        }
+                    }
+                    return Err(trouble);
+                }
+            }
+        }
+    }
+
+    async fn connect(
+        settings: &SmtpSettings,
+        from: &Address,
+        deadline: Instant,
+    ) -> Result<Self, Trouble> {
+        let server = server(settings);
         // Our own host name is often none that a server would know; the domain we write for is.
         let hello = ClientId::Domain(from.domain().to_owned());
         let connect = format!("connect to {server}");
@@ -124,33 +163,12 @@ impl Session {
         let stream = Self::stream(settings, from.domain(), &server, until).await?;
         let connecting = AsyncSmtpConnection::connect_with_transport(stream, &hello);
         let connection = bounded(&connect, until, connecting).await?;
-        let mut session = Self {
+        Ok(Self {
             connection,
             command: settings.command,
             deadline,
             over: false,
-        };
-        if let Some((username, password)) = &settings.login {
-            let credentials =
-                Credentials::new(username.clone(), password.expose_secret().to_owned());
-            let until = session.until();
-            let logging_in = session.connection.auth(DEFAULT_MECHANISMS, &credentials);
-            let step = format!("log in to {server} as {username}");
-            let answer = bounded(&step, until, async { Ok(logging_in.await) }).await?;
-            let answer = answer.map_err(|error| {
-                let trouble = Trouble::of(&step, &error).without(password);
-                let kind = match trouble.kind {
-                    // lettre found no mechanism that both sides know.
-                    ObstacleKind::Passing if error.is_client() => ObstacleKind::NoAuth,
-                    ObstacleKind::Refused => ObstacleKind::LoginRefused,
-                    kind => kind,
-                };
-                Trouble { kind, ..trouble }
-            })?;
-            // RFC 4954 §6
-            expect(&step, answer, &[235]).map_err(|trouble| trouble.without(password))?;
-        }
-        Ok(session)
+        })
     }
 
     /// The connection with the protection that was asked for.
@@ -285,6 +303,11 @@ impl Session {
         let until = self.deadline.min(Instant::now() + Duration::from_secs(5));
         drop(timeout_at(until, self.connection.command(Quit)).await);
     }
+}
+
+/// As messages name it.
+fn server(settings: &SmtpSettings) -> String {
+    format!("{}:{}", settings.host, settings.port)
 }
 
 /// Runs one step, `until` at the latest.

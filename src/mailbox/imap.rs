@@ -15,7 +15,6 @@ use std::{
 };
 
 use jiff::civil::Date;
-use secrecy::{ExposeSecret as _, SecretString};
 
 use self::filing::Rest;
 use super::{
@@ -25,6 +24,7 @@ use super::{
 };
 use crate::{
     backoff::{self, Backoff},
+    oauth::Credential,
     pulse::Pulse,
     tls::TlsMode,
 };
@@ -58,10 +58,10 @@ pub struct ImapSettings {
     pub tls: TlsMode,
     /// A private CA instead of the system's authorities.
     pub ca_file: Option<PathBuf>,
-    /// LOGIN name.
+    /// The name to log in with.
     pub username: String,
-    /// LOGIN password.
-    pub password: SecretString,
+    /// What proves it: a password (LOGIN) or an access token (XOAUTH2).
+    pub credential: Credential,
     /// The folder to watch, as the operator writes it (UTF-8).
     pub folder: String,
     /// What is done with mail whose ranges are recorded; `None`: nothing, and the folder is opened
@@ -145,7 +145,7 @@ impl Imap {
             tls,
             ca_file,
             username,
-            password: _,
+            credential: _,
             folder,
             after_import,
             bounds,
@@ -159,9 +159,8 @@ impl Imap {
             && *bounds == other.bounds
     }
 
-    pub(super) fn has_same_password(&self, other: &Self) -> bool {
-        let (one, other) = (&self.settings.password, &other.settings.password);
-        one.expose_secret() == other.expose_secret()
+    pub(super) fn has_same_login(&self, other: &Self) -> bool {
+        (self.settings.credential).is_same(&other.settings.credential)
     }
 
     pub(super) async fn open(&self, pulse: &Arc<Pulse>) -> Result<ImapLink, MailboxError> {

@@ -18,18 +18,17 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_imap::imap_proto::{AttributeValue, MailboxDatum, MessageSection, Response, SectionPath};
 use jiff::{Timestamp, civil::Date};
-use secrecy::ExposeSecret;
 use tokio::time::timeout;
 
 pub(super) use self::folder::{Access, Capabilities, Opened, opening};
 use self::{
     line::{Heard, Line, SMALL, missing},
+    login::Proof,
     news::News,
 };
 use super::{MAX_HEADER, MailboxError, UidSet, imap::ImapSettings};
 use crate::{
     pulse::Pulse,
-    stranger,
     tls::{self, TlsMode},
 };
 
@@ -37,6 +36,7 @@ mod filing;
 mod folder;
 mod line;
 mod literals;
+mod login;
 mod news;
 mod syntax;
 #[cfg(test)]
@@ -80,13 +80,32 @@ pub(super) enum Part {
 }
 
 impl Session {
-    /// Connects, protects the connection as configured, and logs in.
+    /// Connects, protects the connection as configured, and logs in. An access token that is refused
+    /// is dropped, and one that was not fetched for this is followed by a fresh one, once.
     pub(super) async fn open(
         settings: &ImapSettings,
         pulse: &Arc<Pulse>,
     ) -> Result<Self, MailboxError> {
+        let proof = Proof::of(settings, pulse).await?;
+        match Self::open_with(settings, &proof, pulse).await {
+            Err(MailboxError::Login { .. }) if proof.is_stale().await => {
+                let proof = Proof::of(settings, pulse).await?;
+                let opened = Self::open_with(settings, &proof, pulse).await;
+                if let Err(MailboxError::Login { .. }) = opened {
+                    proof.is_stale().await;
+                }
+                opened
+            }
+            opened => opened,
+        }
+    }
+
+    async fn open_with(
+        settings: &ImapSettings,
+        proof: &Proof,
+        pulse: &Arc<Pulse>,
+    ) -> Result<Self, MailboxError> {
         let ImapSettings { host, port, .. } = settings;
-        let login = login_command(settings)?;
         let tls = match settings.tls {
             TlsMode::None => None,
             TlsMode::Implicit | TlsMode::StartTls => {
@@ -99,7 +118,9 @@ impl Session {
         let line = timeout(within, Line::open(settings, tls, &operation))
             .await
             .map_err(|_| MailboxError::Timeout { operation, within })??;
-        Self::log_in(line, settings, &login, pulse).await
+        let mut session = Self::new(line, Arc::clone(pulse));
+        session.log_in(settings, proof).await?;
+        Ok(session)
     }
 
     /// As [`Session::open`], over bytes that come from the fuzzer.
@@ -109,41 +130,12 @@ impl Session {
         settings: &ImapSettings,
         pulse: &Arc<Pulse>,
     ) -> Result<Self, MailboxError> {
-        let login = login_command(settings)?;
+        let proof = Proof::of(settings, pulse).await?;
         let wire = wire::Wire::new(Box::new(stream));
         let line = Line::greeted(wire, &settings.bounds, "connect").await?;
-        Self::log_in(line, settings, &login, pulse).await
-    }
-
-    async fn log_in(
-        line: Line,
-        settings: &ImapSettings,
-        login: &str,
-        pulse: &Arc<Pulse>,
-    ) -> Result<Self, MailboxError> {
         let mut session = Self::new(line, Arc::clone(pulse));
-
-        // RFC 9051 §6.2.3: LOGIN must not be sent where LOGINDISABLED is announced.
-        let username = settings.username.clone();
-        if session.capabilities().await?.has("LOGINDISABLED") {
-            return Err(MailboxError::LoginDisabled {
-                username,
-                tls: settings.tls,
-            });
-        }
-        let operation = format!("log in as {username}");
-        let answered = session.ask(&operation, login, SMALL, |_| ()).await?;
-        // A server may repeat what it was told.
-        let answered = answered.map_err(|answer| {
-            let password = settings.password.expose_secret();
-            let quoted = syntax::quoted(password).unwrap_or_default();
-            stranger::without(&[&quoted, password], &answer)
-        });
-        match answered {
-            Ok(()) => Ok(session),
-            Err(answer) if is_for_now(&answer) => Err(MailboxError::Refused { operation, answer }),
-            Err(answer) => Err(MailboxError::Login { username, answer }),
-        }
+        session.log_in(settings, &proof).await?;
+        Ok(session)
     }
 
     fn new(line: Line, pulse: Arc<Pulse>) -> Self {
@@ -374,7 +366,20 @@ impl Session {
         operation: &str,
         command: &str,
         most: u64,
+        untagged: impl FnMut(&Response<'_>) + Send,
+    ) -> Result<Result<(), String>, MailboxError> {
+        self.converse(operation, command, most, untagged, |_| None)
+            .await
+    }
+
+    /// As [`Session::ask`], with what is said when the server asks to go on; `None` where it must not.
+    async fn converse(
+        &mut self,
+        operation: &str,
+        command: &str,
+        most: u64,
         mut untagged: impl FnMut(&Response<'_>) + Send,
+        mut go_on: impl FnMut(&str) -> Option<String> + Send,
     ) -> Result<Result<(), String>, MailboxError> {
         let mut line = self.take(operation)?;
         let within = line.most_patience;
@@ -383,8 +388,12 @@ impl Session {
         let answered = async {
             line.send(operation, command, most).await?;
             loop {
+                let mut challenge = String::new();
                 let heard = line
                     .hear_out(operation, line.patience, |response| {
+                        if let Response::Continue(outcome) = response {
+                            challenge = outcome.information.as_deref().unwrap_or_default().into();
+                        }
                         news.note(response);
                         untagged(response);
                     })
@@ -392,12 +401,15 @@ impl Session {
                 news.same_folder(operation)?;
                 match heard {
                     Ok(Heard::Data) => (),
-                    Ok(Heard::Continue) => {
-                        return Err(MailboxError::Protocol {
-                            operation: operation.to_owned(),
-                            found: "expected an answer, found a request to go on".to_owned(),
-                        });
-                    }
+                    Ok(Heard::Continue) => match go_on(&challenge) {
+                        Some(words) => line.write(operation, &words).await?,
+                        None => {
+                            return Err(MailboxError::Protocol {
+                                operation: operation.to_owned(),
+                                found: "expected an answer, found a request to go on".to_owned(),
+                            });
+                        }
+                    },
                     Ok(Heard::Done) => return Ok((line, Ok(()))),
                     Err(answer) => return Ok((line, Err(answer))),
                 }
@@ -439,28 +451,4 @@ struct Found {
     internal_date: Option<Timestamp>,
     /// `Some(None)` is NIL.
     header: Option<Option<Vec<u8>>>,
-}
-
-/// RFC 5530 §3: a refusal that says nothing about name and password, whatever its text.
-fn is_for_now(answer: &str) -> bool {
-    let code = answer.split_once('[').and_then(|(_, rest)| {
-        let (code, _) = rest.split_once(']')?;
-        code.split(' ').next()
-    });
-    let codes = ["UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG"];
-    answer.starts_with("NO [")
-        && code.is_some_and(|code| codes.iter().any(|known| code.eq_ignore_ascii_case(known)))
-}
-
-/// `LOGIN name password`. RFC 9051 §4.3: line ends and NUL have no place in a quoted string.
-fn login_command(settings: &ImapSettings) -> Result<String, MailboxError> {
-    let quoted = |what: &str, text: &str| {
-        syntax::quoted(text).ok_or_else(|| MailboxError::Protocol {
-            operation: format!("log in as {}", settings.username.escape_debug()),
-            found: format!("expected a {what} without CR, LF and NUL, found one of them in it"),
-        })
-    };
-    let username = quoted("user name", &settings.username)?;
-    let password = quoted("password", settings.password.expose_secret())?;
-    Ok(format!("LOGIN {username} {password}"))
 }

@@ -6,7 +6,9 @@ use std::{path::Path, time::Duration};
 
 use invoice_trackd::{
     authenticity::Require,
-    config::{Config, ConfigError, MailboxKind, Outgoing, SecretSource},
+    config::{
+        Config, ConfigError, CredentialSource, MailboxKind, OAuth, Outgoing, Provider, SecretSource,
+    },
     delivery::{Confirm, Language, Patience},
     http,
     mailbox::{self, AfterImport},
@@ -160,7 +162,7 @@ fn every_setting_arrives_where_it_belongs() {
         server.login,
         Some((
             "einvoice@example.com".to_owned(),
-            SecretSource::File("/nowhere/imap".into())
+            CredentialSource::Password(SecretSource::File("/nowhere/imap".into()))
         ))
     );
     assert_eq!(folder, "配號");
@@ -219,6 +221,89 @@ fn a_digest_a_pace_and_what_is_done_after_an_import_arrive_too() {
     let words = complaint(&text.replace("path = \"/var/mail/drop\"", local));
     let expected = "kind \"maildir\" has no such setting";
     assert!(words.contains(expected), "{words}");
+}
+
+/// [`FULL`] with these in place of the mailbox's password.
+fn with_oauth(oauth: &str) -> String {
+    let password = "password = { file = \"/nowhere/imap\" }";
+    assert!(FULL.contains(password));
+    FULL.replace(password, oauth)
+}
+
+/// The mailbox's `oauth`.
+fn oauth(text: &str) -> OAuth {
+    let config = parse(text).unwrap();
+    let MailboxKind::Imap { server, .. } = &config.mailboxes[0].kind else {
+        panic!("IMAP")
+    };
+    match &server.login {
+        Some((_, CredentialSource::OAuth(oauth))) => *oauth.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn each_provider_has_its_presets() {
+    let google = oauth(&with_oauth(
+        "oauth = { provider = \"google\", client_id = \"c\", refresh_token = { env = \"R\" } }",
+    ));
+    assert_eq!(google.provider, Some(Provider::Google));
+    assert_eq!(
+        google.token_endpoint.to_string(),
+        "https://oauth2.googleapis.com/token"
+    );
+    assert_eq!(google.scope, "https://mail.google.com/");
+    assert_eq!(google.client_secret, None);
+    assert_eq!(google.beside_the_ledger, Path::new("/srv"));
+
+    let app = "provider = \"microsoft\", tenant = \"contoso.com\", client_id = \"c\", \
+               client_secret = { credential = \"s\" }";
+    let app = oauth(&with_oauth(&format!("oauth = {{ {app} }}")));
+    assert_eq!(
+        app.token_endpoint.to_string(),
+        "https://login.microsoftonline.com/contoso.com/oauth2/v2.0/token"
+    );
+    assert_eq!(app.scope, "https://outlook.office365.com/.default");
+    assert_eq!(app.refresh_token, None);
+
+    // As a table of its own, for a person who has signed in, and for the other protocol.
+    let person = "provider = \"microsoft\"\nclient_id = \"c\"\nrefresh_token = { env = \"R\" }\n";
+    let text = with_oauth("")
+        .replace(
+            "[[mailbox]]\nname = \"drop\"",
+            &format!("[mailbox.oauth]\n{person}\n[[mailbox]]\nname = \"drop\""),
+        )
+        .replace(
+            "password = { credential = \"smtp\" }\n",
+            &format!("[mail.smtp.oauth]\n{person}"),
+        );
+    let imap = oauth(&text);
+    assert_eq!(
+        imap.token_endpoint.to_string(),
+        "https://login.microsoftonline.com/common/oauth2/v2.0/token"
+    );
+    assert_eq!(
+        imap.scope,
+        "https://outlook.office.com/IMAP.AccessAsUser.All offline_access"
+    );
+    let Outgoing::Smtp(smtp) = parse(&text).unwrap().outgoing else {
+        panic!("SMTP")
+    };
+    let Some((_, CredentialSource::OAuth(smtp))) = smtp.login else {
+        panic!("oauth")
+    };
+    assert_eq!(
+        smtp.scope,
+        "https://outlook.office.com/SMTP.Send offline_access"
+    );
+
+    let own = oauth(&with_oauth(
+        "oauth = { token_endpoint = \"http://[::1]:8080/token\", scope = \"mail\", client_id = \"c\", \
+         client_secret = { env = \"S\" }, ca_file = \"/etc/ca.pem\" }",
+    ));
+    assert_eq!(own.provider, None);
+    assert_eq!(own.scope, "mail");
+    assert_eq!(own.ca_file.as_deref(), Some(Path::new("/etc/ca.pem")));
 }
 
 #[test]
@@ -337,7 +422,10 @@ fn what_is_off_in_the_shipped_file_can_be_switched_on() {
     let shipped = include_str!("../../config/invoice-trackd.toml");
     let optional = shipped.matches("\n#: ").count();
     assert!(optional >= 10, "only {optional} optional settings");
-    parse(&shipped.replace("\n#: ", "\n")).unwrap();
+    // A login has a password or access tokens.
+    let on = shipped.replace("\n#: ", "\n");
+    parse(&on.replace("\npassword = ", "\n#password = ")).unwrap();
+    assert!(complaint(&on).contains("stands beside `oauth`"));
 }
 
 #[test]

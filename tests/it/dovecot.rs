@@ -28,7 +28,7 @@ fn settings(dovecot: &Dovecot, user: &str) -> ImapSettings {
         tls: TlsMode::Implicit,
         ca_file: Some(dovecot.ca_file()),
         username: user.to_owned(),
-        password: PASSWORD.into(),
+        credential: PASSWORD.into(),
         folder: "INBOX".to_owned(),
         after_import: None,
         bounds: Bounds::default(),
@@ -183,7 +183,7 @@ async fn starttls_protects_login_and_mail() {
 async fn a_wrong_password_and_a_missing_folder_are_told_apart() {
     let dovecot = Dovecot::start();
     let mut wrong = settings(&dovecot, "ann");
-    wrong.password = "guess".into();
+    wrong.credential = "guess".into();
     let error = open(wrong).await.unwrap_err();
     assert!(
         matches!(&error, MailboxError::Login { answer, .. } if answer.contains("AUTHENTICATIONFAILED")),

@@ -44,6 +44,7 @@ mod keeper;
 mod ledger;
 mod maildir;
 mod mbox;
+mod oauth;
 mod outage;
 mod outbox;
 mod pace;

@@ -215,7 +215,7 @@ async fn a_server_that_repeats_the_password_is_not_quoted_with_it() {
     .await;
     for password in [r#"imap-"Secret"\4711"#] {
         let settings = ImapSettings {
-            password: password.into(),
+            credential: invoice_trackd::oauth::Credential::Password(password.into()),
             ..server.settings(Bounds::default())
         };
         let error = Source::Imap(Imap::new(settings)).open(&unwatched()).await;

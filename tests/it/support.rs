@@ -19,6 +19,7 @@ pub mod scripted_imap;
 pub mod scripted_smtp;
 pub mod signer;
 pub mod smtp_sink;
+pub mod token_endpoint;
 pub mod watch;
 
 /// Whether there is time for the long versions of what is done a few hundred times otherwise

@@ -43,7 +43,7 @@ fn source(dovecot: &Dovecot) -> Source {
         tls: TlsMode::Implicit,
         ca_file: Some(dovecot.ca_file()),
         username: "ann".to_owned(),
-        password: PASSWORD.into(),
+        credential: PASSWORD.into(),
         folder: "INBOX".to_owned(),
         after_import: None,
         bounds: Bounds::default(),

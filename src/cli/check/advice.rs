@@ -11,8 +11,11 @@ use crate::{
     delivery::{Obstacle, ObstacleKind, one_line},
     ledger::LedgerError,
     mailbox::{MailboxError, ProbeError},
+    oauth::TokenError,
     tls::{self, Distrust, TlsError, TlsMode},
 };
+
+mod oauth;
 
 /// Servers' words are shown up to this many characters.
 const WORDS: usize = 400;
@@ -76,11 +79,11 @@ pub(super) fn setting(error: &anyhow::Error) -> Failure {
         .any(|cause| cause.kind() == io::ErrorKind::PermissionDenied);
     let to_do = match denied {
         true => "run this as the user that may read it, as a rule root",
-        false => "write the password there, in one line, and let nobody else read it (chmod 600)",
+        false => "write the secret there, in one line, and let nobody else read it (chmod 600)",
     };
     Failure::mend(
         found,
-        advice("a password that only its owner can read", to_do),
+        advice("a secret that only its owner can read", to_do),
     )
 }
 
@@ -143,8 +146,13 @@ pub(super) fn mailbox(error: &ProbeError, kind: &MailboxKind) -> Failure {
         ProbeError::Mailbox(error) => imap(error, server),
         ProbeError::TlsFirst { .. } => Failure::mend(error, tls_first("143 for \"starttls\"")),
         ProbeError::Folder {
-            folders, folder, ..
+            folders,
+            folder,
+            answer,
         } => {
+            if let Some(advice) = oauth::not_connected(answer) {
+                return Failure::mend(error, advice);
+            }
             let to_do = match folders.contains(folder) {
                 true => "let the user read the folder".to_owned(),
                 false => format!("name one of the folders that exist: {}", some(folders)),
@@ -224,22 +232,31 @@ fn imap(error: &MailboxError, server: &Server) -> Failure {
         MailboxError::Timeout { .. } | MailboxError::Closed { .. } => network(error, false),
         MailboxError::Login { .. } => Failure::mend(
             error,
-            advice(
-                "a server that takes the name and the password",
-                "correct `username` or the password; some providers want an app password, or \
-                 IMAP switched on for the account",
-            ),
+            oauth::imap(server).unwrap_or_else(|| {
+                advice(
+                    "a server that takes the name and the password",
+                    "correct `username` or the password; some providers want an app password, or \
+                     IMAP switched on for the account",
+                )
+            }),
         ),
-        MailboxError::LoginDisabled { tls, .. } => Failure::mend(
+        MailboxError::Token(TokenError { cause, .. }) => oauth::token(*cause, error, server),
+        MailboxError::NoXoauth2 { .. } => oauth::no_xoauth2(error),
+        MailboxError::LoginDisabled { tls, .. } if *tls != TlsMode::None => Failure::mend(
+            error,
+            oauth::no_passwords(server).unwrap_or_else(|| {
+                advice(
+                    "a server that takes LOGIN on this connection",
+                    "switch password logins on at the server, or use access tokens: oauth = { … } in \
+                     place of `password` (docs/oauth.md)",
+                )
+            }),
+        ),
+        MailboxError::LoginDisabled { .. } => Failure::mend(
             error,
             advice(
                 "a server that takes LOGIN on this connection",
-                match tls {
-                    TlsMode::None => "set tls = \"starttls\" or \"implicit\"",
-                    TlsMode::StartTls | TlsMode::Implicit => {
-                        "switch password logins on at the server; this version knows no other"
-                    }
-                },
+                "set tls = \"starttls\" or \"implicit\"",
             ),
         ),
         MailboxError::Tls(TlsError::CaFile { .. } | TlsError::NoCertificate { .. }) => {
@@ -255,13 +272,16 @@ fn imap(error: &MailboxError, server: &Server) -> Failure {
         MailboxError::Refused { operation, .. } if operation.starts_with("start TLS") => {
             Failure::mend(error, no_starttls("993"))
         }
-        MailboxError::Refused { .. } => Failure::wait(
-            error,
-            advice(
-                "a server that lets us in",
-                "try again later; where it stays so, ask whoever runs the server",
+        MailboxError::Refused { answer, .. } => match oauth::not_connected(answer) {
+            Some(advice) => Failure::mend(error, advice),
+            None => Failure::wait(
+                error,
+                advice(
+                    "a server that lets us in",
+                    "try again later; where it stays so, ask whoever runs the server",
+                ),
             ),
-        ),
+        },
         MailboxError::Protocol { .. } => Failure::mend(
             error,
             advice(
@@ -287,7 +307,12 @@ pub(super) fn mail(obstacle: &Obstacle, server: Option<&Server>) -> Failure {
         ObstacleKind::Passing => {
             return network(obstacle, obstacle.words.contains("refused"));
         }
+        ObstacleKind::Token(cause) => return oauth::token(cause, obstacle, server),
+        ObstacleKind::NoXoauth2 => return oauth::no_xoauth2(obstacle),
         ObstacleKind::PutOff => {
+            if let Some(advice) = oauth::basic_is_off(&obstacle.words, server) {
+                return Failure::mend(obstacle, advice);
+            }
             let advice = advice(
                 "a server that takes mail",
                 "try again later; where it stays so, do what its words say",
@@ -306,15 +331,22 @@ pub(super) fn mail(obstacle: &Obstacle, server: Option<&Server>) -> Failure {
             "a server that takes mail as the settings stand",
             "set `username` and `password` under [mail.smtp], and TLS where there is none",
         ),
-        ObstacleKind::NoAuth => advice(
-            "a server that offers AUTH PLAIN or LOGIN on this connection",
-            "turn TLS on, use the port for submission (465 or 587), or take `username` out",
-        ),
-        ObstacleKind::LoginRefused => advice(
-            "a server that takes the name and the password",
-            "correct `username` or the password; some providers want an app password, or SMTP \
-             AUTH switched on for the account",
-        ),
+        ObstacleKind::NoAuth => oauth::no_passwords(server).unwrap_or_else(|| {
+            advice(
+                "a server that offers AUTH PLAIN or LOGIN on this connection",
+                "turn TLS on, use the port for submission (465 or 587), or take `username` out",
+            )
+        }),
+        ObstacleKind::TokenRefused => oauth::smtp(&obstacle.words, server),
+        ObstacleKind::LoginRefused => {
+            oauth::smtp_password(&obstacle.words, server).unwrap_or_else(|| {
+                advice(
+                    "a server that takes the name and the password",
+                    "correct `username` or the password; some providers want an app password, or \
+                     SMTP AUTH switched on for the account",
+                )
+            })
+        }
         ObstacleKind::Refused | ObstacleKind::Directory => advice(
             "a server that takes mail from this machine and from the address in `from`",
             "do what its words say, or ask whoever runs the server",

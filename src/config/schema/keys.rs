@@ -5,6 +5,10 @@
 
 use super::{Fallback, Key, Schema};
 
+mod oauth;
+
+pub(in crate::config) use self::oauth::{MAILBOX_OAUTH, SMTP_OAUTH};
+
 /// A key that has to be there.
 const fn required(name: &'static str, form: &'static str, about: &'static str) -> Key {
     unless(name, form, "required", about)
@@ -216,7 +220,7 @@ pub(in crate::config) const COMPANY: Schema = Schema {
 
 pub(in crate::config) const MAILBOX: Schema = Schema {
     repeated: true,
-    later: &["provider"],
+    tables: &["oauth"],
     ..Schema::table(
         "mailbox",
         "One for each folder to watch. A mailbox of kind `\"imap\"` has `host` to `folder` and \
@@ -269,7 +273,7 @@ pub(in crate::config) const MAILBOX: Schema = Schema {
             unless(
                 "password",
                 SECRET,
-                "required for `\"imap\"`",
+                "required for `\"imap\"`, or `oauth`",
                 "Where the password is; see [Secrets](#secrets).",
             ),
             default(
@@ -399,51 +403,55 @@ pub(in crate::config) const MAIL: Schema = Schema {
     )
 };
 
-pub(in crate::config) const SMTP: Schema = Schema::table(
-    "mail.smtp",
-    "The server that takes our mail. `transport = \"smtp\"` needs it.",
-    &[
-        required(
-            "host",
-            "host name or IP address, without a port",
-            "The server; its certificate must be for this name.",
-        ),
-        default(
-            "port",
-            "1 to 65535",
-            "465",
-            "The default with `tls = \"implicit\"`; it is 587 with `\"starttls\"` and 25 with \
+pub(in crate::config) const SMTP: Schema = Schema {
+    tables: &["oauth"],
+    ..Schema::table(
+        "mail.smtp",
+        "The server that takes our mail. `transport = \"smtp\"` needs it.",
+        &[
+            required(
+                "host",
+                "host name or IP address, without a port",
+                "The server; its certificate must be for this name.",
+            ),
+            default(
+                "port",
+                "1 to 65535",
+                "465",
+                "The default with `tls = \"implicit\"`; it is 587 with `\"starttls\"` and 25 with \
              `\"none\"`.",
-        ),
-        default("tls", TLS, "\"implicit\"", "As for a mailbox."),
-        unless(
-            "ca_file",
-            PATH,
-            "the system's authorities",
-            "As for a mailbox.",
-        ),
-        unless(
-            "username",
-            TEXT,
-            "no login",
-            "The name to log in with; `username` and `password` stand together or not at all.",
-        ),
-        unless(
-            "password",
-            SECRET,
-            "no login",
-            "Where the password is; see [Secrets](#secrets).",
-        ),
-        default(
-            "max_per_minute",
-            "0 to 10000",
-            "0",
-            "No more mails than this are attempted in any minute, for providers that limit them; 0 \
+            ),
+            default("tls", TLS, "\"implicit\"", "As for a mailbox."),
+            unless(
+                "ca_file",
+                PATH,
+                "the system's authorities",
+                "As for a mailbox.",
+            ),
+            unless(
+                "username",
+                TEXT,
+                "no login",
+                "The name to log in with; `username` and `password` (or `oauth`) stand together or not \
+             at all.",
+            ),
+            unless(
+                "password",
+                SECRET,
+                "no login",
+                "Where the password is; see [Secrets](#secrets). Or `oauth` in its place.",
+            ),
+            default(
+                "max_per_minute",
+                "0 to 10000",
+                "0",
+                "No more mails than this are attempted in any minute, for providers that limit them; 0 \
              means no limit. Alerts go first, and a mail that was put off is tried again after a minute at \
              the earliest.",
-        ),
-    ],
-);
+            ),
+        ],
+    )
+};
 
 pub(in crate::config) const SCHEDULE: Schema = Schema::table(
     "schedule",
@@ -489,8 +497,10 @@ pub(super) const ALL: &[&Schema] = &[
     &AUTHENTICITY,
     &COMPANY,
     &MAILBOX,
+    &MAILBOX_OAUTH,
     &MAIL,
     &SMTP,
+    &SMTP_OAUTH,
     &SCHEDULE,
     &HTTP,
 ];

@@ -7,19 +7,27 @@ use crate::{config::Config, notice::Label};
 
 const SHIPPED: &str = include_str!("../../../config/invoice-trackd.toml");
 
-/// The lines of the shipped file below each header, by the table's path.
+/// The lines of the shipped file below each header, by the table's path; a header may be off as well.
 fn shipped(schema: &Schema) -> Vec<&'static str> {
     let mut path = "";
     let mut lines = Vec::new();
     for line in SHIPPED.lines() {
-        if line.starts_with('[') {
-            path = line.trim_matches(['[', ']']);
+        if let Some(header) = header(line) {
+            path = header;
         }
         if path == schema.path {
             lines.push(line);
         }
     }
     lines
+}
+
+/// The path of the table that begins with this line, if any does.
+fn header(line: &'static str) -> Option<&'static str> {
+    let header = line.strip_prefix("#: ").unwrap_or(line);
+    header
+        .starts_with('[')
+        .then(|| header.trim_matches(['[', ']']))
 }
 
 #[test]
@@ -119,9 +127,17 @@ fn the_forms_are_those_that_the_messages_about_mistakes_name() {
             // Only the table's own line: `port`, say, stands in two of them. No key takes 1.5.
             let table = match schema.path {
                 "" => 0,
-                _ => SHIPPED.find(&format!("\n{}\n", schema.header())).unwrap(),
+                _ => {
+                    let off = format!("\n#: {}\n", schema.header());
+                    let on = format!("\n{}\n", schema.header());
+                    SHIPPED.find(&on).or_else(|| SHIPPED.find(&off)).unwrap()
+                }
             };
             let (before, below) = SHIPPED.split_at(table);
+            let below = match below.strip_prefix("\n#: [") {
+                Some(header) => format!("\n[{header}"),
+                None => below.to_owned(),
+            };
             let wrong = below.replacen(&format!("\n{line}\n"), &format!("\n{name} = 1.5\n"), 1);
             let wrong = format!("{before}{wrong}");
             let error = Config::parse(&wrong, Path::new("x"))

@@ -6,10 +6,7 @@
 use std::time::Duration;
 
 use super::WatchError;
-use crate::{
-    backoff::{self, Backoff},
-    mailbox::MailboxError,
-};
+use crate::backoff::{self, Backoff};
 
 /// How long to wait after trouble before connecting again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +57,9 @@ impl Failures {
         if lived >= self.pauses.reconnect.most {
             *self = Self::new(self.pauses);
         }
-        if let WatchError::Mailbox(MailboxError::Login { .. }) = error {
+        if let WatchError::Mailbox(error) = error
+            && error.is_refused_login()
+        {
             self.logins = self.logins.saturating_add(1);
             // Jitter only ever shortens a pause, and this one is what keeps the account from being
             // locked.
@@ -75,7 +74,11 @@ impl Failures {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::LedgerError;
+    use crate::{
+        ledger::LedgerError,
+        mailbox::MailboxError,
+        oauth::{Cause, Grant, Settings, TokenError, Tokens},
+    };
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -112,6 +115,31 @@ mod tests {
                 assert_about(failures.pause_after(&error, SECOND), full);
             }
         }
+    }
+
+    #[tokio::test]
+    async fn an_outage_of_the_token_endpoint_is_no_refusal() {
+        let nobody = Settings {
+            token_endpoint: "http://127.0.0.1:1/token".parse().unwrap(),
+            client_id: "c".to_owned(),
+            client_secret: None,
+            grant: Grant::ClientCredentials,
+            scope: "s".to_owned(),
+            ca_file: None,
+            state_directory: "/nonexistent".into(),
+        };
+        let error = Tokens::of(nobody).token().await.unwrap_err();
+        let refused = TokenError {
+            cause: Cause::SignIn,
+            ..error.clone()
+        };
+        let mut failures = Failures::new(Pauses::default());
+        let mut pause = |error| {
+            let error = WatchError::Mailbox(MailboxError::Token(error));
+            failures.pause_after(&error, SECOND)
+        };
+        assert_about(pause(error), 2);
+        assert_eq!(pause(refused), 60 * SECOND);
     }
 
     #[test]

@@ -59,6 +59,9 @@ impl Session {
             if let Response::Capabilities(list) = response {
                 let atoms = list.iter().filter_map(|capability| match capability {
                     Capability::Atom(atom) => Some(atom.to_ascii_uppercase()),
+                    Capability::Auth(mechanism) => {
+                        Some(format!("AUTH={}", mechanism.to_ascii_uppercase()))
+                    }
                     _ => None,
                 });
                 announced = Some(Capabilities(atoms.collect()));

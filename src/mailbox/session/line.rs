@@ -149,7 +149,7 @@ impl Line {
     }
 
     /// Reads one response, patient for as long as bytes of it keep coming. A refusal, BYE and a
-    /// tag that is not ours are errors; `untagged` sees everything else.
+    /// tag that is not ours are errors; `untagged` sees everything else that is not tagged.
     pub(super) async fn hear(
         &mut self,
         operation: &str,
@@ -212,7 +212,10 @@ impl Line {
                 operation: operation.to_owned(),
                 answer: answer(status, outcome),
             }),
-            Response::Continue(_) => Ok(Ok(Heard::Continue)),
+            response @ Response::Continue(_) => {
+                untagged(response);
+                Ok(Ok(Heard::Continue))
+            }
             response => {
                 untagged(response);
                 Ok(Ok(Heard::Data))

@@ -71,7 +71,8 @@ impl News {
                 }
                 false
             }
-            Response::Capabilities(_)
+            Response::Continue(_)
+            | Response::Capabilities(_)
             | Response::Fetch(..)
             | Response::MailboxData(MailboxDatum::Recent(_) | MailboxDatum::Flags(_)) => false,
             _ => true,

@@ -221,7 +221,7 @@ async fn the_newest_twenty_are_found_in_both_folders_and_stay_unseen() {
         tls: invoice_trackd::tls::TlsMode::Implicit,
         ca_file: Some(dovecot.ca_file()),
         username: "ann".to_owned(),
-        password: dovecot::PASSWORD.into(),
+        credential: invoice_trackd::oauth::Credential::Password(dovecot::PASSWORD.into()),
         folder: "INBOX".to_owned(),
         after_import: Some(AfterImport::MoveTo("Archive".to_owned())),
         bounds: Bounds::default(),

@@ -30,7 +30,7 @@ fn settings(dovecot: &Dovecot, port: u16, user: &str, bounds: Bounds) -> ImapSet
         tls: TlsMode::Implicit,
         ca_file: Some(dovecot.ca_file()),
         username: user.to_owned(),
-        password: PASSWORD.into(),
+        credential: PASSWORD.into(),
         folder: "INBOX".to_owned(),
         after_import: None,
         bounds,

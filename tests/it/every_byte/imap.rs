@@ -26,7 +26,7 @@ fn settings(address: SocketAddr, bounds: Bounds) -> ImapSettings {
         tls: TlsMode::None,
         ca_file: None,
         username: "u".to_owned(),
-        password: "p".into(),
+        credential: "p".into(),
         folder: "INBOX".to_owned(),
         after_import: None,
         bounds,

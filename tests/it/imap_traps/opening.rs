@@ -223,7 +223,7 @@ async fn a_password_is_quoted_and_one_with_a_line_end_is_never_sent() {
     .await;
     let mut quoting = server.settings(PATIENT);
     quoting.username = "us er".to_owned();
-    quoting.password = r#"p"a\s"#.into();
+    quoting.credential = r#"p"a\s"#.into();
     Source::Imap(Imap::new(quoting))
         .open(&unwatched())
         .await
@@ -231,7 +231,7 @@ async fn a_password_is_quoted_and_one_with_a_line_end_is_never_sent() {
 
     for bad in ["a\r\nb LOGOUT", "a\nb", "a\0b"] {
         let mut splitting = server.settings(PATIENT);
-        splitting.password = bad.into();
+        splitting.credential = bad.into();
         let error = Source::Imap(Imap::new(splitting))
             .open(&unwatched())
             .await

@@ -1,6 +1,7 @@
 //! A real Dovecot of a test's own: its mail, its ports, its CA, in a directory that goes with it.
 //!
-//! Any user name is a user; the password is always [`PASSWORD`]. Dovecot 2.3 (Debian 12).
+//! Any user name is a user; the password is always [`PASSWORD`]; where it is told whom to ask about
+//! access tokens, it takes those as well. Dovecot 2.3 (Debian 12).
 
 use std::{
     fs,
@@ -44,6 +45,7 @@ fn own_uid() -> u32 {
 pub struct Dovecot {
     directory: TempDir,
     master: Option<Child>,
+    introspection: Option<String>,
     pub imap_port: u16,
     pub imaps_port: u16,
 }
@@ -51,6 +53,15 @@ pub struct Dovecot {
 impl Dovecot {
     /// Starts one and waits until it greets.
     pub fn start() -> Self {
+        Self::start_as(None)
+    }
+
+    /// One that asks at this address (RFC 7662) whose an access token is (XOAUTH2).
+    pub fn with_tokens(introspection: String) -> Self {
+        Self::start_as(Some(introspection))
+    }
+
+    fn start_as(introspection: Option<String>) -> Self {
         let directory = TempDir::with_prefix_in("dovecot-", "/tmp").unwrap();
         // The login and mail processes run as other users and must get in.
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -65,8 +76,16 @@ impl Dovecot {
             imaps_port: free_address().port(),
             directory,
             master: None,
+            introspection,
         };
         fs::write(dovecot.config_file(), dovecot.config()).unwrap();
+        if let Some(url) = &dovecot.introspection {
+            let asking = format!(
+                "introspection_url = {url}\nintrospection_mode = post\n\
+                 username_attribute = username\nactive_attribute = active\nactive_value = true\n"
+            );
+            fs::write(dovecot.directory.path().join("oauth2.conf"), asking).unwrap();
+        }
         dovecot.restart();
         dovecot
     }
@@ -340,6 +359,16 @@ password = {{ env = "TEST_IMAP_PASSWORD" }}
                 group = id("-gn"),
             ),
         };
+        let (mechanisms, tokens) = match &self.introspection {
+            None => ("plain", String::new()),
+            Some(_) => (
+                "plain xoauth2",
+                format!(
+                    "passdb {{\n  driver = oauth2\n  mechanisms = xoauth2\n  \
+                     args = {directory}/oauth2.conf\n}}\n"
+                ),
+            ),
+        };
         format!(
             "base_dir = {directory}/run
 state_dir = {directory}/state
@@ -351,10 +380,11 @@ ssl_cert = <{directory}/cert.pem
 ssl_key = <{directory}/key.pem
 disable_plaintext_auth = no
 login_trusted_networks = 127.0.0.0/8
-auth_mechanisms = plain
+auth_mechanisms = {mechanisms}
 auth_failure_delay = 0
-passdb {{
+{tokens}passdb {{
   driver = static
+  mechanisms = plain
   args = password={PASSWORD}
 }}
 userdb {{
@@ -366,6 +396,11 @@ first_valid_uid = 1
 first_valid_gid = 1
 namespace inbox {{
   inbox = yes
+}}
+service anvil {{
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
 }}
 service imap-login {{
   inet_listener imap {{

@@ -52,7 +52,7 @@ impl ScriptedImap {
             tls: TlsMode::None,
             ca_file: None,
             username: "user".to_owned(),
-            password: "secret".into(),
+            credential: "secret".into(),
             folder: "INBOX".to_owned(),
             after_import: None,
             bounds,
@@ -220,6 +220,11 @@ impl Asked<'_> {
     /// Says `text` and leaves the command open.
     pub async fn go_on(&mut self, text: &str) {
         self.peer.say(text).await;
+    }
+
+    /// What the answer that ends the command begins with.
+    pub fn tag(&self) -> &str {
+        &self.tag
     }
 
     /// Waits for the client's DONE.

@@ -24,8 +24,8 @@ pub enum Does {
     HangsUp,
 }
 
-/// The first entry whose words begin the client's line decides. `CONNECT` stands for the banner
-/// and `.` for the end of the message.
+/// The first entry whose words begin the client's line decides. `CONNECT` stands for the banner,
+/// `EMPTY` for an empty line and `.` for the end of the message.
 pub type Script = &'static [(&'static str, Does)];
 
 /// A running server; it ends when dropped.
@@ -114,6 +114,9 @@ async fn serve(socket: TcpStream, script: Script, log: &Mutex<Log>) -> std::io::
             return Ok(());
         }
         line.truncate(line.trim_end().len());
+        if line.is_empty() {
+            line.push_str("EMPTY");
+        }
         log.lock().unwrap().commands.push(line.clone());
     }
 }

@@ -40,7 +40,7 @@ fn imap(host: &str, port: u16, tls: TlsMode, ca_file: Option<PathBuf>) -> Source
         tls,
         ca_file,
         username: "ann".to_owned(),
-        password: PASSWORD.into(),
+        credential: invoice_trackd::oauth::Credential::Password(PASSWORD.into()),
         folder: "INBOX".to_owned(),
         after_import: None,
         bounds: Bounds::default(),

@@ -245,7 +245,7 @@ pub fn at_dovecot(dovecot: &Dovecot, folder: &str, bounds: Bounds) -> ImapSettin
         tls: TlsMode::None,
         ca_file: None,
         username: "ann".to_owned(),
-        password: PASSWORD.into(),
+        credential: PASSWORD.into(),
         folder: folder.to_owned(),
         after_import: None,
         bounds,
