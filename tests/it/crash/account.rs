@@ -116,7 +116,7 @@ async fn read(ledger: &mut SqliteConnection) -> Account {
     .fetch_one(&mut *ledger)
     .await
     .unwrap();
-    assert_eq!(migrations, (3, 1), "the ledger is half made");
+    assert_eq!(migrations, (4, 1), "the ledger is half made");
     assert_none(ledger, HALVES).await;
 
     let messages: Vec<(u32, String, String)> = sqlx::query_as(

@@ -1,9 +1,12 @@
 //! The daemon killed around the moment at which a resolver answers at last: what waits is asked
 //! about again, and recorded and told of once.
 
-use std::{fs, time::Duration};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
-use super::{answers, fails, running::house, signed};
+use super::{answers, fails, running::house};
 use crate::support::{
     daemon::{House, Running, maildir, notice},
     fault::{Faults, Moment},
@@ -11,18 +14,31 @@ use crate::support::{
     smtp_sink::SmtpSink,
 };
 
+/// What waits: a notice for each.
+const TRACKS: [&str; ALL] = ["EA", "EB", "EC", "ED", "EE", "EF"];
+
+const ALL: usize = 6;
+
+/// On a machine that is busy with other tests a lookup may fail, and once more after 10 s and 20 s.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// Waits until the daemon has died, or, with `true`, has recorded and sent everything.
-async fn is_done(house: &House, daemon: &mut Running, confirmations: usize) -> bool {
-    let deadline = std::time::Instant::now() + Duration::from_secs(60);
+async fn is_done(house: &House, daemon: &mut Running) -> bool {
+    let deadline = Instant::now() + PATIENCE;
     loop {
         if daemon.has_ended() {
             return false;
         }
         let outbox = house.outbox().await;
-        if outbox.get("sent").copied() == Some(confirmations as u64) {
+        if outbox.get("sent").copied() == Some(ALL as u64) {
             return true;
         }
-        assert!(std::time::Instant::now() < deadline, "{}", house.log());
+        assert!(
+            Instant::now() < deadline,
+            "{:#}\n{}",
+            house.json(&["status", "--json"]).1,
+            house.log()
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -32,7 +48,7 @@ async fn killed_at_any_write_what_waits_is_recorded_and_told_of_once() {
     type Kind = fn(u32) -> Moment;
     let dns = signer::dns();
     fails(&dns);
-    let mails = [signed(), signer::sign(&notice("ED"))];
+    let mails = TRACKS.map(|track| signer::sign(&notice(track)));
     // A ledger in which they wait, to begin with each time.
     let waiting = house(&dns, "");
     for (n, eml) in mails.iter().enumerate() {
@@ -44,11 +60,11 @@ async fn killed_at_any_write_what_waits_is_recorded_and_told_of_once() {
 
     let (mut before, mut between, mut after) = (0, 0, 0);
     let kinds: [(Kind, usize, usize); 5] = [
-        (Moment::Write, 2, 7),
-        (Moment::Torn, 3, 11),
-        (Moment::Sync, 1, 2),
-        (Moment::Synced, 1, 2),
-        (Moment::Begin, 1, 1),
+        (Moment::Write, 2, 29),
+        (Moment::Torn, 3, 37),
+        (Moment::Sync, 1, 5),
+        (Moment::Synced, 2, 5),
+        (Moment::Begin, 1, 4),
     ];
     for (kind, first, step) in kinds {
         for n in (first..).step_by(step) {
@@ -56,18 +72,18 @@ async fn killed_at_any_write_what_waits_is_recorded_and_told_of_once() {
             let sink = SmtpSink::start();
             let house = beside(&waiting, &sink, &dns);
             let faults = Faults::under(&house).kill_at(moment);
-            let survived = is_done(&house, &mut house.run(&faults.environment()), 2).await;
+            let survived = is_done(&house, &mut house.run(&faults.environment())).await;
             let recorded = house.allocations().await.len();
             match (survived, recorded) {
                 (true, _) => {}
                 (false, 0) => before += 1,
-                (false, 1) => between += 1,
-                (false, _) => after += 1,
+                (false, ALL) => after += 1,
+                (false, _) => between += 1,
             }
             if !survived {
                 let mut daemon = house.run(&[]);
                 assert!(
-                    is_done(&house, &mut daemon, 2).await,
+                    is_done(&house, &mut daemon).await,
                     "{moment:?}: {}",
                     house.log()
                 );
@@ -76,20 +92,24 @@ async fn killed_at_any_write_what_waits_is_recorded_and_told_of_once() {
             let counts = house.counts().await;
             assert_eq!(
                 (counts["imported"], counts["waiting"]),
-                (2, 0),
+                (ALL as u64, 0),
                 "{moment:?}"
             );
-            assert_eq!(house.allocations().await.len(), 2, "{moment:?}");
+            assert_eq!(house.allocations().await.len(), ALL, "{moment:?}");
             let outbox = house.outbox().await;
-            assert_eq!(outbox.values().sum::<u64>(), 2, "{moment:?}: {outbox:?}");
+            assert_eq!(
+                outbox.values().sum::<u64>(),
+                ALL as u64,
+                "{moment:?}: {outbox:?}"
+            );
             if survived {
                 break;
             }
         }
     }
     assert!(
-        before >= 5 && between >= 3 && after >= 5,
-        "killed with nothing recorded {before}, one {between}, both {after} times"
+        before > 0 && between > 0 && after > 0,
+        "killed with nothing recorded {before}, some {between}, all {after} times"
     );
 }
 
