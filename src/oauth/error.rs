@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::tls::Distrust;
+use crate::{stranger, tls::Distrust};
 
 /// A provider's words are kept up to this many characters.
 const WORDS: usize = 300;
@@ -129,21 +129,10 @@ fn aadsts(description: &str) -> Option<u32> {
 /// `text` on one line, without what is of use to the provider's support only, and without any of
 /// `secrets`: an endpoint may repeat what it was sent.
 pub(super) fn in_short(text: &str, secrets: &[&str]) -> String {
-    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let mut words = words
-        .split(" Trace ID: ")
-        .next()
-        .unwrap_or_default()
-        .to_owned();
-    for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
-        words = words.replace(secret, "[secret]");
-    }
-    let mut shown = words.chars().filter(|c| !c.is_control());
-    let mut line: String = shown.by_ref().take(WORDS).collect();
-    if shown.next().is_some() {
-        line.push('…');
-    }
-    line
+    let words = text
+        .split_once("Trace ID: ")
+        .map_or(text, |(words, _)| words);
+    stranger::one_line(&stranger::without(secrets, words), WORDS)
 }
 
 #[cfg(test)]
@@ -221,8 +210,9 @@ mod tests {
         let said = "AADSTS7000215: Invalid client secret\r\n provided: hunter2. Trace ID: 1 x";
         assert_eq!(
             in_short(said, &["hunter2", ""]),
-            "AADSTS7000215: Invalid client secret provided: [secret]."
+            "AADSTS7000215: Invalid client secret provided: ***."
         );
+        assert_eq!(in_short("no\u{202e}pe", &[]), "no<U+202E>pe");
         assert_eq!(in_short(&"字".repeat(400), &[]).chars().count(), WORDS + 1);
     }
 }

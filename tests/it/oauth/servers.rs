@@ -169,7 +169,7 @@ async fn a_refusal_is_explained_first_and_repeats_no_token() {
         .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "log in as user: the server answered NO [AUTHENTICATIONFAILED] bad [token], [token] \
+        "log in as user: the server answered NO [AUTHENTICATIONFAILED] bad ***, *** \
          (status 400)"
     );
     server.finish().await;
