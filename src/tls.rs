@@ -4,7 +4,14 @@
 //! no switch to turn that off; plaintext exists for loopback only, which `config` enforces of
 //! names and [`addresses`] of what they lead to.
 
-use std::{error::Error, fmt, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    fmt, io,
+    net::{IpAddr, SocketAddr},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use rustls::{
     CertificateError, ClientConfig, RootCertStore,
@@ -134,6 +141,12 @@ pub async fn answers(host: &str, port: u16, within: Duration) -> bool {
         }
     };
     timeout(within, trying).await.ok().flatten() == Some(true)
+}
+
+/// Whether a host is this machine by what it is called: `localhost`, or an address.
+pub fn names_this_machine(host: &str) -> bool {
+    let address = host.parse::<IpAddr>();
+    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// Where a host is. Without TLS only this machine is spoken to, whatever its name leads to:

@@ -2,7 +2,7 @@
 //!
 //! Guarantee: nothing is sent in plaintext beyond this machine, and no password stands in the file.
 
-use std::{net::IpAddr, path::Path};
+use std::path::Path;
 
 use super::{
     CredentialSource, SecretSource, Server,
@@ -10,7 +10,7 @@ use super::{
     oauth,
     schema::{self, Schema},
 };
-use crate::tls::TlsMode;
+use crate::tls::{self, TlsMode};
 
 /// What differs between one protocol and another.
 #[derive(Debug)]
@@ -64,7 +64,10 @@ impl Protocol {
         };
         let ca_file = table.get("ca_file");
         if let (Some(value), Some(TlsMode::None)) = (&tls, mode) {
-            if host.as_deref().is_some_and(|host| !is_loopback(host)) {
+            if host
+                .as_deref()
+                .is_some_and(|host| !tls::names_this_machine(host))
+            {
                 value.refuse(
                     "without TLS only this machine may be spoken to (localhost, 127.0.0.1, ::1); \
                      write \"implicit\" or \"starttls\"",
@@ -130,13 +133,6 @@ impl Protocol {
         };
         username.map(str::to_owned).zip(credential)
     }
-}
-
-fn is_loopback(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost")
-        || host
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
 }
 
 impl SecretSource {

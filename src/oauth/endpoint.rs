@@ -6,7 +6,13 @@
 //! Guarantees: over TLS 1.2 or later, unless the endpoint is on this machine; a redirect is never followed;
 //! an answer comes within 15 s and has at most 64 KiB, or it is none.
 
-use std::{error::Error as _, fmt, net::IpAddr, str::FromStr, time::Duration};
+use std::{
+    error::Error as _,
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    str::FromStr,
+    time::Duration,
+};
 
 use reqwest::{Client, Response, StatusCode, Url, header::RETRY_AFTER, redirect::Policy};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -28,6 +34,12 @@ const MOST: usize = 64 << 10;
 /// 15 minutes raises an alert, and that should be for a reason.
 const LONGEST_WISH: Duration = Duration::from_secs(600);
 
+/// This machine, whatever `localhost` leads to; the port is the address's own.
+const HERE: [SocketAddr; 2] = [
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
+    SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), 0),
+];
+
 /// Where tokens are given.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Endpoint(Url);
@@ -46,11 +58,9 @@ impl FromStr for Endpoint {
     fn from_str(text: &str) -> Result<Self, EndpointError> {
         let url = Url::parse(text).map_err(|_| EndpointError)?;
         let host = url.host_str().unwrap_or_default();
-        let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
-        let is_here = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
         let is_safe = match url.scheme() {
             "https" => !host.is_empty(),
-            "http" => is_here,
+            "http" => tls::names_this_machine(host.trim_matches(['[', ']'])),
             _ => false,
         };
         // RFC 6749 §3.2: no fragment. A query could hold a secret, and is logged everywhere.
@@ -114,6 +124,8 @@ impl Caller {
             .tls_backend_preconfigured((*tls).clone())
             .redirect(Policy::none())
             .no_proxy()
+            // RFC 6761 §6.3 obliges nobody to resolve the name so, and there may be no TLS over it.
+            .resolve_to_addrs("localhost", &HERE)
             .timeout(WITHIN)
             // Fetches lie an hour apart; the endpoint has hung up by then.
             .pool_max_idle_per_host(0)
