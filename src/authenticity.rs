@@ -21,9 +21,9 @@ use futures_util::FutureExt as _;
 
 use self::resolver::Resolver;
 pub use self::{
-    dkim::{Outcome, Signed},
+    dkim::{Outcome, Signed, key_name},
     proposal::{Counted, Proposal, propose},
-    results::{Field, Malformed, MethodResult},
+    results::{Field, Malformed, MethodResult, is_token},
     survey::Survey,
 };
 use crate::notice::{Address, Authenticity, Sentence};
@@ -181,6 +181,16 @@ pub struct Proof {
     pub algorithm: Option<String>,
     /// The key record's text as DNS gave it.
     pub key: Option<String>,
+}
+
+impl Proof {
+    /// Domain, selector and algorithm, as far as they are known:
+    /// `einvoice.nat.gov.tw, s2026, rsa-sha256`.
+    pub fn names(&self) -> String {
+        let names = [&self.domain, &self.selector, &self.algorithm];
+        let names: Vec<&str> = names.into_iter().flatten().map(String::as_str).collect();
+        names.join(", ")
+    }
 }
 
 /// What was found about a message's origin, as it is kept in the ledger.

@@ -21,6 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
+pub use self::signature::key_name;
 use self::{
     message::{Found, Message},
     signature::Signature,
@@ -64,6 +65,14 @@ pub enum Outcome {
     Broken(Sentence),
     /// A resolver failed for now.
     Unknown(String),
+}
+
+impl Signed {
+    /// The fields that a signature must cover to count, and that this one does not in all their
+    /// instances.
+    pub fn uncovered(&self) -> impl Iterator<Item = &'static str> {
+        uncovered(&self.covered)
+    }
 }
 
 /// Every signature of a mail that is looked at, from the top, whoever signed.
@@ -150,7 +159,7 @@ struct Expected<'a> {
 
 impl Expected<'_> {
     fn counts(&self, domain: &str, covered: &[String]) -> bool {
-        self.is_listed(domain) && self.is_aligned(domain) && uncovered(covered).is_none()
+        self.is_listed(domain) && self.is_aligned(domain) && uncovered(covered).next().is_none()
     }
 
     fn is_listed(&self, domain: &str) -> bool {
@@ -169,7 +178,7 @@ impl Expected<'_> {
         let domain = &signed.domain;
         let holds = signed.outcome == Outcome::Pass;
         match (self.is_listed(domain), self.is_aligned(domain)) {
-            (true, true) => match (&signed.outcome, uncovered(&signed.covered)) {
+            (true, true) => match (&signed.outcome, signed.uncovered().next()) {
                 (Outcome::Broken(why), _) => (4, why.clone()),
                 (_, field) => (5, words::not_covered(domain, field.unwrap_or("From"))),
             },
@@ -185,10 +194,11 @@ impl Expected<'_> {
     }
 }
 
-/// The first field that a signature must cover, and does not in all its instances.
-fn uncovered(covered: &[String]) -> Option<&'static str> {
+fn uncovered(covered: &[String]) -> impl Iterator<Item = &'static str> {
     let is_covered = |field: &str| covered.iter().any(|name| name.eq_ignore_ascii_case(field));
-    MUST_COVER.into_iter().find(|field| !is_covered(field))
+    MUST_COVER
+        .into_iter()
+        .filter(move |field| !is_covered(field))
 }
 
 /// What DNS holds at the names of keys.

@@ -12,6 +12,7 @@ mod syntax;
 
 use std::fmt;
 
+pub use self::syntax::is_token;
 use super::{Evidence, Method, Proof, Results, Settings, alignment::is_aligned};
 use crate::notice::{self, Address, Authenticity, Sentence, shown};
 

@@ -23,11 +23,10 @@ pub struct Survey {
 
 impl Survey {
     /// The signatures that could speak for From, whether they hold or not: aligned with it, and
-    /// over From and Subject.
+    /// over what a signature must cover.
     pub(super) fn speaking(&self) -> impl Iterator<Item = &Signed> {
         self.signatures.iter().filter(|signed| {
-            let covers = |name: &str| signed.covered.iter().any(|covered| covered == name);
-            self.speaks_for_from(&signed.domain) && covers("from") && covers("subject")
+            self.speaks_for_from(&signed.domain) && signed.uncovered().next().is_none()
         })
     }
 

@@ -10,9 +10,9 @@ use crate::{
     authenticity::{Evidence, Proof},
     clock::taipei_minute,
     columns::pad,
-    delivery::one_line,
     ledger::StoredEvidence,
     notice::Authenticity,
+    stranger::one_line,
 };
 
 /// The width of a label, of which an ideograph takes two columns.
@@ -114,10 +114,8 @@ pub(super) fn signed(verdict: &Authenticity) -> Option<String> {
 
 /// A proof in a few words: `dkim einvoice.nat.gov.tw, s2026, rsa-sha256`.
 pub(super) fn in_short(proof: &Proof) -> String {
-    let named = [&proof.domain, &proof.selector, &proof.algorithm];
-    let named: Vec<&str> = named.into_iter().flatten().map(String::as_str).collect();
-    let (method, named) = (proof.method.as_str(), named.join(", "));
-    one_line(format!("{method} {named}").trim_end(), WORDS)
+    let (method, names) = (proof.method.as_str(), proof.names());
+    one_line(&format!("{method} {names}"), WORDS)
 }
 
 /// A key record without most of its key.

@@ -153,9 +153,7 @@ pub(super) fn authenticity(root: &Table<'_>) -> authenticity::Settings {
             "trusted_authserv_ids",
             "an authserv-id such as \"mx.example.com\"",
             |id| {
-                let is_token = id
-                    .chars()
-                    .all(|c| c.is_ascii_graphic() && !"()<>@,;:\\\"/[]?=".contains(c));
+                let is_token = id.chars().all(authenticity::is_token);
                 is_token.then(|| id.to_ascii_lowercase())
             },
         )

@@ -7,7 +7,7 @@
 use std::fmt::Display;
 
 use crate::{
-    authenticity::{Evidence, Method, Proof},
+    authenticity::{Evidence, Method},
     delivery::{Confirm, Style, compose},
     ledger::{Cause, Entry, FoundIn, Import, LedgerError, Past, Quarantined, Reason, Transaction},
     mailbox::{Content, Origin},
@@ -73,22 +73,11 @@ pub(super) async fn tell(
 fn proven_by(evidence: &Evidence) -> Sentence {
     match (&evidence.verdict, &evidence.proof) {
         (Authenticity::Proven { .. }, Some(proof)) => {
-            let Proof {
-                method,
-                domain,
-                selector,
-                ..
-            } = proof;
-            let method = match method {
+            let method = match proof.method {
                 Method::Dkim => "DKIM",
                 Method::AuthenticationResults => "Authentication-Results",
             };
-            let named: Vec<&str> = [domain, selector]
-                .into_iter()
-                .flatten()
-                .map(String::as_str)
-                .collect();
-            let words = format!("{method} {}", named.join(", "));
+            let words = format!("{method} {}", proof.names());
             Sentence::new(words.trim_end(), words.trim_end())
         }
         (Authenticity::Proven { .. }, None) => {

@@ -147,7 +147,10 @@ fn a_confirmation_says_what_proved_the_notice() {
     let house = demanding(&dns);
     ingest(&house, &signer::sign(&Notice::default().eml()));
     let told = texts(&house.path("sent")).concat();
-    assert_shows(&told, &["  證明方式  DKIM einvoice.nat.gov.tw, s2026\n"]);
+    assert_shows(
+        &told,
+        &["  證明方式  DKIM einvoice.nat.gov.tw, s2026, rsa-sha256\n"],
+    );
 
     let believing = House::with_mail(COMPANY);
     ingest(&believing, &Notice::default().eml());
@@ -182,5 +185,8 @@ fn a_confirmation_after_a_release_says_that_a_person_vouched_or_what_proved_it_t
     // The key may be gone by then.
     dns.override_all(Some(crate::support::dns::Answer::Silence));
     let told = release(&house, &["--ban", "53567686"]);
-    assert_shows(&told, &["  證明方式  DKIM einvoice.nat.gov.tw, s2026\n"]);
+    assert_shows(
+        &told,
+        &["  證明方式  DKIM einvoice.nat.gov.tw, s2026, rsa-sha256\n"],
+    );
 }

@@ -107,15 +107,20 @@ impl<'a> Signature<'a> {
         None
     }
 
-    /// Where DNS holds its key. RFC 6376 §3.6.2.1.
+    /// Where DNS holds its key.
     pub(super) fn key_name(&self) -> String {
-        format!("{}._domainkey.{}", self.selector, self.domain)
+        key_name(&self.selector, &self.domain)
     }
 
     /// How often `h=` names a field.
     pub(super) fn times(&self, field: &str) -> usize {
         self.signed.iter().filter(|name| *name == field).count()
     }
+}
+
+/// Where DNS holds a key. RFC 6376 §3.6.2.1.
+pub fn key_name(selector: &str, domain: &str) -> String {
+    format!("{selector}._domainkey.{domain}")
 }
 
 /// RFC 6376 §3.5 `domain-name`, and an underscore, which selectors have.

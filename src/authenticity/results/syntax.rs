@@ -289,8 +289,8 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// RFC 2045 §5.1.
-fn is_token(c: char) -> bool {
+/// What stands in a token, as an authserv-id is one (RFC 8601 §2.2). RFC 2045 §5.1.
+pub fn is_token(c: char) -> bool {
     c.is_ascii_graphic() && !"()<>@,;:\\\"/[]?=".contains(c)
 }
 

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use super::super::table::{Cell, Column, Screen, Table};
 use crate::{
-    authenticity::{Evidence, Field, Mail, Outcome, Results, Signed, Survey, Verifier},
+    authenticity::{self, Evidence, Field, Mail, Outcome, Results, Signed, Survey, Verifier},
     clock::taipei_minute,
     config::{Config, Mailbox},
     mailbox::{Content, RawMessage, Want},
@@ -100,8 +100,7 @@ pub(super) fn key_name(judged: &[Judged<'_>]) -> Option<String> {
         let from = mail.survey.from.as_ref()?;
         let mut signatures = mail.survey.signatures.iter();
         let own = signatures.find(|signed| from.is_under(&signed.domain))?;
-        // RFC 6376 §3.6.2.1
-        Some(format!("{}._domainkey.{}", own.selector, own.domain))
+        Some(authenticity::key_name(&own.selector, &own.domain))
     })
 }
 
@@ -222,15 +221,10 @@ fn signature(signed: &Signed) -> String {
         domain,
         selector,
         algorithm,
-        covered,
         outcome,
         ..
     } = signed;
-    let lacks = ["from", "subject"].into_iter().filter(|name| {
-        let mut covered = covered.iter();
-        !covered.any(|covered| covered == name)
-    });
-    let lacks: Vec<&str> = lacks.collect();
+    let lacks: Vec<&str> = signed.uncovered().collect();
     let outcome = match outcome {
         Outcome::Pass if lacks.is_empty() => "pass".to_owned(),
         Outcome::Pass => format!("pass, but not over {}", lacks.join(" and ")),

@@ -10,14 +10,13 @@ use super::super::{
     table::{Column, Screen, Table},
 };
 use crate::{
-    authenticity::Proof,
+    authenticity::{Proof, key_name},
     columns::pad,
-    delivery::one_line,
     intake::Examined,
     ledger::Earlier,
     mailbox::{Content, RawMessage},
     notice::{self, Authenticity, Block, DefectCode, Disposition, Judged, Judgement, Reading},
-    stranger,
+    stranger::{self, one_line},
 };
 
 pub(super) fn checklist(
@@ -133,9 +132,8 @@ pub(super) fn checklist(
         writeln!(text, "\n來源證明 proof of origin")?;
         let signed = proof::signed(&examined.evidence.verdict);
         let whole = match (selector, domain) {
-            // RFC 6376 §3.6.2.1
             (Some(selector), Some(domain)) => {
-                format!("all of it: TXT at {selector}._domainkey.{domain}")
+                format!("all of it: TXT at {}", key_name(selector, domain))
             }
             _ => "shortened".to_owned(),
         };
