@@ -9,7 +9,6 @@ use crate::{
     ledger::Letter,
     notice::{Address, AddressError},
     oauth::{Cause, Credential},
-    stranger,
     tls::{Distrust, TlsMode},
 };
 
@@ -24,7 +23,6 @@ pub use self::{
     dispatch::{Dispatcher, Pass},
     gather::gather_past,
 };
-pub use crate::stranger::{for_the_log, one_line};
 
 /// The language of mails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -30,13 +30,14 @@ use sha2::{Digest, Sha256};
 use crate::{
     authenticity::{Evidence, Mail, Require, Results, Verifier},
     clock::{taipei_date, taipei_minute},
-    delivery::{Style, one_line},
+    delivery::Style,
     ledger::{Earlier, Entry, Ledger, LedgerError, Transaction},
     mailbox::{Content, Origin, RawMessage, Suspicion, Want},
     notice::{
         self, Allocation, Authenticity, Ban, Circumstances, Defect, Disposition, Judgement,
         Reading, Recorded, Release, Rules, Sentence,
     },
+    stranger::one_line,
 };
 
 use self::tell::{tell, tell_past};

@@ -13,10 +13,10 @@ use super::{
 use crate::{
     clock::{Clock, taipei_date, taipei_minute},
     config::Config,
-    delivery::one_line,
     intake::Refusal,
     ledger::{AllocationFilter, AllocationRow, Decision, DecisionRow, Ledger},
     notice::{Ban, Period},
+    stranger::one_line,
 };
 
 /// So much of a person's reason is shown, characters.

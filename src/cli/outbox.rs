@@ -18,8 +18,8 @@ use super::{
 use crate::{
     clock::{Clock, taipei_minute},
     config::{Config, Outgoing},
-    delivery::one_line,
     ledger::{Declined, Kind, Ledger, OutboxRow, OutboxState, RecipientState},
+    stranger::one_line,
 };
 
 /// So many finished ones are listed where not all are asked for.

@@ -19,11 +19,10 @@ use super::{
 use crate::{
     clock::Clock,
     config::Config,
-    delivery::one_line,
     intake::{Action, Decided, Refusal},
     ledger::{Decision, Ledger, QuarantineRow, StoredMessage},
     notice::{Defect, DefectCode, Judgement, Release},
-    stranger,
+    stranger::{self, one_line},
 };
 
 mod show;

@@ -12,7 +12,6 @@ use super::{
 use crate::{
     clock::{Clock, taipei_date, taipei_minute},
     config::Config,
-    delivery::one_line,
     http::MAILBOX_SILENCE,
     ledger::{
         AllocationFilter, Counts, Daemon, Ledger, LinkState, MailboxRow, OutboxCounts, OutboxState,
@@ -20,6 +19,7 @@ use crate::{
     },
     notice::{Company, Period},
     schedule::{self, Due},
+    stranger::one_line,
 };
 
 /// So much of a stranger's words is shown, characters.

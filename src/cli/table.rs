@@ -14,7 +14,7 @@ use anstyle::{AnsiColor, Style};
 
 use crate::{
     columns::{cut, cut_front, pad, width, wrap},
-    delivery::one_line,
+    stranger::one_line,
 };
 
 /// What a person must act on.

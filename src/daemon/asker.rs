@@ -26,8 +26,8 @@ const POLL: Duration = Duration::from_secs(30);
 /// No pause is shorter, unless a hint ends it.
 const BREATH: Duration = Duration::from_millis(100);
 
-/// What one step may take besides the ledger's own waits: each question has a bound of 5 s, and a
-/// mail may raise several.
+/// What one step may take besides the ledger's own waits: longer than the 5 s that all questions
+/// about a mail have, and than looking into 50 mails.
 const STEP: Duration = Duration::from_secs(60);
 
 /// While the ledger fails.

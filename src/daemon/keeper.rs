@@ -17,10 +17,11 @@ use tracing::{error, info, warn};
 use super::systemd;
 use crate::{
     clock::Clock,
-    delivery::{Style, for_the_log, gather_past},
+    delivery::{Style, gather_past},
     http::{MAILBOX_SILENCE, Mail, Part, PutOffMail, Signs, Vitals, WaitingMail},
     ledger::{Cause, DaemonLock, Ledger, LedgerError, LinkState, Past, Waiting},
     pulse::Pulse,
+    stranger::for_the_log,
 };
 
 /// From one look to the next.

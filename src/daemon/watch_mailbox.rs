@@ -17,12 +17,12 @@ use tracing::{error, info, warn};
 
 use crate::{
     clock::{Clock, taipei_date},
-    delivery::for_the_log,
     http::{Part, Signs, Vitals},
     intake::{Intake, Place},
     ledger::{LedgerError, LinkState},
     mailbox::{Content, Link, MailboxError, Origin, RawMessage, Source, Trouble},
     pulse::Pulse,
+    stranger::for_the_log,
 };
 
 mod failures;

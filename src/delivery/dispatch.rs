@@ -14,16 +14,14 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 
-use super::{
-    Attempt, Patience, Style, Transport, Unreachable,
-    stranger::{for_the_log, masked},
-};
+use super::{Attempt, Patience, Style, Transport, Unreachable};
 use crate::{
     backoff::{self, Backoff},
     clock::Clock,
     ledger::{Kind, Lease, Ledger, LedgerError, Settled},
     notice::Address,
     pulse::Pulse,
+    stranger::{for_the_log, masked},
 };
 
 /// Between two attempts at one letter.

@@ -20,15 +20,12 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, timeout_at};
 
 use self::wire::{Fault, Plain, Stream};
-use super::{
-    Attempt, Obstacle, ObstacleKind, SmtpSettings, Unreachable,
-    compose::lettre_address,
-    stranger::{self, one_line},
-};
+use super::{Attempt, Obstacle, ObstacleKind, SmtpSettings, Unreachable, compose::lettre_address};
 use crate::{
     ledger::Letter,
     notice::Address,
     oauth::Credential,
+    stranger::{self, one_line},
     tls::{self, TlsError, TlsMode},
 };
 

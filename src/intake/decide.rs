@@ -15,12 +15,13 @@ use super::{Examined, Intake, guarded, judge, sha256, tell};
 use crate::{
     authenticity::Evidence,
     clock::taipei_minute,
-    delivery::{compose, one_line},
+    delivery::compose,
     ledger::{
         AllocationRow, Decision, DecisionRow, Entry, LedgerError, StoredMessage, Transaction,
     },
     mailbox::{Content, RawMessage},
     notice::{self, Ban, Defect, DefectCode, Disposition, Judgement, Release},
+    stranger::one_line,
 };
 
 /// What a person wants done with a mail that waits.

@@ -24,6 +24,7 @@ const STAYS_IN: &[(&str, &[&str])] = &[
     ("mail_auth::", &["authenticity"]),
     ("hickory", &["authenticity"]),
     ("psl::", &["authenticity"]),
+    ("reqwest::", &["oauth"]),
     ("clap::", &["cli"]),
     ("console::", &["cli"]),
     ("indicatif::", &["cli"]),

@@ -8,10 +8,11 @@ use std::io;
 use crate::{
     authenticity,
     config::{MailboxKind, Server},
-    delivery::{Obstacle, ObstacleKind, one_line},
+    delivery::{Obstacle, ObstacleKind},
     ledger::LedgerError,
     mailbox::{MailboxError, ProbeError},
     oauth::TokenError,
+    stranger::one_line,
     tls::{self, Distrust, TlsError, TlsMode},
 };
 

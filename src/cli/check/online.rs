@@ -21,10 +21,11 @@ use crate::{
     clock::Clock,
     columns::{pad, width},
     config::{Config, Mailbox, Outgoing},
-    delivery::{Transport, one_line},
+    delivery::Transport,
     ledger::{Ledger, Stage},
     mailbox::{News, RawMessage},
     notice::Rules,
+    stranger::one_line,
 };
 
 /// Longer than a mail server that works takes, greeting delay included.

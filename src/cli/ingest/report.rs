@@ -14,9 +14,9 @@ use super::super::{
     table::{Cell, Column, Screen, Table, tally},
 };
 use crate::{
-    delivery::one_line,
     intake::Outcome,
     notice::{Allocation, Disposition},
+    stranger::one_line,
 };
 
 /// A report on its way to standard output.

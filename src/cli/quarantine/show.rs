@@ -14,10 +14,11 @@ use super::{
 use crate::{
     clock::taipei_minute,
     columns::pad,
-    delivery::{Language, compose, one_line},
+    delivery::{Language, compose},
     ledger::{DecisionRow, Reason, StoredEvidence, StoredMessage, Wait},
     mailbox::Origin,
     notice::{DefectCode, Disposition},
+    stranger::one_line,
 };
 
 /// The width of a label, of which an ideograph takes two columns.

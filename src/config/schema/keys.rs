@@ -156,8 +156,8 @@ pub(in crate::config) const AUTHENTICITY: Schema = Schema::table(
             "\"dkim\"",
             "A DKIM signature that is verified here when the mail comes; the receiving server's word \
              (Authentication-Results); one of the two; or nothing, and From is believed. \
-             `\"either\"` without `trusted_authserv_ids` is DKIM alone. `check --online` says what \
-             the mail in your mailboxes carries.",
+             `\"either\"` without `trusted_authserv_ids` is DKIM alone, but for mailboxes with \
+             `results = \"microsoft\"`. `check --online` says what the mail in your mailboxes carries.",
         ),
         default(
             "domains",

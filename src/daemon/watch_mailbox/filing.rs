@@ -7,7 +7,7 @@
 use tracing::{error, info};
 
 use super::{Watch, WatchError};
-use crate::{delivery::for_the_log, mailbox::Link};
+use crate::{mailbox::Link, stranger::for_the_log};
 
 impl Watch {
     /// Has the server file what the ledger says is recorded. A release by a person, in another

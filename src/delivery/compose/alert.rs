@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::{
-    super::{Language, Style, stranger::one_line},
+    super::{Language, Style},
     letter::Draft,
     meaning,
     table::columns,
@@ -14,6 +14,7 @@ use super::{
 use crate::{
     ledger::{Cause, FoundIn, Kind, Letter, Pending, Quarantined, Reason},
     notice::DefectCode,
+    stranger::one_line,
 };
 
 mod digest;

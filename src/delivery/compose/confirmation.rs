@@ -3,7 +3,7 @@
 use jiff::{Timestamp, civil::Date};
 
 use super::{
-    super::{Language, Style, platform_csv, stranger::one_line},
+    super::{Language, Style, platform_csv},
     Imported,
     extent::{Extent, booklets, next_steps},
     letter::Draft,
@@ -14,6 +14,7 @@ use crate::{
     clock::taipei_date,
     ledger::{Kind, Letter},
     notice::{Allocation, BOOKLET, Warning},
+    stranger::one_line,
 };
 
 pub(super) fn compose(imported: &Imported<'_>, style: &Style, now: Timestamp) -> Option<Letter> {

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use super::{
-    super::{Language, Style, platform_csv, stranger::one_line},
+    super::{Language, Style, platform_csv},
     extent::{Extent, booklets, next_steps},
     granted::{Granted, by_period, companies, count, in_companies, in_ranges, warnings},
     letter::Draft,
@@ -14,6 +14,7 @@ use crate::{
     clock::{taipei_date, taipei_minute},
     ledger::{AllocationRow, FoundIn, Import, Kind, Letter, Pending},
     notice::BOOKLET,
+    stranger::one_line,
 };
 
 pub(super) fn compose(

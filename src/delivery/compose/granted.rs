@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    super::{Language, stranger::one_line},
+    super::Language,
     extent::booklets,
     meaning,
     table::{columns, grouped},
@@ -14,6 +14,7 @@ use super::{
 use crate::{
     ledger::{AllocationRow, Import, Reason},
     notice::{Allocation, InvoiceType, Period, WarningCode},
+    stranger::one_line,
 };
 
 /// So many ranges stand in a letter by themselves; the rest are counted.

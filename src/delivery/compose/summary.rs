@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::{
-    super::{Language, Style, stranger::one_line},
+    super::{Language, Style},
     alert::{codes, count_codes, place, tallied},
     extent::Extent,
     granted::{Granted, by_period, count, warnings},
@@ -19,6 +19,7 @@ use crate::{
     clock::taipei_date,
     ledger::{AllocationRow, Import, Kind, Letter, Past, Pending, Quarantined},
     notice::{Address, Allocation, Period, WarningCode},
+    stranger::one_line,
 };
 
 /// So many quarantined mails stand here by themselves; the rest are counted.

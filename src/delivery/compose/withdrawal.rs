@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{
-    super::{Language, Style, stranger::one_line},
+    super::{Language, Style},
     Withdrawn,
     letter::Draft,
     table::{facts, grouped},
@@ -12,6 +12,7 @@ use crate::{
     clock::taipei_minute,
     ledger::{Kind, Letter},
     notice::Address,
+    stranger::one_line,
 };
 
 pub(super) fn compose(withdrawn: &Withdrawn<'_>, style: &Style, now: Timestamp) -> Option<Letter> {

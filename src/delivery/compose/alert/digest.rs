@@ -3,16 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::{
-    super::{
-        super::{Language, stranger::one_line},
-        table::columns,
-    },
+    super::{super::Language, table::columns},
     ANSWERED, BACK, UNANSWERED, UNDELIVERED, UNREACHABLE, codes, count_codes, is_only_claimed,
     place, tallied,
 };
 use crate::{
     clock::taipei_minute,
     ledger::{Cause, Pending, Quarantined},
+    stranger::one_line,
 };
 
 /// So many alerts stand here by themselves; the rest are counted.

@@ -3,16 +3,13 @@
 use jiff::Timestamp;
 
 use super::{
-    super::{
-        super::{Language, stranger::one_line},
-        meaning,
-        table::facts,
-    },
+    super::{super::Language, meaning, table::facts},
     is_only_claimed,
 };
 use crate::{
     clock::taipei_minute,
     ledger::{FoundIn, Quarantined, Reason},
+    stranger::one_line,
 };
 
 /// So many defects of one mail are explained; the rest are counted.

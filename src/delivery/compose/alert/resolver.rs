@@ -2,11 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::super::{
-    super::{Language, stranger::one_line},
-    table::facts,
-};
-use crate::clock::taipei_minute;
+use super::super::{super::Language, table::facts};
+use crate::{clock::taipei_minute, stranger::one_line};
 
 /// A resolver that does not answer.
 pub(super) struct Silence<'a> {

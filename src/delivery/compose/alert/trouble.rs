@@ -3,11 +3,8 @@
 
 use jiff::Timestamp;
 
-use super::super::{
-    super::{Language, stranger::one_line},
-    table::facts,
-};
-use crate::{clock::taipei_minute, ledger::Kind};
+use super::super::{super::Language, table::facts};
+use crate::{clock::taipei_minute, ledger::Kind, stranger::one_line};
 
 /// A letter of ours that somebody did not get.
 pub(super) struct Undelivered<'a> {
