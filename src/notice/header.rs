@@ -58,7 +58,7 @@ impl<'a> Header<'a> {
 /// A header field as it stands: its name and its body, line end and all.
 pub type Field<'a> = (&'a [u8], &'a [u8]);
 
-/// The fields of a message's header its body: what [`read`](super::read) goes by, for those who must go by
+/// The fields of a message's header, and its body: what [`read`](super::read) goes by, for those who must go by
 /// the same.
 pub fn split(raw: &[u8]) -> (Vec<Field<'_>>, &[u8]) {
     let (header, body) = Header::split(raw);

@@ -24,7 +24,6 @@ const STAYS_IN: &[(&str, &[&str])] = &[
     ("mail_auth::", &["authenticity"]),
     ("hickory", &["authenticity"]),
     ("psl::", &["authenticity"]),
-    ("reqwest::", &["oauth"]),
     ("clap::", &["cli"]),
     ("console::", &["cli"]),
     ("indicatif::", &["cli"]),
