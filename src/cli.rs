@@ -333,7 +333,7 @@ mod tests {
                 .with(layer.with_ansi(false));
             tracing::subscriber::with_default(subscriber, || {
                 tracing::info!(target: "invoice_trackd::daemon", "ours");
-                tracing::error!(target: "hickory_proto", "theirs");
+                tracing::error!(target: "some_library", "theirs");
             });
             String::from_utf8(log.lock().unwrap().clone()).unwrap()
         };

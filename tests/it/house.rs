@@ -23,6 +23,7 @@ const STAYS_IN: &[(&str, &[&str])] = &[
     ("axum::", &["http"]),
     ("mail_auth::", &["authenticity"]),
     ("hickory", &["authenticity"]),
+    ("reqwest::", &["oauth"]),
     ("psl::", &["authenticity"]),
     ("clap::", &["cli"]),
     ("console::", &["cli"]),
