@@ -89,12 +89,20 @@ impl<'a> Message<'a> {
 
     /// The signatures that are looked at, from the top.
     pub(super) fn signatures(&self) -> Vec<Signature<'_>> {
+        self.all_signatures().take(MAX_SIGNATURES).collect()
+    }
+
+    /// Every signature there is, from the top.
+    pub(super) fn all_signatures(&self) -> impl Iterator<Item = Signature<'_>> {
         self.fields
             .iter()
             .filter(|(name, _)| name.eq_ignore_ascii_case(b"DKIM-Signature"))
-            .take(MAX_SIGNATURES)
             .map(|(name, value)| Signature::read((name, value)))
-            .collect()
+    }
+
+    /// Whether some of its fields were not counted, so that nothing can be said of all instances.
+    pub(super) fn has_too_many_fields(&self) -> bool {
+        self.fields.len() > MAX_FIELDS
     }
 
     /// The fields all of whose instances a signature covers, in its order. RFC 6376 §5.4.2: `h=`
