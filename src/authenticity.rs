@@ -121,6 +121,14 @@ pub struct Settings {
     pub dns_servers: Vec<SocketAddr>,
 }
 
+impl Settings {
+    /// Whether one of the domains that count may speak for a sender.
+    pub fn speaks_for(&self, sender: &Address) -> bool {
+        let mut domains = self.domains.iter();
+        domains.any(|domain| alignment::is_aligned(domain, sender.domain()))
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {

@@ -7,8 +7,8 @@
 //!
 //! Guarantees: only a full pass counts, by a domain on the list that is aligned with From, over
 //! every From and Subject and the whole body of what our own reader reads. At most ten signatures
-//! are looked at, the body is hashed at most twice, and DNS is asked at most ten times, all within
-//! [`BOUND`]. Trouble about a signature that cannot count delays nothing but its explanation.
+//! are looked at, the body is hashed at most twice, four keys are tried at one name, and DNS is
+//! asked at most ten times, all within [`BOUND`]. Trouble about a signature that cannot count delays nothing but its explanation.
 
 mod key;
 mod message;
@@ -38,6 +38,10 @@ const MUST_COVER: [&str; 2] = ["From", "Subject"];
 
 /// So many signatures that cannot count are looked into, to say more of them.
 const MAX_OTHERS: usize = 2;
+
+/// So many keys at one name are tried, for each of which the header is hashed once more: one name
+/// holds hundreds, and whose name it is, the sender of a mail says.
+const MAX_KEYS: usize = 4;
 
 /// One signature, looked into.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,6 +91,36 @@ pub(super) async fn signatures(raw: &[u8], resolver: &Resolver) -> Vec<Signed> {
         until,
     )
     .await
+}
+
+/// The fields that every signature by From's organization says it covers, lower case; `None` where
+/// there is no such signature. Nothing is verified here: whichever of them it was that somebody
+/// else found to hold, these fields are under it, because who sends a mail again can add a signature
+/// but not take that one away. One that cannot be read may be the one, and covers nothing.
+pub(super) fn covered_by_all(raw: &[u8], from: &Address) -> Option<Vec<String>> {
+    let message = Message::split(raw);
+    let mut by_all: Option<Vec<String>> = None;
+    for signature in message.all_signatures() {
+        let domain = &signature.domain;
+        if !domain.is_empty() && !is_aligned(domain, from.domain()) {
+            continue;
+        }
+        let covered = match message.has_too_many_fields() {
+            true => Vec::new(),
+            false => message.covered(&signature),
+        };
+        by_all = Some(match by_all {
+            None => covered,
+            Some(so_far) => so_far.into_iter().filter(|f| covered.contains(f)).collect(),
+        });
+    }
+    by_all
+}
+
+/// A field about how the body is to be read that stands there twice, so that it can be read in two
+/// ways, whoever found a signature to hold.
+pub(super) fn repeated_field(raw: &[u8]) -> Option<Sentence> {
+    Message::split(raw).repeated(|_| 1)
 }
 
 /// Looks for the signature that counts.
@@ -270,9 +304,14 @@ fn with_key(
     let mut last = (None, Outcome::Broken(words::no_key(&name)));
     // RFC 6376 §3.6.2.2 leaves open what several records mean, and DNS gives them in any order: one
     // that fits is enough.
+    let mut tried = 0;
     for record in found {
         let key = match key::usable(record, &name, &signature.algorithm) {
-            Ok(key) => message.check(signature, Some(key)),
+            Ok(_) if tried == MAX_KEYS => break,
+            Ok(key) => {
+                tried += 1;
+                message.check(signature, Some(key))
+            }
             Err(why) => Found::Broken(why),
         };
         let text = Some(key::text(record));

@@ -6,14 +6,15 @@
 //! removes what others wrote in its name (RFC 8601 §7.1): that, the operator has to know.
 //!
 //! Guarantee: a field that does not parse as a whole says nothing, and one that says two things
-//! of the same does not prove either.
+//! of the same does not prove either. Where the mail is signed by From's organization, what the
+//! signatures do not cover is not proven with it.
 
 mod syntax;
 
 use std::fmt;
 
 pub use self::syntax::is_token;
-use super::{Evidence, Method, Proof, Results, Settings, alignment::is_aligned};
+use super::{Evidence, Method, Proof, Results, Settings, alignment::is_aligned, dkim};
 use crate::notice::{self, Address, Authenticity, Sentence, shown};
 
 /// RFC 1035 §2.3.4. What is longer is no domain, and is not kept.
@@ -235,10 +236,15 @@ pub(super) fn verify(
         })
         .and_then(|field| {
             believed(&field, results, &settings.trusted_authserv_ids)?;
-            proved(&field, from, &settings.domains)
+            let domain = proved(&field, from, &settings.domains)?;
+            dkim::repeated_field(raw).map_or(Ok(domain), Err)
         });
     let (verdict, domain) = match proved {
-        Ok(domain) => (Authenticity::Proven { signed: None }, Some(domain)),
+        Ok(domain) => {
+            // The server says that the mail is the Ministry's, and not to whom the Ministry wrote.
+            let signed = from.and_then(|from| dkim::covered_by_all(raw, from));
+            (Authenticity::Proven { signed }, Some(domain))
+        }
         Err(why) => (Authenticity::Unproven(why), claimed),
     };
     Evidence {

@@ -7,7 +7,7 @@ use super::{
     table::{Column, Screen, Table},
 };
 use crate::{
-    authenticity::Require,
+    authenticity::{Require, Results},
     clock::Clock,
     config::{Config, MailboxKind, Outgoing, Server},
     notice::Address,
@@ -93,7 +93,43 @@ fn summary(config: &Config, screen: Screen) -> String {
     if rules.companies.iter().next().is_none() && !rules.accept_unlisted_companies {
         lacking("every notice would be quarantined as `unknown_company`: there is no [[company]]");
     }
+    for words in unprovable(config) {
+        lacking(&words);
+    }
     text
+}
+
+/// What could never be proven as it is configured: legal, and hardly meant.
+fn unprovable(config: &Config) -> Vec<String> {
+    let settings = &config.authenticity;
+    let mut found = Vec::new();
+    if settings.require == Require::None {
+        return found;
+    }
+    let senders = config.rules.senders.iter();
+    let unspoken: Vec<_> = senders
+        .filter(|sender| !settings.speaks_for(sender))
+        .map(Address::as_str)
+        .collect();
+    if !unspoken.is_empty() {
+        found.push(format!(
+            "every notice from {} would be quarantined as `not_authenticated`: `domains` names no \
+             domain that speaks for it",
+            unspoken.join(", ")
+        ));
+    }
+    let nameless = |results| results == Results::Microsoft;
+    let deaf = config.mailboxes.iter().filter(|m| !nameless(m.results));
+    let deaf: Vec<_> = deaf.map(|mailbox| mailbox.name.as_str()).collect();
+    let is_by_name = settings.require == Require::AuthenticationResults;
+    if is_by_name && settings.trusted_authserv_ids.is_empty() && !deaf.is_empty() {
+        found.push(format!(
+            "every notice in {} would be quarantined as `not_authenticated`: \
+             `trusted_authserv_ids` names no server whose Authentication-Results are believed",
+            deaf.join(", ")
+        ));
+    }
+    found
 }
 
 fn addresses(list: &[Address]) -> String {

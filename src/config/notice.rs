@@ -163,7 +163,10 @@ pub(super) fn authenticity(root: &Table<'_>) -> authenticity::Settings {
             "dns_servers",
             "an address such as \"192.0.2.53\" or \"127.0.0.1:5300\"",
             |server| {
-                let with_port = server.parse().ok();
+                let with_port: Option<SocketAddr> = server.parse().ok();
+                if with_port.is_some_and(|server| server.port() == 0) {
+                    return None;
+                }
                 with_port.or_else(|| Some(SocketAddr::new(server.parse().ok()?, DNS)))
             },
         )

@@ -66,8 +66,8 @@ pub enum Authenticity {
     NotRequired,
     /// The required proof is there; `signed` names the header fields it covers, lower case.
     Proven {
-        /// Header fields under the signature, lower case; `None` when the method says nothing
-        /// of fields (Authentication-Results).
+        /// Header fields under the signature, lower case; `None` when nothing is known of fields
+        /// (Authentication-Results, of a mail without a signature by From's organization).
         signed: Option<Vec<String>>,
     },
     /// The required proof is not there; the sentence says what was found.

@@ -101,8 +101,7 @@ struct Answer {
     expires_in: Option<Lifetime>,
     refresh_token: Option<String>,
     error: Option<String>,
-    #[serde(default)]
-    error_description: String,
+    error_description: Option<String>,
 }
 
 /// RFC 6749 §5.1 wants a number; some endpoints write it as text.
@@ -204,7 +203,10 @@ async fn judged(step: &str, answer: Response, secrets: &[&str]) -> Result<Grante
             error: Some(error),
             error_description,
             ..
-        })) => Some((error.as_str(), error_description.as_str())),
+        })) => Some((
+            error.as_str(),
+            error_description.as_deref().unwrap_or_default(),
+        )),
         _ => None,
     };
     if let Some((error, description)) = refusal {

@@ -6,7 +6,10 @@
 
 use std::{fs, path::Path};
 
-use invoice_trackd::authenticity::{Evidence, Mail, Require, Results, Settings, Verifier};
+use invoice_trackd::{
+    authenticity::{Evidence, Mail, Require, Results, Settings, Verifier},
+    notice::Authenticity,
+};
 
 use crate::support::{
     daemon::{COMPANY, House, Notice, maildir, notice},
@@ -100,6 +103,73 @@ async fn what_known_servers_write_is_understood() {
     assert_eq!(evidence.result(), "fail");
     let files = fs::read_dir("tests/fixtures-results").unwrap().count();
     assert_eq!(seen + 1, files, "a sample that no test reads");
+}
+
+/// The fields that are proven with a mail, where that is known.
+async fn covered(raw: &[u8]) -> Option<Vec<String>> {
+    let verifier = Verifier::new(Settings {
+        require: Require::AuthenticationResults,
+        trusted_authserv_ids: vec![OURS.to_owned()],
+        ..Settings::default()
+    });
+    let from = Notice::default().from.parse().unwrap();
+    let mail = Mail {
+        raw,
+        forwarded: None,
+        from: Some(&from),
+        results: Results::Top,
+    };
+    match verifier.verify(&mail).await.verdict {
+        Authenticity::Proven { signed } => signed,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A genuine notice for somebody else that is sent again to us: the server says that the signature
+/// holds, and so it does, whoever is named in a second To.
+#[tokio::test]
+async fn a_servers_word_proves_no_field_that_the_signature_does_not_cover() {
+    let eml = Notice::default().eml();
+    let signed = |tags: &str, eml: &[u8]| {
+        let signed = String::from_utf8(signer::by_hand(eml, tags)).unwrap();
+        let (field, _) = signed.split_once("\r\n").unwrap();
+        format!("{field}\r\n")
+    };
+    let with = |above: &str| said(OURS, PASS, &[above.as_bytes(), &eml].concat());
+    let covers = |fields: Option<Vec<String>>, name: &str| {
+        fields.map(|fields| fields.iter().any(|field| field == name))
+    };
+    // Nobody has signed it: all that is known is the server's word.
+    assert_eq!(covered(&with("")).await, None);
+
+    let genuine = signed(signer::TAGS, &eml);
+    let fields = covered(&with(&genuine)).await;
+    assert_eq!(covers(fields.clone(), "to"), Some(true));
+    assert_eq!(covers(fields, "cc"), Some(false));
+
+    let second = "To: einvoice@example.com\r\n";
+    let stranger = signed(&signer::TAGS.replace(signer::DOMAIN, "evil.example"), &eml);
+    let wider = signed(&signer::TAGS.replace("To:", "To:To:Cc:"), &eml);
+    let unreadable = "DKIM-Signature: x\r\n";
+    for (above, expected) in [
+        (format!("{second}{genuine}"), Some(false)),
+        (format!("{wider}{second}{genuine}"), Some(false)),
+        (
+            format!("{second}{}{genuine}", stranger.repeat(20)),
+            Some(false),
+        ),
+        (
+            format!("{second}{}{genuine}", "X: y\r\n".repeat(1000)),
+            Some(false),
+        ),
+        (format!("{stranger}{genuine}"), Some(true)),
+        // It may be the one that the server means.
+        (format!("{unreadable}{genuine}"), Some(false)),
+        (stranger, None),
+    ] {
+        let fields = covered(&with(&above)).await;
+        assert_eq!(covers(fields, "to"), expected, "{above:.300}");
+    }
 }
 
 /// A house with a Maildir for each kind, that demands `require`.

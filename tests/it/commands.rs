@@ -222,6 +222,40 @@ fn check_says_what_proof_is_asked_for() {
 }
 
 #[test]
+fn check_says_what_could_never_be_proven() {
+    let by_name = "require = \"authentication-results\"";
+    let trusting = format!("{by_name}\ntrusted_authserv_ids = [\"mx.example.com\"]");
+    let no_domain = "would be quarantined as `not_authenticated`: `domains` names no";
+    let no_server = "would be quarantined as `not_authenticated`: `trusted_authserv_ids` names no";
+    for (settings, said) in [
+        ("require = \"dkim\"", [false, false]),
+        ("require = \"either\"", [false, false]),
+        ("require = \"none\"\ndomains = []", [false, false]),
+        ("require = \"dkim\"\ndomains = []", [true, false]),
+        ("require = \"dkim\"\ndomains = [\"gov.tw\"]", [true, false]),
+        (
+            "require = \"dkim\"\ndomains = [\"nat.gov.tw\"]",
+            [false, false],
+        ),
+        (by_name, [false, true]),
+        (&trusting, [false, false]),
+    ] {
+        let house = house();
+        let config = fs::read_to_string(house.path("config.toml")).unwrap();
+        house.write(
+            "config.toml",
+            config.replace("require = \"none\"", settings),
+        );
+        let output = house.command(&["check"]);
+        assert_eq!(output.status.code(), Some(0));
+        let page = String::from_utf8(output.stdout).unwrap();
+        let page = page.split_whitespace().collect::<Vec<_>>().join(" ");
+        let found = [no_domain, no_server].map(|words| page.contains(words));
+        assert_eq!(found, said, "{settings}: {page}");
+    }
+}
+
+#[test]
 fn status_lists_a_mailbox_that_was_never_seen() {
     let house = house();
     let (code, status) = house.json(&["status", "--json"]);

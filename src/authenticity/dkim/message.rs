@@ -89,12 +89,20 @@ impl<'a> Message<'a> {
 
     /// The signatures that are looked at, from the top.
     pub(super) fn signatures(&self) -> Vec<Signature<'_>> {
+        self.all_signatures().take(MAX_SIGNATURES).collect()
+    }
+
+    /// Every signature there is, from the top.
+    pub(super) fn all_signatures(&self) -> impl Iterator<Item = Signature<'_>> {
         self.fields
             .iter()
             .filter(|(name, _)| name.eq_ignore_ascii_case(b"DKIM-Signature"))
-            .take(MAX_SIGNATURES)
             .map(|(name, value)| Signature::read((name, value)))
-            .collect()
+    }
+
+    /// Whether some of its fields were not counted, so that nothing can be said of all instances.
+    pub(super) fn has_too_many_fields(&self) -> bool {
+        self.fields.len() > MAX_FIELDS
     }
 
     /// The fields all of whose instances a signature covers, in its order. RFC 6376 §5.4.2: `h=`
@@ -114,10 +122,16 @@ impl<'a> Message<'a> {
     /// A field that says how the body is to be read and stands there once more than it may: our
     /// reader goes by the first, and it is the last that a signature covers.
     pub(super) fn second_field(&self, signature: &Signature<'_>) -> Option<Sentence> {
+        self.repeated(|name| signature.times(name))
+    }
+
+    /// The first field about how the body is to be read that stands there more often than is
+    /// `signed`, and more than once.
+    pub(super) fn repeated(&self, signed: impl Fn(&str) -> usize) -> Option<Sentence> {
         let mut names = self.counts.iter();
         let second = names.find(|(name, count)| {
             let is_mime = name.starts_with("content-") || *name == "mime-version";
-            is_mime && **count > signature.times(name).max(1)
+            is_mime && **count > signed(name).max(1)
         });
         second.map(|(name, _)| words::second_field(name))
     }

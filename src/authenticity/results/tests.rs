@@ -485,6 +485,17 @@ fn from_is_one_address_of_the_same_organization() {
 }
 
 #[test]
+fn a_second_field_about_the_text_proves_nothing() {
+    let ours = format!("Authentication-Results: {OURS}; {PASS}\r\n{RECEIVED}");
+    let plain = "Content-Type: text/plain\r\n";
+    assert!(judged(&format!("{ours}{plain}"), Top).is_ok());
+    for second in [plain, "CONTENT-TYPE : text/html\r\n"] {
+        let why = judged(&format!("{ours}{second}{plain}"), Top).unwrap_err();
+        assert!(why.en.contains("content-type"), "{}", why.en);
+    }
+}
+
+#[test]
 fn every_field_is_listed_topmost_first() {
     let mail = format!(
         "AUTHENTICATION-RESULTS : a.example; none\n{RECEIVED}\

@@ -70,6 +70,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ("require = \"either\"", "require = \"spf\""),
     ("domains = [\"EInvoice.nat.gov.tw\"]", "domains = [\"*.nat.gov.tw\"]"),
     ("\"127.0.0.1:5300\"", "\"dns.example.com\""),
+    ("\"127.0.0.1:5300\"", "\"127.0.0.1:0\""),
     ("\"MX.example.com\"", "\"mx.example.com;\""),
     ("\"2001:db8::53\"", "\"dns.example.com\""),
     // [[company]]

@@ -95,6 +95,29 @@ async fn keys_are_asked_for_where_they_could_matter() {
     assert_eq!(dns.asked().len(), 4, "{:?}", dns.asked());
 }
 
+/// Each key that is tried costs the hash of a header, and one answer holds hundreds of keys.
+#[tokio::test]
+async fn of_the_keys_at_one_name_four_are_tried() {
+    let dns = signer::dns();
+    let eml = by_hand(&Notice::default().eml(), TAGS);
+    let record = signer::record();
+    // Of the same kind and length, and nobody's: a letter in the middle of each is another.
+    let wrong = |n: usize| {
+        let (before, after) = record.split_at(record.len() / 2 + n);
+        let other = if after.starts_with('A') { "B" } else { "A" };
+        format!("{before}{other}{}", &after[1..])
+    };
+    for (wrongs, expected) in [(0, "pass"), (3, "pass"), (4, "fail"), (100, "fail")] {
+        let mut records: Vec<String> = (0..wrongs).map(wrong).collect();
+        // What cannot be used is not tried.
+        records.insert(0, "v=spf1 -all".to_owned());
+        records.push(record.clone());
+        dns.answer(&signer::record_name(), Answer::OnlyTcp(records));
+        let evidence = judged(&eml, &settings(&dns)).await;
+        assert_eq!(evidence.result(), expected, "{wrongs}: {evidence:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_header_without_end_is_not_looked_into() {
     let dns = signer::dns();

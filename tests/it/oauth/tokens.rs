@@ -212,6 +212,15 @@ async fn every_refusal_is_told_apart_in_the_providers_words_and_repeats_no_secre
     insta::assert_snapshot!(said);
 }
 
+/// Some write `null` for what they leave out.
+#[tokio::test]
+async fn a_refusal_that_explains_nothing_is_one() {
+    let said = serde_json::json!({ "error": "invalid_client", "error_description": null });
+    let (asked, _endpoint) = answered(json(401, &said)).await;
+    let refused = asked.unwrap_err();
+    assert_eq!(refused.cause, Cause::ClientSecret, "{refused}");
+}
+
 #[tokio::test]
 async fn a_refusal_stands_for_less_than_a_minute() {
     let endpoint = TokenEndpoint::start(|n, _| match n {
