@@ -363,3 +363,27 @@ impl fmt::Debug for Tokens {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_life_is_cut_by_a_tenth_and_a_long_one_by_five_minutes() {
+        for (life, expected) in [(60, 54), (3000, 2700), (3600, 3300)] {
+            let granted = Granted {
+                access_token: "at".into(),
+                expires_in: Some(Duration::from_secs(life)),
+                refresh_token: None,
+            };
+            let before = Instant::now();
+            let until = held(&granted).unwrap().until;
+            let counts = until - before;
+            let expected = Duration::from_secs(expected);
+            assert!(
+                (expected..=expected + before.elapsed()).contains(&counts),
+                "{life}: {counts:?}"
+            );
+        }
+    }
+}

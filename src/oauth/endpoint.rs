@@ -339,5 +339,14 @@ mod tests {
         ] {
             assert!(answer(json).is_none(), "{json}");
         }
+        let next = |json: &str| answer(json).unwrap().refresh_token.is_some();
+        assert!(next(r#"{"access_token":"a","refresh_token":"r"}"#));
+        // Never to replace one that counts.
+        for json in [
+            r#"{"access_token":"a","refresh_token":""}"#,
+            r#"{"access_token":"a","refresh_token":"r\r\nx"}"#,
+        ] {
+            assert!(!next(json), "{json}");
+        }
     }
 }

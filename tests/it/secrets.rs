@@ -204,16 +204,19 @@ password = { file = "@ROOT@/smtp.secret" }
 
 #[tokio::test]
 async fn a_server_that_repeats_the_password_is_not_quoted_with_it() {
+    const PASSWORD: &str = r#"imap-"Secret"\4711"#;
     let server = ScriptedImap::start(|mut peer: Peer| async move {
         peer.say("* OK ready\r\n").await;
         let asked = peer.expect("CAPABILITY").await;
         asked.ok("* CAPABILITY IMAP4rev1\r\n").await;
         let asked = peer.expect("LOGIN").await;
-        let echo = format!("TAG NO what do you mean by {}?\r\n", asked.line);
+        // As it was said, and as it is.
+        let line = &asked.line;
+        let echo = format!("TAG NO what do you mean by {line}, by {PASSWORD}?\r\n");
         asked.answer(&echo).await;
     })
     .await;
-    for password in [r#"imap-"Secret"\4711"#] {
+    for password in [PASSWORD] {
         let settings = ImapSettings {
             credential: invoice_trackd::oauth::Credential::Password(password.into()),
             ..server.settings(Bounds::default())

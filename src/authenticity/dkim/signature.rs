@@ -138,3 +138,35 @@ fn is_domain_name(name: &str) -> bool {
 fn is_field_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Why a signature over these fields can never count, in English.
+    fn flaw(signed: &str) -> Option<String> {
+        let says = format!("v=1; a=rsa-sha256; d=a.example; s=s1; h={signed}; bh=; b=");
+        let signature = Signature::read((b"DKIM-Signature", says.as_bytes()));
+        signature.flaw.map(|flaw| flaw.en)
+    }
+
+    #[test]
+    fn what_is_signed_is_a_bounded_list_of_field_names() {
+        let names = |count: usize| ["From", "Subject"].repeat(count / 2).join(":");
+        for good in ["From:Subject", " From :\r\n Subject ", &names(MAX_SIGNED)] {
+            assert_eq!(flaw(good), None, "{good}");
+        }
+        let too_many = format!("{}:To", names(MAX_SIGNED));
+        for bad in [
+            "",
+            "From:",
+            "From::Subject",
+            "From:Sub ject",
+            "From:標題",
+            &too_many,
+        ] {
+            let why = flaw(bad).expect(bad);
+            assert!(why.ends_with("`h=`"), "{bad}: {why}");
+        }
+    }
+}

@@ -289,6 +289,11 @@ fn what_proves_from_is_proposed_and_nothing_else() {
             "nothing; doubtful mx\"]\n*4",
         ),
         (
+            "a server that speaks for what is no name",
+            many(4, &mx(mail(), "dkim=pass header.d=x\"].nat.gov.tw")),
+            "nothing",
+        ),
+        (
             "no address in From",
             vec![Survey {
                 from: None,
@@ -323,5 +328,30 @@ fn each_mailbox_has_a_server_of_its_own_and_all_share_the_rest() {
     assert_eq!(
         told(&proposal),
         "either einvoice.nat.gov.tw*9 | mx.google.com*6 | google"
+    );
+}
+
+#[test]
+fn a_server_that_proves_nothing_or_is_read_by_another_setting_is_not_believed() {
+    let vouched = many(2, &said(mail(), "mx.example.com", true, VOUCHED));
+    let good = signed(mail(), OWN, pass());
+    let useless = many(3, &said(good, "mx.example.net", true, "dkim=fail"));
+    let proposal = propose(&[vouched, useless]);
+    assert_eq!(
+        told(&proposal),
+        "either einvoice.nat.gov.tw*5 | mx.example.com*2 | top"
+    );
+    assert_eq!(proposal.results, [Some(Results::Top), None]);
+
+    // Each is on top of half, and no one setting reads both.
+    let half = mixed(&[
+        (5, said(mail(), "mx.example.com", true, VOUCHED)),
+        (4, said(mail(), "mx.google.com", false, VOUCHED)),
+        (1, said(mail(), "mx.google.com", false, "dkim=fail")),
+    ]);
+    assert_eq!(
+        told(&propose(&[half])),
+        "authentication-results einvoice.nat.gov.tw*5 | mx.example.com*5 | top; \
+         doubtful mx.google.com*4"
     );
 }

@@ -308,6 +308,17 @@ fn a_file_of_the_platform_s_tells_the_company() {
     );
     let two = [from_file(1, THEIRS), from_file(2, OURS)];
     assert_eq!(codes(&judge(&nobody, &two)), [UnknownCompany]);
+    // Nor does it tell of a company that is not ours to record for, unless all are.
+    let unlisted = [from_file(1, UNLISTED)];
+    assert_eq!(codes(&judge(&nobody, &unlisted)), [UnknownCompany]);
+    let all = Rules {
+        accept_unlisted_companies: true,
+        ..rules()
+    };
+    assert_eq!(
+        judge_by(&nobody, &all, &unlisted).company,
+        Some((ban(UNLISTED), CompanySource::File))
+    );
 }
 
 #[test]

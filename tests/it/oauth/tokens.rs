@@ -406,21 +406,25 @@ async fn two_processes_do_not_use_one_refresh_token_at_once() {
     let state = tempfile::tempdir().unwrap();
     let endpoint = TokenEndpoint::start(|_, _| rotated("at", "replaced")).await;
     let settings = signed_in(&endpoint, "configured", state.path());
-    ask(&settings).await.unwrap();
+    let tokens = Tokens::of(settings);
+    tokens.token().await.unwrap();
     let [lock] = &files(state.path(), "lock")[..] else {
         panic!("one lock")
     };
     // The other process.
     let lock = fs::File::open(lock).unwrap();
     lock.lock().unwrap();
-    let tokens = Tokens::of(settings);
     let mut asking = Box::pin(tokens.token());
     let early = tokio::time::timeout(Duration::from_millis(300), &mut asking).await;
     assert!(early.is_err());
     assert_eq!(endpoint.asked().len(), 1);
+    // Whoever did not wait has read the file by now.
+    let file = files(state.path(), "json").remove(0);
+    let kept = fs::read_to_string(&file).unwrap();
+    fs::write(&file, kept.replace("replaced", "the-others")).unwrap();
     lock.unlock().unwrap();
     assert_eq!(secret(&asking.await.unwrap()), "at");
-    assert_eq!(endpoint.asked()[1]["refresh_token"], "replaced");
+    assert_eq!(endpoint.asked()[1]["refresh_token"], "the-others");
 }
 
 #[tokio::test]
@@ -481,6 +485,39 @@ async fn a_token_that_could_not_be_kept_is_not_used_and_is_kept_as_soon_as_it_ca
     fs::rename(&moved, &directory).unwrap();
     tokens.token().await.unwrap();
     assert_eq!(endpoint.asked()[1]["refresh_token"], "replaced-0");
+}
+
+#[tokio::test]
+async fn a_token_that_came_beside_one_that_could_not_be_kept_is_used_once_it_is() {
+    let state = tempfile::tempdir().unwrap();
+    let (directory, moved) = (state.path().join("state"), state.path().join("moved"));
+    fs::create_dir(&directory).unwrap();
+    let (from, to) = (directory.clone(), moved.clone());
+    let endpoint = TokenEndpoint::start(move |n, _| {
+        if n == 0 {
+            fs::rename(&from, &to).unwrap();
+        }
+        let answer = serde_json::json!({
+            "access_token": format!("at-{n}"), "token_type": "Bearer", "expires_in": 3600,
+            "refresh_token": "replaced",
+        });
+        json(200, &answer)
+    })
+    .await;
+    let tokens = Tokens::of(signed_in(&endpoint, "configured", &directory));
+    assert_eq!(tokens.token().await.unwrap_err().cause, Cause::Store);
+    fs::rename(&moved, &directory).unwrap();
+    assert_eq!(secret(&tokens.token().await.unwrap()), "at-0");
+    assert_eq!(endpoint.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn a_busy_endpoint_has_refused_nothing_whatever_it_says() {
+    for status in [429, 500, 503] {
+        let (answer, _endpoint) = answered(refusal(status, "invalid_grant", "")).await;
+        let error = answer.unwrap_err();
+        assert!(error.is_temporary() && !error.is_refusal(), "{error:?}");
+    }
 }
 
 #[tokio::test]
