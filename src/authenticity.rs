@@ -288,7 +288,17 @@ impl Verifier {
                     return by_results;
                 }
                 // What a server has said against it weighs less than what a signature lacks.
-                self.by_signature(mail).await
+                let mut by_signature = self.by_signature(mail).await;
+                if let Authenticity::Unproven(why) = &mut by_signature.verdict
+                    && let Authenticity::Unproven(besides) = by_results.verdict
+                    && by_results.proof.is_some()
+                {
+                    *why = Sentence::new(
+                        format!("{}; besides, {}", why.en, besides.en),
+                        format!("{}；另外，{}", why.zh, besides.zh),
+                    );
+                }
+                by_signature
             }
         }
     }

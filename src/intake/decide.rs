@@ -66,7 +66,7 @@ pub enum Refusal {
     },
     /// It waits for a resolver: nobody knows yet whether there will be anything to decide.
     #[error(
-        "message {0} waits for a resolver (DNS) and is judged by itself once that answers: `invoice-trackd quarantine show {0}` says what it waits for"
+        "message {0} waits for a resolver (DNS) and is judged by itself once that answers: `invoice-trackd quarantine show {0}` says what it waits for, and `invoice-trackd quarantine dismiss {0} --reason TEXT` puts it aside"
     )]
     WaitsForResolver(i64),
     /// There is too little of it to be judged.
@@ -358,6 +358,8 @@ fn is_decided(message: &StoredMessage, action: Action) -> Option<Refusal> {
             "dismissed"
         }
         (Disposition::Quarantined, ..) => return None,
+        // A resolver that never answers must not keep it for ever.
+        (Disposition::Waiting, _, Action::Dismiss) => return None,
         (Disposition::Waiting, ..) => return Some(Refusal::WaitsForResolver(message.id)),
         (other, ..) => other.as_str(),
     };

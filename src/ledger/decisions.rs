@@ -46,8 +46,8 @@ pub struct DecisionRow {
 pub(super) const RELEASE_COPIES: &str =
     "UPDATE message SET disposition = 'duplicate', dismissed_at = NULL
      WHERE copy_of = ? AND +disposition = 'quarantined'";
-pub(super) const DISMISS: &str = "UPDATE message SET dismissed_at = ?1
-     WHERE (id = ?2 OR copy_of = ?2) AND +disposition = 'quarantined'";
+pub(super) const DISMISS: &str = "UPDATE message SET disposition = 'quarantined', dismissed_at = ?1
+     WHERE (id = ?2 OR copy_of = ?2) AND +disposition IN ('quarantined', 'waiting')";
 pub(super) const NEEDS_NOBODY: &str = "DELETE FROM news WHERE outbox_id IS NULL
      AND json_extract(cause, '$.message_id') = ? AND cause ->> '$.cause' = 'quarantined'";
 

@@ -298,6 +298,13 @@ fn either_is_satisfied_by_the_one_or_the_other() {
         let words = [&disposition, &result, &method];
         assert_eq!(words, expected, "{mailbox}: {why}");
     }
+    let [.., why] = explain(&house, "top", &said("mx.evil.example", PASS, &eml));
+    for lacking in [
+        "there is no DKIM signature",
+        "is not on `trusted_authserv_ids`",
+    ] {
+        assert!(why.contains(lacking), "{why}");
+    }
     // Without a trusted server there is DKIM alone, but where the provider names no server.
     let house = self::house("either", "", &dns);
     let [disposition, ..] = explain(&house, "top", &said(OURS, PASS, &eml));

@@ -126,7 +126,7 @@ pub(super) fn page(message: &StoredMessage, language: Language) -> Result<String
     writeln!(text, "  SHA-256  {}", message.sha256)?;
 
     if let Some(wait) = &message.wait {
-        waits(&mut text, wait)?;
+        waits(&mut text, message.id, wait)?;
     }
     writeln!(text, "\n來源證明 proof of origin")?;
     let whole = format!(
@@ -209,7 +209,7 @@ fn headline(message: &StoredMessage) -> String {
 }
 
 /// Since when and why it waits, and that nobody need do anything for it.
-fn waits(text: &mut String, wait: &Wait) -> fmt::Result {
+fn waits(text: &mut String, id: i64, wait: &Wait) -> fmt::Result {
     let Wait {
         since,
         asked,
@@ -234,7 +234,8 @@ fn waits(text: &mut String, wait: &Wait) -> fmt::Result {
     writeln!(
         text,
         "  it is asked about again until somebody answers, and then judged as if it had just come\n  \
-         會一直重問，有回應就照常判斷，不需要人工處理"
+         會一直重問，有回應就照常判斷，不需要人工處理\n  \
+         put aside 捨棄   invoice-trackd quarantine dismiss {id} --reason TEXT"
     )
 }
 

@@ -166,10 +166,14 @@ fn status_and_show_say_what_waits_since_when_and_why() {
         assert!(unwrapped.contains(said), "{said}: {page}");
     }
     assert!(page.lines().all(|line| width(line) <= 80), "{page}");
-    let refused = house.command(&["quarantine", "dismiss", "1", "--reason", "no"]);
+    let refused = house.command(&["quarantine", "release", "1", "--reason", "yes"]);
     assert_eq!(refused.status.code(), Some(1));
     let refusal = String::from_utf8(refused.stderr).unwrap();
     assert!(refusal.contains("waits for a resolver (DNS)"), "{refusal}");
+    for said in [&unwrapped, &refusal] {
+        let way_out = "invoice-trackd quarantine dismiss 1 --reason TEXT";
+        assert!(said.contains(way_out), "{said}");
+    }
 
     dns.override_all(Some(Answer::Code(ResponseCode::NXDomain)));
     ingest(&house, "waits.eml", &[]);

@@ -79,7 +79,7 @@ async fn one_that_cannot_be_recorded_holds_up_no_other() {
 }
 
 #[tokio::test]
-async fn nobody_decides_about_mail_of_which_nobody_knows_what_it_is() {
+async fn mail_of_which_nobody_knows_what_it_is_can_only_be_put_aside() {
     let desk = Desk::new().await;
     desk.takes(1, signed()).await;
     let decision = Decision {
@@ -87,12 +87,32 @@ async fn nobody_decides_about_mail_of_which_nobody_knows_what_it_is() {
         reason: "looks right",
         at: after(1),
     };
-    for action in [Action::Dismiss, Action::Release(Release::default())] {
+    let decide = async |action| {
         let decided = desk.intake.decide(&[1], action, &decision, |_| None, false);
-        let decided = decided.await.unwrap();
-        assert_eq!(decided, [Err(Refusal::WaitsForResolver(1))]);
-    }
+        decided.await.unwrap().remove(0)
+    };
+    let release = Action::Release(Release::default());
+    assert_eq!(decide(release).await, Err(Refusal::WaitsForResolver(1)));
     assert!(desk.message(1).await.wait.is_some());
+
+    decide(Action::Dismiss).await.unwrap();
+    let message = desk.message(1).await;
+    assert_eq!((message.wait, message.dismissed_at), (None, Some(after(1))));
+    assert_eq!(desk.ledger().waiting().await.unwrap(), None);
+    answers(&desk.dns);
+    assert_eq!(desk.asks(100).await, []);
+    // The same bytes again are as this person has decided.
+    assert_eq!(
+        desk.takes(2, signed()).await.disposition,
+        Disposition::Quarantined
+    );
+    assert_eq!(desk.ledger().quarantined().await.unwrap(), 0);
+
+    // People err: nothing was proven, and that is what is overruled.
+    decide(release).await.unwrap();
+    let message = desk.message(1).await;
+    assert_eq!(message.disposition, Disposition::Imported);
+    assert_eq!(message.decisions[1].overruled, ["not_authenticated"]);
 }
 
 #[tokio::test]
