@@ -266,11 +266,6 @@ impl Verifier {
         guarded(self.look_for(mail)).await
     }
 
-    /// Every DKIM signature of a mail that is looked at, from the top, whoever signed.
-    pub async fn signatures(&self, raw: &[u8]) -> Vec<Signed> {
-        dkim::signatures(raw, &self.resolver).await
-    }
-
     async fn look_for(&self, mail: &Mail<'_>) -> Evidence {
         match self.settings.require {
             Require::None => Evidence::not_required(),

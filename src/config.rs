@@ -28,7 +28,11 @@ use anyhow::Context as _;
 use jiff::civil::Date;
 use toml::de::DeTable;
 
-pub use self::{access::TooOpen, schema::reference};
+pub use self::{
+    access::TooOpen,
+    oauth::{CredentialSource, OAuth, Provider},
+    schema::reference,
+};
 use self::{document::Table, report::Report};
 use crate::{
     authenticity,
@@ -37,7 +41,7 @@ use crate::{
     intake::Place,
     mailbox::{self, AfterImport, Bounds, ImapSettings},
     notice::{Ban, Rules},
-    oauth::{Credential, Endpoint},
+    oauth::Credential,
     schedule,
     tls::{self, TlsMode},
 };
@@ -131,45 +135,6 @@ pub struct Server {
     pub ca_file: Option<PathBuf>,
     /// User name and what proves it; always there for IMAP.
     pub login: Option<(String, CredentialSource)>,
-}
-
-/// Where the proof of a user's name comes from.
-#[derive(Debug, Clone, PartialEq)]
-pub enum CredentialSource {
-    /// `password = { … }`
-    Password(SecretSource),
-    /// `oauth = { … }`
-    OAuth(Box<OAuth>),
-}
-
-/// One `oauth` table.
-#[derive(Debug, Clone, PartialEq)]
-pub struct OAuth {
-    /// Whose presets were taken.
-    pub provider: Option<Provider>,
-    /// Who gives access tokens.
-    pub token_endpoint: Endpoint,
-    /// The application, as registered there.
-    pub client_id: String,
-    /// Where what proves the application is; always there without a refresh token.
-    pub client_secret: Option<SecretSource>,
-    /// Where the refresh token is; without it the application acts for itself.
-    pub refresh_token: Option<SecretSource>,
-    /// What the tokens are for.
-    pub scope: String,
-    /// A private CA.
-    pub ca_file: Option<PathBuf>,
-    /// The ledger's directory: where refresh tokens are kept unless systemd names another.
-    pub beside_the_ledger: PathBuf,
-}
-
-/// Providers whose presets are known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Provider {
-    /// Gmail and Google Workspace.
-    Google,
-    /// Microsoft 365.
-    Microsoft,
 }
 
 /// Where mails go.

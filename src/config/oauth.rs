@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use super::{
-    CredentialSource, OAuth, Provider, SecretSource,
+    SecretSource,
     document::{Table, Value},
     server::Protocol,
 };
@@ -25,6 +25,45 @@ const GOOGLE_SCOPE: &str = "https://mail.google.com/";
 const MICROSOFT_APP_SCOPE: &str = "https://outlook.office365.com/.default";
 /// Words in the place of a tenant that stand for many: an application that acts for itself belongs to one.
 const MANY_TENANTS: [&str; 3] = ["common", "organizations", "consumers"];
+
+/// Where the proof of a user's name comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CredentialSource {
+    /// `password = { … }`
+    Password(SecretSource),
+    /// `oauth = { … }`
+    OAuth(Box<OAuth>),
+}
+
+/// One `oauth` table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OAuth {
+    /// Whose presets were taken.
+    pub provider: Option<Provider>,
+    /// Who gives access tokens.
+    pub token_endpoint: Endpoint,
+    /// The application, as registered there.
+    pub client_id: String,
+    /// Where what proves the application is; always there without a refresh token.
+    pub client_secret: Option<SecretSource>,
+    /// Where the refresh token is; without it the application acts for itself.
+    pub refresh_token: Option<SecretSource>,
+    /// What the tokens are for.
+    pub scope: String,
+    /// A private CA.
+    pub ca_file: Option<PathBuf>,
+    /// The ledger's directory: where refresh tokens are kept unless systemd names another.
+    pub beside_the_ledger: PathBuf,
+}
+
+/// Providers whose presets are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Provider {
+    /// Gmail and Google Workspace.
+    Google,
+    /// Microsoft 365.
+    Microsoft,
+}
 
 impl Provider {
     const ALL: [Self; 2] = [Self::Google, Self::Microsoft];

@@ -163,13 +163,6 @@ impl Finding {
     }
 }
 
-/// Defects after which the mail was not looked into at all.
-const UNREAD: &[DefectCode] = &[
-    DefectCode::Oversized,
-    DefectCode::Unfetchable,
-    DefectCode::ReaderPanicked,
-];
-
 const FIELDS: &[DefectCode] = &[
     DefectCode::FieldMissing,
     DefectCode::FieldMalformed,
@@ -190,7 +183,7 @@ fn rules(examined: &Examined, judgement: &Judgement, known: &notice::Rules) -> V
     let blocks = &reading.blocks;
     let found = |codes: &[D]| judgement.defects.iter().any(|d| codes.contains(&d.code));
     let partly = found(FIELDS) || found(NO_BLOCK) || found(&[D::UndecodableText]);
-    let looked_into = !found(UNREAD) && (partly || !blocks.is_empty());
+    let looked_into = !reading.is_unread() && (partly || !blocks.is_empty());
     // What is said of the ranges, where some of them may not be among those that were read.
     let of_ranges = |text: String| match (blocks.is_empty(), partly) {
         (true, _) => Finding::unknown(),

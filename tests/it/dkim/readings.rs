@@ -156,7 +156,7 @@ fn where_a_header_is_plain_both_readers_find_the_same_fields() {
     TestRunner::new(config)
         .run(&edits(), |edits| {
             let eml = mangled(&eml, &edits);
-            let signatures = runtime.block_on(verifier.signatures(&eml));
+            let signatures = runtime.block_on(verifier.survey(&eml, None)).signatures;
             let is_refused = |signed: &Signed| {
                 matches!(&signed.outcome, Outcome::Broken(why) if why.en.contains("two ways"))
             };

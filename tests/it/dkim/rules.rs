@@ -401,7 +401,7 @@ async fn one_good_signature_is_enough_wherever_it_stands() {
 
         // Whoever signed, each is looked into.
         let verifier = Verifier::new(settings(&dns));
-        let all = verifier.signatures(eml.as_bytes()).await;
+        let all = verifier.survey(eml.as_bytes(), None).await.signatures;
         let passed: Vec<&str> = all
             .iter()
             .filter(|signed| signed.outcome == Outcome::Pass)
