@@ -46,7 +46,9 @@ pub struct DecisionRow {
 pub(super) const RELEASE_COPIES: &str =
     "UPDATE message SET disposition = 'duplicate', dismissed_at = NULL
      WHERE copy_of = ? AND +disposition = 'quarantined'";
-pub(super) const DISMISS: &str = "UPDATE message SET disposition = 'quarantined', dismissed_at = ?1
+pub(super) const DISMISS: &str =
+    "UPDATE message SET disposition = 'quarantined', dismissed_at = ?1,
+         raw = CASE disposition WHEN 'waiting' THEN substr(raw, 1, ?3) ELSE raw END
      WHERE (id = ?2 OR copy_of = ?2) AND +disposition IN ('quarantined', 'waiting')";
 pub(super) const NEEDS_NOBODY: &str = "DELETE FROM news WHERE outbox_id IS NULL
      AND json_extract(cause, '$.message_id') = ? AND cause ->> '$.cause' = 'quarantined'";
@@ -104,7 +106,8 @@ impl Transaction {
         insert(&mut self.inner, about, decision, &judgement.overruled).await
     }
 
-    /// Puts a quarantined message and its copies aside.
+    /// Puts a message that is quarantined, or waits for a resolver, and its copies aside. Of one that
+    /// waits nothing was proven, so that no more is kept than of any other like that.
     ///
     /// # Errors
     /// SQLite's.
@@ -112,6 +115,7 @@ impl Transaction {
         sqlx::query(DISMISS)
             .bind(moment(decision.at))
             .bind(id)
+            .bind(messages::UNPROVEN_BYTES as i64)
             .execute(&mut *self.inner)
             .await
             .map_err(LedgerError::during("dismiss a message"))?;

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// How much is kept of a message that nothing proved genuine, bytes.
-const UNPROVEN_BYTES: usize = 64 * 1024;
+pub(super) const UNPROVEN_BYTES: usize = 64 * 1024;
 
 /// Everything that is recorded of one message, in one go.
 #[derive(Debug, Clone, Copy)]

@@ -10,7 +10,12 @@ use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use super::{Desk, after, answers, mail, signed, start};
-use crate::support::{daemon::notice, intake::intake, outbox::style, signer};
+use crate::support::{
+    daemon::{Notice, notice},
+    intake::intake,
+    outbox::style,
+    signer,
+};
 
 #[tokio::test]
 async fn a_step_asks_about_fifty_at_most_and_the_longest_due_first() {
@@ -113,6 +118,25 @@ async fn mail_of_which_nobody_knows_what_it_is_can_only_be_put_aside() {
     let message = desk.message(1).await;
     assert_eq!(message.disposition, Disposition::Imported);
     assert_eq!(message.decisions[1].overruled, ["not_authenticated"]);
+}
+
+#[tokio::test]
+async fn of_what_is_put_aside_unproven_no_more_is_kept_than_of_any_other() {
+    let desk = Desk::new().await;
+    let padding = "x\r\n".repeat(64 * 1024 / 3);
+    let eml = signer::sign(&[Notice::default().eml(), padding.into_bytes()].concat());
+    desk.takes(1, eml.clone()).await;
+    assert_eq!(desk.message(1).await.raw.unwrap(), eml);
+    let decision = Decision {
+        who: "ann",
+        reason: "no answer for a week",
+        at: after(1),
+    };
+    let dismissing = desk
+        .intake
+        .decide(&[1], Action::Dismiss, &decision, |_| None, false);
+    dismissing.await.unwrap().remove(0).unwrap();
+    assert_eq!(desk.message(1).await.raw.unwrap(), eml[..64 * 1024]);
 }
 
 #[tokio::test]
