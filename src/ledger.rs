@@ -302,12 +302,11 @@ impl Ledger {
         let turn = tokio::time::timeout(TURN, Arc::clone(&self.turn).lock_owned())
             .await
             .map_err(|_| failed(sqlx::Error::PoolTimedOut))?;
-        let inner = self
-            .pool
-            .begin_with("BEGIN IMMEDIATE")
-            .await
-            .map_err(failed)?;
+        let begun = self.pool.begin_with("BEGIN IMMEDIATE").await;
+        // First: where the pool needs a new connection to a file that is gone, SQLite says no more
+        // than that it cannot be opened, as of trouble that passes.
         self.file.is_in_its_place()?;
+        let inner = begun.map_err(failed)?;
         Ok(Transaction { inner, _turn: turn })
     }
 

@@ -105,3 +105,19 @@ fn a_ledger_that_one_may_not_see_is_not_a_ledger_that_is_not_there() {
         "open the ledger /l.db (root may, and the service's user): permission denied"
     );
 }
+
+#[tokio::test]
+async fn a_ledger_that_is_gone_is_said_to_be_by_a_new_connection_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ledger.db");
+    let ledger = Ledger::open(&path, Timestamp::UNIX_EPOCH).await.unwrap();
+    let mut held = Vec::new();
+    while let Some(idle) = ledger.pool.try_acquire() {
+        held.push(idle);
+    }
+    std::fs::remove_file(&path).unwrap();
+    let Err(error) = ledger.begin().await else {
+        panic!("it was begun");
+    };
+    assert!(matches!(error, LedgerError::Replaced { .. }), "{error}");
+}
