@@ -29,7 +29,7 @@ use invoice_trackd::{
     intake::{Intake, Place, examine},
     ledger::Ledger,
     mailbox::{Content, Origin, RawMessage},
-    notice::{Assignment, Companies, Company, Rules},
+    notice::{Companies, Company, Rules},
 };
 
 use self::hostile::{KINDS, Kind};
@@ -109,12 +109,7 @@ fn in_a_process(number: usize, size: usize) -> Found {
 /// Takes one mail in and prints: milliseconds to read and judge it, milliseconds in all, MiB at the
 /// peak, what became of it.
 fn measure(kind: &Kind, size: usize) {
-    let company = Company {
-        ban: "53567686".parse().unwrap(),
-        name: "雲端行動科技股份有限公司".to_owned(),
-        assignment: Assignment::Period,
-        recipients: Vec::new(),
-    };
+    let company = Company::new("53567686".parse().unwrap(), "雲端行動科技股份有限公司");
     let rules = Rules {
         companies: Companies::new(vec![company]).unwrap(),
         ..Rules::default()

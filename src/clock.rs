@@ -49,18 +49,18 @@ impl Clock {
 /// Day and time on a clock in Taipei.
 ///
 /// Asia/Taipei has been UTC+8 without daylight saving since 1979, so no zone database is needed.
-fn taipei(at: Timestamp) -> DateTime {
+pub fn taipei_time(at: Timestamp) -> DateTime {
     Offset::constant(8).to_datetime(at)
 }
 
 /// The calendar day in Taipei, which is what the Ministry's periods are counted in.
 pub fn taipei_date(at: Timestamp) -> Date {
-    taipei(at).date()
+    taipei_time(at).date()
 }
 
 /// The minute on a clock in Taipei, as people are shown moments.
 pub fn taipei_minute(at: Timestamp) -> String {
-    taipei(at).strftime("%Y-%m-%d %H:%M").to_string()
+    taipei_time(at).strftime("%Y-%m-%d %H:%M").to_string()
 }
 
 #[cfg(test)]

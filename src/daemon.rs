@@ -24,7 +24,7 @@ mod systemd;
 mod watch_mailbox;
 
 pub use self::{
-    keeper::Keeper,
+    keeper::{Expectations, Keeper},
     watch_mailbox::{Orders, Pauses, Watch, WatchError},
 };
 

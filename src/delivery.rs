@@ -3,11 +3,11 @@
 //! Left out on purpose: what deserves a letter, which `intake` decides, and where letters are
 //! kept, which is the ledger's.
 
-use std::{collections::HashSet, fmt, path::PathBuf, str::FromStr, time::Duration};
+use std::{borrow::Cow, collections::HashSet, fmt, path::PathBuf, str::FromStr, time::Duration};
 
 use crate::{
     ledger::Letter,
-    notice::{Address, AddressError},
+    notice::{Address, AddressError, Company},
     oauth::{Cause, Credential},
     tls::{Distrust, TlsMode},
 };
@@ -118,6 +118,28 @@ pub struct Style {
     pub alert_to: Vec<Address>,
     /// Whether each recorded notice gets a mail of its own.
     pub confirm: Confirm,
+}
+
+impl Style {
+    /// As it is for `company`, which may have readers of its own.
+    pub fn of(&self, company: Option<&Company>) -> Cow<'_, Self> {
+        let (confirm_to, alert_to) = company.map_or((&[][..], &[][..]), |company| {
+            (&company.confirm_to, &company.alert_to)
+        });
+        self.with_readers(confirm_to, alert_to)
+    }
+
+    /// As it is where these are told, each list unless it is empty.
+    fn with_readers(&self, confirm_to: &[Address], alert_to: &[Address]) -> Cow<'_, Self> {
+        let mut style = Cow::Borrowed(self);
+        if !confirm_to.is_empty() {
+            style.to_mut().confirm_to = confirm_to.to_vec();
+        }
+        if !alert_to.is_empty() {
+            style.to_mut().alert_to = alert_to.to_vec();
+        }
+        style
+    }
 }
 
 /// When to try again, when to give up, when to gather.

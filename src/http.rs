@@ -75,6 +75,8 @@ pub struct Vitals {
     pub mail: Mail,
     /// Mail whose origin no resolver has told yet.
     pub waiting: Option<WaitingMail>,
+    /// How many companies lack numbers that they should have.
+    pub overdue: u64,
     /// Each configured mailbox.
     pub mailboxes: BTreeMap<String, Signs>,
 }

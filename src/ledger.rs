@@ -26,6 +26,7 @@ use crate::{
     notice::{Block, Recorded},
 };
 
+mod alarms;
 mod allocations;
 mod columns;
 mod condition;
@@ -47,13 +48,17 @@ mod waiting;
 mod tests;
 
 pub use self::{
+    alarms::{Alarm, Alarms},
     allocations::{AllocationFilter, AllocationRow},
     condition::{Condition, Stage},
     decisions::{Decision, DecisionRow},
     lock::{Daemon, DaemonLock},
     mailboxes::{LinkState, MailboxRow},
     messages::{Counts, Earlier, Entry},
-    news::{AlertWindow, Cause, FoundIn, Import, News, Past, Pending, Quarantined, Reason},
+    news::{
+        AlertWindow, Arrived, Cause, Come, FoundIn, Import, Missing, News, Overdue, Past, Pending,
+        Quarantined, Reason, Reminded, Reminder, Watched,
+    },
     outbox::{
         Declined, Kind, Lease, Letter, OutboxCounts, OutboxDecision, OutboxRecipient, OutboxRow,
         OutboxState, PutOff, RecipientState, Settled,

@@ -1,12 +1,32 @@
-//! What is due when. Pure: no clock, no ledger.
+//! What is due when, and what must be said of it. Pure: no clock, no ledger.
 //!
-//! Left out on purpose: raising alarms. [`outlook`] only says how things stand on a given day.
+//! 期配: the next period's notice comes on the 20th of each even month, and the number of booklets
+//! can be changed before that day. 年配: all six periods of the next year come in December. All
+//! moments are Asia/Taipei, at [`HOUR`].
+//!
+//! Guarantees: of what is awaited as one, each [`Stage`] is called at most once, whatever the clock
+//! does, and only the latest of several; what has come is never called. Left out on purpose: who is
+//! told, and in which words.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    str::FromStr,
+};
 
-use jiff::{ToSpan as _, civil::Date};
+use jiff::{
+    ToSpan as _,
+    civil::{Date, DateTime, Time},
+};
 
-use crate::notice::{Assignment, Period};
+use crate::notice::{Assignment, Company, Period};
+
+/// The time of day at which people are told.
+const HOUR: Time = Time::constant(9, 0, 0, 0);
+
+/// The platform allots the next period's numbers on this day of an even month; before it, the
+/// number of booklets can be changed.
+const ALLOTTED_ON: i8 = 20;
 
 /// On which days of an even month things happen, Asia/Taipei.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,17 +46,76 @@ impl Default for Settings {
     }
 }
 
-/// One period whose numbers a company should have, or should have soon.
+/// What a company is held to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// How it is given numbers.
+    pub assignment: Assignment,
+    /// Its days.
+    pub days: Settings,
+    /// The day on which the ledger was created. What had begun by then is not missed: its notice
+    /// came to somebody else.
+    pub watched_since: Date,
+}
+
+/// Booklets in force, by period; without an entry there are none.
+pub type Booklets = BTreeMap<Period, u64>;
+
+/// What comes as one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Awaited {
+    /// 期配: one period's numbers.
+    Period(Period),
+    /// 年配: the numbers of a year of the Republic of China.
+    Year(u16),
+}
+
+/// How far the waiting has come, in the order of time. Each is called once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// The number of booklets can be changed for a few more days.
+    Reminder,
+    /// The morning after the due day.
+    Overdue,
+    /// The last day before the numbers are needed.
+    LastDay,
+    /// The first day on which they are needed.
+    FirstDay,
+}
+
+/// Something that people must be told now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// What is awaited.
+    pub awaited: Awaited,
+    /// How far it has come.
+    pub stage: Stage,
+    /// The periods without numbers, in time, that are not over.
+    pub missing: Vec<Period>,
+    /// The day by whose end it was, or is, due.
+    pub due_by: Date,
+}
+
+/// How one period stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Due {
     /// The period that the numbers are for.
     pub period: Period,
-    /// The notice is not expected before this day.
-    pub expected_on: Date,
-    /// A notice that has not come by the end of this day is overdue.
-    pub due_by: Date,
+    /// Booklets in force.
+    pub booklets: u64,
+    /// From when to when its notice comes; `None` where nobody waits for it.
+    pub expected: Option<Expected>,
     /// How it stands.
     pub state: State,
+}
+
+/// When a notice comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expected {
+    /// Not before this day.
+    pub on: Date,
+    /// A notice that has not come by the end of this day is overdue.
+    pub by: Date,
 }
 
 /// Whether the numbers are there.
@@ -46,8 +125,103 @@ pub enum State {
     Recorded,
     /// They are not, and it is not too late.
     Expected,
-    /// They are not, and they should be.
+    /// They are not, they should be, and the period is not over.
     Overdue,
+    /// They never came, and the period is over.
+    Missed,
+    /// They are not, and nobody waits for them: 停止使用, or the ledger was created too late.
+    NotDue,
+}
+
+impl Awaited {
+    /// The periods that come with it, in time.
+    fn periods(self) -> Vec<Period> {
+        match self {
+            Self::Period(period) => vec![period],
+            Self::Year(year) => (1..=11)
+                .step_by(2)
+                .filter_map(|odd| Period::from_months((year, odd), (year, odd + 1)).ok())
+                .collect(),
+        }
+    }
+
+    /// Its first period.
+    pub fn first(self) -> Period {
+        match self {
+            Self::Period(period) => period,
+            Self::Year(year) => Period::containing(new_year(year)),
+        }
+    }
+
+    /// Its booklets in force.
+    pub fn booklets(self, recorded: &Booklets) -> u64 {
+        let periods = self.periods().into_iter();
+        periods.filter_map(|period| recorded.get(&period)).sum()
+    }
+
+    /// Whether it is not missed any more on `today`: all that is not over has numbers in force.
+    pub fn has_come(self, recorded: &Booklets, today: Date) -> bool {
+        let running = Period::containing(today);
+        let (over, ahead): (Vec<Period>, Vec<Period>) = self
+            .periods()
+            .into_iter()
+            .partition(|period| *period < running);
+        let needed = if ahead.is_empty() { over } else { ahead };
+        needed.iter().all(|period| recorded.contains_key(period))
+    }
+
+    /// Whether nobody can have been told of it yet on `today`: it was told by a clock that was far
+    /// ahead.
+    pub fn is_too_far(self, today: Date) -> bool {
+        let running = Period::containing(today);
+        match self {
+            Self::Period(period) => period > running.next(),
+            Self::Year(year) => year > running.roc_year() + 1,
+        }
+    }
+}
+
+/// As the ledger keeps it: `11602`, or `116` for a year.
+impl fmt::Display for Awaited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Period(period) => f.write_str(&period.year_month()),
+            Self::Year(year) => write!(f, "{year:03}"),
+        }
+    }
+}
+
+/// A text that names neither a period nor a year.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected a period such as `11602` or a year such as `116`, found `{0}`")]
+pub struct AwaitedError(String);
+
+impl FromStr for Awaited {
+    type Err = AwaitedError;
+
+    fn from_str(text: &str) -> Result<Self, AwaitedError> {
+        let error = || AwaitedError(text.to_owned());
+        if text.len() == 3 && text.bytes().all(|digit| digit.is_ascii_digit()) {
+            let year = text.parse().map_err(|_| error())?;
+            return Ok(Self::Year(year));
+        }
+        text.parse().map(Self::Period).map_err(|_| error())
+    }
+}
+
+impl Stage {
+    /// All of them, in the order of time.
+    pub const ALL: [Self; 4] = [Self::Reminder, Self::Overdue, Self::LastDay, Self::FirstDay];
+
+    /// The stable word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reminder => "reminder",
+            Self::Overdue => "overdue",
+            Self::LastDay => "last_day",
+            Self::FirstDay => "first_day",
+        }
+    }
 }
 
 impl State {
@@ -57,261 +231,166 @@ impl State {
             Self::Recorded => "recorded",
             Self::Expected => "expected",
             Self::Overdue => "overdue",
+            Self::Missed => "missed",
+            Self::NotDue => "not_due",
         }
     }
 }
 
-/// What matters on `today` (Asia/Taipei) for a company whose `recorded` periods have numbers in
-/// force, in the order of time.
-///
-/// 期配: the running period and the next. 年配: what is left of this year, and from December on
-/// all of the next. 停止使用: nothing. A period that had begun when the ledger was created, on
-/// `watched_since`, is not missed: its notice came to somebody else.
-pub fn outlook(
-    assignment: Assignment,
-    settings: Settings,
-    watched_since: Date,
-    today: Date,
-    recorded: &BTreeSet<Period>,
-) -> Vec<Due> {
-    let current = Period::containing(today);
-    let ahead = std::iter::successors(Some(current), |period| Some(period.next()));
-    let begun = Period::containing(watched_since);
-    let ours = |period: &Period| *period > begun || recorded.contains(period);
-    let due = |period| due(assignment, settings, today, recorded, period);
-    match assignment {
-        Assignment::Period => ahead.take(2).filter(ours).map(due).collect(),
-        Assignment::Year => {
-            let last_year = current.roc_year() + u16::from(today.month() == 12);
-            let years = ahead.take_while(|period| period.roc_year() <= last_year);
-            years.filter(ours).map(due).collect()
+impl Terms {
+    /// Those of `company`, where `days` are everybody's.
+    pub fn of(company: &Company, days: Settings, watched_since: Date) -> Self {
+        Self {
+            assignment: company.assignment,
+            days: Settings {
+                due_day: company.due_day.unwrap_or(days.due_day),
+                reminder_day: company.reminder_day.unwrap_or(days.reminder_day),
+            },
+            watched_since,
         }
-        Assignment::None => Vec::new(),
+    }
+
+    /// What must be said at `now` (Asia/Taipei), in the order of time, where `told` is the last
+    /// stage at which people were told of each.
+    pub fn calls(
+        &self,
+        recorded: &Booklets,
+        told: &BTreeMap<Awaited, Stage>,
+        now: DateTime,
+    ) -> Vec<Call> {
+        let running = Period::containing(now.date());
+        let awaited = match self.assignment {
+            Assignment::Period => [running, running.next()].map(Awaited::Period).to_vec(),
+            Assignment::Year => {
+                let year = running.roc_year();
+                vec![Awaited::Year(year), Awaited::Year(year + 1)]
+            }
+            Assignment::None => Vec::new(),
+        };
+        let due = awaited.into_iter().filter(|one| self.is_ours(*one));
+        due.filter_map(|awaited| {
+            let missing: Vec<Period> = awaited
+                .periods()
+                .into_iter()
+                .filter(|period| *period >= running && !recorded.contains_key(period))
+                .collect();
+            let stage = self.stage(awaited, now)?;
+            let is_news = told.get(&awaited).is_none_or(|told| *told < stage);
+            (is_news && !missing.is_empty()).then(|| Call {
+                awaited,
+                stage,
+                missing,
+                due_by: self.expected(awaited).by,
+            })
+        })
+        .collect()
+    }
+
+    /// How the last period, the running one and the next stand on `today` (Asia/Taipei), and for
+    /// 年配 in December all of the next year.
+    pub fn outlook(&self, recorded: &Booklets, today: Date) -> Vec<Due> {
+        let running = Period::containing(today);
+        let mut periods = BTreeSet::from([running.previous(), running, running.next()]);
+        if self.assignment == Assignment::Year && today.month() == 12 {
+            periods.extend(Awaited::Year(running.roc_year() + 1).periods());
+        }
+        let due = periods.into_iter();
+        due.map(|period| self.due(period, recorded, today))
+            .collect()
+    }
+
+    fn due(&self, period: Period, recorded: &Booklets, today: Date) -> Due {
+        let awaited = match self.assignment {
+            Assignment::Period => Some(Awaited::Period(period)),
+            Assignment::Year => Some(Awaited::Year(period.roc_year())),
+            Assignment::None => None,
+        };
+        let awaited = awaited.filter(|one| self.is_ours(*one));
+        let expected = awaited.map(|one| self.expected(one));
+        let booklets = recorded.get(&period).copied().unwrap_or_default();
+        let state = match expected {
+            _ if booklets > 0 => State::Recorded,
+            None => State::NotDue,
+            Some(_) if period < Period::containing(today) => State::Missed,
+            Some(expected) if today > expected.by => State::Overdue,
+            Some(_) => State::Expected,
+        };
+        Due {
+            period,
+            booklets,
+            expected,
+            state,
+        }
+    }
+
+    /// Whether it had not begun when the ledger was created.
+    fn is_ours(&self, awaited: Awaited) -> bool {
+        awaited.first() > Period::containing(self.watched_since)
+    }
+
+    fn expected(&self, awaited: Awaited) -> Expected {
+        let (month, from) = match awaited {
+            Awaited::Period(period) => (month_before(period), ALLOTTED_ON),
+            Awaited::Year(_) => (month_before(awaited.first()), 1),
+        };
+        Expected {
+            on: day(month, from),
+            by: day(month, self.days.due_day),
+        }
+    }
+
+    /// The latest stage whose moment has come; `None` while there is none, and again once it is too
+    /// late to change the number of booklets.
+    fn stage(&self, awaited: Awaited, now: DateTime) -> Option<Stage> {
+        let first_day = first_day(awaited.first());
+        let due_by = self.expected(awaited).by;
+        let overdue = [
+            (Stage::FirstDay, first_day),
+            (Stage::LastDay, first_day.saturating_sub(1.day())),
+            (Stage::Overdue, due_by.saturating_add(1.day())),
+        ];
+        // Where February ends with the due day, the last day comes too early to be overdue.
+        let mut begun = overdue
+            .into_iter()
+            .filter(|(_, day)| *day > due_by && day.to_datetime(HOUR) <= now);
+        if let Some((stage, _)) = begun.next() {
+            return Some(stage);
+        }
+        let month = month_before(awaited.first());
+        let reminded = day(month, self.days.reminder_day).to_datetime(HOUR) <= now;
+        let can_be_changed = now.date() < day(month, ALLOTTED_ON);
+        let is_period = matches!(awaited, Awaited::Period(_));
+        (is_period && reminded && can_be_changed).then_some(Stage::Reminder)
     }
 }
 
-fn due(
-    assignment: Assignment,
-    settings: Settings,
-    today: Date,
-    recorded: &BTreeSet<Period>,
-    period: Period,
-) -> Due {
-    // The platform allots the next period on the 20th of each even month (期配), and the whole of
-    // next year in December (年配).
-    let (month, first_day) = match assignment {
-        Assignment::Year => (december_before(period), 1),
-        Assignment::Period | Assignment::None => (month_before(period), 20),
-    };
-    let day = |day: i8| month.saturating_add((day - 1).days());
-    let due_by = day(settings.due_day);
-    let state = if recorded.contains(&period) {
-        State::Recorded
-    } else if today > due_by {
-        State::Overdue
-    } else {
-        State::Expected
-    };
-    Due {
-        period,
-        expected_on: day(first_day),
-        due_by,
-        state,
-    }
+/// The last day on which the number of booklets of `next` can be changed.
+pub fn last_day_to_change(next: Period) -> Date {
+    day(month_before(next), ALLOTTED_ON - 1)
 }
 
 /// The first day of the even month before the period begins.
 fn month_before(period: Period) -> Date {
-    let before = period.previous();
-    first_day(before.roc_year(), before.even_month())
+    first_day(period).saturating_sub(1.month())
 }
 
-/// The first day of the December before the period's year.
-fn december_before(period: Period) -> Date {
-    first_day(period.roc_year() - 1, 12)
+/// The day of the month that begins with `first`.
+fn day(first: Date, day: i8) -> Date {
+    first.saturating_add((day - 1).days())
 }
 
 /// Saturates at the end of jiff's calendar, the year 9999.
-fn first_day(roc_year: u16, month: u8) -> Date {
-    let year = i16::try_from(roc_year + 1911).unwrap_or(i16::MAX);
-    let month = i8::try_from(month).unwrap_or(12);
-    Date::new(year, month, 1).unwrap_or(Date::MAX)
+fn first_day(period: Period) -> Date {
+    let year = i16::try_from(period.roc_year() + 1911).unwrap_or(i16::MAX);
+    let odd = i8::try_from(period.even_month() - 1).unwrap_or(1);
+    Date::new(year, odd, 1).unwrap_or(Date::MAX)
+}
+
+/// As [`first_day`].
+fn new_year(roc_year: u16) -> Date {
+    let year = i16::try_from(roc_year.saturating_add(1911)).unwrap_or(i16::MAX);
+    Date::new(year, 1, 1).unwrap_or(Date::MAX)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LONG_AGO: Date = Date::constant(2020, 1, 1);
-
-    /// `today`, what is recorded, and what [`outlook`] says in one line each.
-    fn table(assignment: Assignment, rows: &[(&str, &[&str], &[&str])]) {
-        for (today, recorded, expected) in rows {
-            let recorded = recorded.iter().map(|p| p.parse().unwrap()).collect();
-            let day = today.parse().unwrap();
-            let found: Vec<String> =
-                outlook(assignment, Settings::default(), LONG_AGO, day, &recorded)
-                    .iter()
-                    .map(|due| {
-                        format!(
-                            "{} {}..{} {}",
-                            due.period.year_month(),
-                            due.expected_on,
-                            due.due_by,
-                            due.state.as_str()
-                        )
-                    })
-                    .collect();
-            assert_eq!(found, *expected, "on {today}");
-        }
-    }
-
-    #[test]
-    fn a_period_company_sees_the_running_period_and_the_next() {
-        table(
-            Assignment::Period,
-            &[
-                (
-                    "2026-11-01",
-                    &["11512"],
-                    &[
-                        "11512 2026-10-20..2026-10-25 recorded",
-                        "11602 2026-12-20..2026-12-25 expected",
-                    ],
-                ),
-                (
-                    "2026-12-25",
-                    &["11512"],
-                    &[
-                        "11512 2026-10-20..2026-10-25 recorded",
-                        "11602 2026-12-20..2026-12-25 expected",
-                    ],
-                ),
-                (
-                    "2026-12-26",
-                    &["11512"],
-                    &[
-                        "11512 2026-10-20..2026-10-25 recorded",
-                        "11602 2026-12-20..2026-12-25 overdue",
-                    ],
-                ),
-                (
-                    "2026-12-31",
-                    &["11512", "11602"],
-                    &[
-                        "11512 2026-10-20..2026-10-25 recorded",
-                        "11602 2026-12-20..2026-12-25 recorded",
-                    ],
-                ),
-                (
-                    "2027-01-01",
-                    &["11512"],
-                    &[
-                        "11602 2026-12-20..2026-12-25 overdue",
-                        "11604 2027-02-20..2027-02-25 expected",
-                    ],
-                ),
-                (
-                    "2028-02-29",
-                    &[],
-                    &[
-                        "11702 2027-12-20..2027-12-25 overdue",
-                        "11704 2028-02-20..2028-02-25 overdue",
-                    ],
-                ),
-            ],
-        );
-    }
-
-    #[test]
-    fn a_year_company_sees_the_rest_of_this_year_and_in_december_the_next() {
-        table(
-            Assignment::Year,
-            &[
-                (
-                    "2026-11-30",
-                    &["11512"],
-                    &["11512 2025-12-01..2025-12-25 recorded"],
-                ),
-                (
-                    "2026-12-26",
-                    &["11512", "11602", "11606"],
-                    &[
-                        "11512 2025-12-01..2025-12-25 recorded",
-                        "11602 2026-12-01..2026-12-25 recorded",
-                        "11604 2026-12-01..2026-12-25 overdue",
-                        "11606 2026-12-01..2026-12-25 recorded",
-                        "11608 2026-12-01..2026-12-25 overdue",
-                        "11610 2026-12-01..2026-12-25 overdue",
-                        "11612 2026-12-01..2026-12-25 overdue",
-                    ],
-                ),
-                (
-                    "2027-09-01",
-                    &["11610"],
-                    &[
-                        "11610 2026-12-01..2026-12-25 recorded",
-                        "11612 2026-12-01..2026-12-25 overdue",
-                    ],
-                ),
-            ],
-        );
-        let december = outlook(
-            Assignment::Year,
-            Settings::default(),
-            LONG_AGO,
-            "2026-12-01".parse().unwrap(),
-            &BTreeSet::new(),
-        );
-        let next_year: Vec<State> = december.iter().skip(1).map(|due| due.state).collect();
-        assert_eq!(next_year, [State::Expected; 6]);
-    }
-
-    #[test]
-    fn a_period_that_ran_when_the_ledger_was_created_is_not_missed() {
-        let settings = Settings::default();
-        let seen = |created: &str, today: &str, recorded: &[&str]| -> Vec<String> {
-            let recorded = recorded
-                .iter()
-                .map(|period| period.parse().unwrap())
-                .collect();
-            let (created, today) = (created.parse().unwrap(), today.parse().unwrap());
-            outlook(Assignment::Period, settings, created, today, &recorded)
-                .iter()
-                .map(|due| due.period.year_month() + " " + due.state.as_str())
-                .collect()
-        };
-        assert_eq!(seen("2026-11-22", "2026-11-22", &[]), ["11602 expected"]);
-        assert_eq!(
-            seen("2026-11-22", "2026-11-22", &["11512"]),
-            ["11512 recorded", "11602 expected"]
-        );
-        assert_eq!(
-            seen("2026-11-22", "2027-01-01", &[]),
-            ["11602 overdue", "11604 expected"]
-        );
-    }
-
-    #[test]
-    fn nothing_is_due_for_a_company_that_has_stopped() {
-        table(Assignment::None, &[("2026-12-31", &[], &[])]);
-    }
-
-    #[test]
-    fn the_due_day_is_the_operators() {
-        let settings = Settings {
-            due_day: 28,
-            ..Settings::default()
-        };
-        let february = "2027-02-28".parse().unwrap();
-        let due = outlook(
-            Assignment::Period,
-            settings,
-            LONG_AGO,
-            february,
-            &BTreeSet::new(),
-        );
-        assert_eq!(due[1].due_by, february);
-        assert_eq!(due[1].state, State::Expected);
-    }
-}
+mod tests;

@@ -1,6 +1,6 @@
 //! `status`: mailboxes, messages, mails to be sent, what waits for a person and what is due.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::HashMap, time::Duration};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -14,11 +14,11 @@ use crate::{
     config::Config,
     http::MAILBOX_SILENCE,
     ledger::{
-        AllocationFilter, Counts, Daemon, Ledger, LinkState, MailboxRow, OutboxCounts, OutboxState,
-        PutOff, QuarantineRow, Waiting,
+        Counts, Daemon, Ledger, LinkState, MailboxRow, OutboxCounts, OutboxState, PutOff,
+        QuarantineRow, Waiting,
     },
     notice::{Company, Period},
-    schedule::{self, Due},
+    schedule::{self, Due, Terms},
     stranger::one_line,
 };
 
@@ -110,18 +110,19 @@ async fn gather(config: &Config, now: Timestamp) -> anyhow::Result<Overview<'_>>
         quarantine: Vec::new(),
         due: Vec::new(),
     };
-    let mut recorded = Vec::new();
+    let mut booklets = HashMap::new();
     let today = taipei_date(now);
     let mut watched_since = today;
     if let Some(ledger) = ledger {
-        watched_since = taipei_date(ledger.created_at());
+        watched_since = taipei_date(ledger.created_at()).min(today);
         seen = ledger.mailboxes().await?;
         overview.messages = ledger.counts().await?;
         overview.outbox = ledger.outbox_counts().await?;
         overview.put_off = ledger.put_off().await?;
         overview.waiting = ledger.waiting().await?;
         overview.quarantine = ledger.quarantine().await?;
-        recorded = ledger.allocations(AllocationFilter::default()).await?;
+        let last = Period::containing(today).previous();
+        booklets = ledger.booklets(last).await?;
         ledger.close().await;
     }
     // Every configured mailbox is listed: one that was never seen is the most important of all.
@@ -143,19 +144,11 @@ async fn gather(config: &Config, now: Timestamp) -> anyhow::Result<Overview<'_>>
         overview.mailboxes.push(row);
     }
     for company in config.rules.companies.iter() {
-        let periods: BTreeSet<Period> = recorded
-            .iter()
-            .filter(|row| row.allocation.ban == company.ban && row.withdrawn_at.is_none())
-            .map(|row| row.allocation.block.period)
-            .collect();
-        let due = schedule::outlook(
-            company.assignment,
-            config.schedule,
-            watched_since,
-            today,
-            &periods,
-        );
-        overview.due.push((company, due));
+        let terms = Terms::of(company, config.schedule, watched_since);
+        let recorded = booklets.remove(&company.ban).unwrap_or_default();
+        overview
+            .due
+            .push((company, terms.outlook(&recorded, today)));
     }
     Ok(overview)
 }
@@ -182,8 +175,8 @@ fn object(overview: &Overview<'_>) -> Value {
             json!({
                 "ban": company.ban.as_str(),
                 "year_month": due.period.year_month(),
-                "expected_on": due.expected_on.to_string(),
-                "due_by": due.due_by.to_string(),
+                "expected_on": due.expected.map(|expected| expected.on.to_string()),
+                "due_by": due.expected.map(|expected| expected.by.to_string()),
                 "state": due.state.as_str(),
             })
         })
@@ -358,10 +351,14 @@ fn dues(overview: &Overview<'_>, screen: Screen) -> String {
             due.period.to_string().into(),
             match due.state {
                 schedule::State::Overdue => Cell::alarm(state),
-                schedule::State::Recorded | schedule::State::Expected => state.into(),
+                _ => state.into(),
             },
-            due.expected_on.to_string().into(),
-            due.due_by.to_string().into(),
+            due.expected
+                .map_or_else(String::new, |one| one.on.to_string())
+                .into(),
+            due.expected
+                .map_or_else(String::new, |one| one.by.to_string())
+                .into(),
         ]);
     }
     table.on(screen) + &more(rows.len(), "`--json` has all")

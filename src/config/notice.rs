@@ -120,11 +120,10 @@ fn companies(root: &Table<'_>) -> Companies {
             continue;
         }
         list.push(Company {
-            ban,
-            name: name.unwrap_or_default().trim().to_owned(),
             // A default only beside a reported mistake, and then nothing comes of it.
             assignment: assignment.unwrap_or(Assignment::Period),
             recipients,
+            ..Company::new(ban, name.unwrap_or_default().trim())
         });
     }
     // No BAN stands twice here.

@@ -21,7 +21,7 @@ use tokio::{
 use tracing::warn;
 
 use super::{
-    DaemonError, Keeper,
+    DaemonError, Expectations, Keeper,
     asker::{Asker, Asking},
     systemd::{self, Pulses},
     watch_mailbox::{Orders, Pauses, Watch},
@@ -47,6 +47,7 @@ pub(super) struct Plan {
     mailboxes: BTreeMap<String, Orders>,
     asking: Asking,
     resolvers: Vec<SocketAddr>,
+    expected: Expectations,
     dispatcher: Option<Dispatcher>,
     style: Style,
     listen: Listen,
@@ -127,6 +128,10 @@ impl Plan {
             mailboxes,
             asking,
             resolvers: config.authenticity.dns_servers.clone(),
+            expected: Expectations {
+                companies: config.rules.companies.clone(),
+                days: config.schedule,
+            },
             dispatcher,
             style: config.style.clone(),
             listen,
@@ -147,6 +152,8 @@ pub(super) struct Crew {
     ask: Arc<Notify>,
     /// The resolvers that the operator names, for the keeper to name them.
     resolvers: watch::Sender<Vec<SocketAddr>>,
+    /// Whose numbers are awaited, for the keeper to miss them.
+    expected: watch::Sender<Arc<Expectations>>,
     vitals: watch::Sender<Vitals>,
     pulses: watch::Sender<Pulses>,
     tasks: JoinSet<Ending>,
@@ -194,6 +201,7 @@ impl Crew {
             look: Arc::new(Notify::new()),
             ask: Arc::new(Notify::new()),
             resolvers: watch::Sender::new(Vec::new()),
+            expected: watch::Sender::new(Arc::default()),
             vitals: watch::Sender::new(Vitals::default()),
             pulses: watch::Sender::new(Pulses::new()),
             tasks: JoinSet::new(),
@@ -214,6 +222,7 @@ impl Crew {
     pub(super) fn follow(&mut self, plan: Plan) {
         self.watch(plan.mailboxes);
         self.resolvers.send_replace(plan.resolvers);
+        self.expected.send_replace(Arc::new(plan.expected));
         match &self.asker {
             Some(post) => _ = post.orders.send_replace(Arc::new(plan.asking)),
             None => self.asker = Some(self.ask(plan.asking)),
@@ -345,6 +354,7 @@ impl Crew {
         );
         keeper.writes_notes(Arc::clone(&self.lock));
         keeper.names_resolvers(self.resolvers.subscribe());
+        keeper.awaits(self.expected.subscribe());
         let look = Arc::clone(&self.look);
         let part = "the keeper".to_owned();
         self.hire(part, style, |style, pulse, stopped| async move {

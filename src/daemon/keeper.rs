@@ -5,6 +5,8 @@
 //! that a mailbox or the resolver does not answer and once that it is back, whatever is restarted in
 //! between.
 
+mod due;
+
 use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
@@ -14,6 +16,7 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 
+pub use self::due::Expectations;
 use super::systemd;
 use crate::{
     clock::Clock,
@@ -52,6 +55,9 @@ pub struct Keeper {
     unanswered: bool,
     /// The resolvers that the operator names; none: the system's.
     resolvers: watch::Receiver<Vec<SocketAddr>>,
+    /// Whose numbers are awaited.
+    expected: due::Current,
+    dues: due::Dues,
     /// Whether every mailbox has been scanned, or given up, since the start.
     surveyed: bool,
     /// The lock on the ledger, where it is written down, for a command that asks, that the ledger
@@ -79,6 +85,8 @@ impl Keeper {
             silent: BTreeSet::new(),
             unanswered: false,
             resolvers: watch::channel(Vec::new()).1,
+            expected: watch::channel(Arc::default()).1,
+            dues: due::Dues::default(),
             surveyed: false,
             notes: None,
             noted: None,
@@ -93,6 +101,11 @@ impl Keeper {
     /// From now on, the resolvers of the moment are named to people.
     pub fn names_resolvers(&mut self, resolvers: watch::Receiver<Vec<SocketAddr>>) {
         self.resolvers = resolvers;
+    }
+
+    /// From now on, the numbers of these companies are awaited.
+    pub fn awaits(&mut self, expected: watch::Receiver<Arc<Expectations>>) {
+        self.expected = expected;
     }
 
     /// Looks once a minute, and when the last mailbox has been scanned for the first time, until
@@ -173,7 +186,8 @@ impl Keeper {
         if forgotten > 0 {
             info!(messages = forgotten, "bytes of dismissed mail thrown away");
         }
-        self.tell_past(style, now).await
+        self.tell_past(style, now).await?;
+        self.miss_notices(now).await
     }
 
     /// Shows how things stand: to whoever asks over HTTP, to systemd, and to a command.
@@ -236,6 +250,22 @@ impl Keeper {
             self.wake.notify_one();
         }
         self.surveyed = true;
+        Ok(())
+    }
+
+    /// Tells people of numbers that are due, once what may have come has been looked at.
+    async fn miss_notices(&mut self, now: Timestamp) -> Result<(), LedgerError> {
+        let vitals = self.vitals.borrow().clone();
+        if !vitals.is_surveyed(now, GIVEN_UP) {
+            return Ok(());
+        }
+        let expected = Arc::clone(&self.expected.borrow());
+        let looked = self.dues.look(&self.ledger, &expected, &vitals, now);
+        let (overdue, has_told) = looked.await?;
+        self.vitals.send_modify(|vitals| vitals.overdue = overdue);
+        if has_told {
+            self.wake.notify_one();
+        }
         Ok(())
     }
 

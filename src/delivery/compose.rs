@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::Style;
 use crate::{
     ledger::{AllocationRow, Cause, Import, Letter, Past, Pending},
-    notice::{Allocation, Ban, Sentence, Warning},
+    notice::{Allocation, Ban, Period, Sentence, Warning},
 };
 
 mod alert;
@@ -57,6 +57,19 @@ pub struct Imported<'a> {
     pub known: &'a [Allocation],
     /// What a person should know.
     pub warnings: &'a [Warning],
+    /// Periods for which the company has less than half of what it had for the one before.
+    pub fallen: &'a [Fallen],
+}
+
+/// A period with less than half the booklets of the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fallen {
+    /// The period.
+    pub period: Period,
+    /// Its booklets, those recorded just now among them.
+    pub booklets: u64,
+    /// Those of the period before.
+    pub before: u64,
 }
 
 /// The facts of one range that was taken out of use.

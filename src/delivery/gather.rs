@@ -9,7 +9,10 @@ use std::{collections::BTreeMap, time::Duration};
 use jiff::Timestamp;
 
 use super::{Dispatcher, Style, compose, dispatch::later};
-use crate::ledger::{AlertWindow, Cause, Import, Ledger, LedgerError, Past, Pending, Transaction};
+use crate::{
+    ledger::{AlertWindow, Cause, Import, Ledger, LedgerError, News, Past, Pending, Transaction},
+    notice::Address,
+};
 
 /// However long a cause goes on, an alert about it waits no longer than this.
 const LONGEST: Duration = Duration::from_secs(6 * 3600);
@@ -23,10 +26,14 @@ impl Dispatcher {
         flush: bool,
     ) -> Result<Option<Timestamp>, LedgerError> {
         let mut transaction = self.ledger.begin().await?;
-        let alerts = self.gather_alerts(&mut transaction, now).await?;
-        let imports = self.gather_imports(&mut transaction, now, flush).await?;
+        let mut next = Vec::new();
+        for (audience, alerts) in by_audience(transaction.pending::<Cause>().await?) {
+            let gathering = self.gather_alerts(&mut transaction, &audience, alerts, now);
+            next.extend(gathering.await?);
+        }
+        next.extend(self.gather_imports(&mut transaction, now, flush).await?);
         transaction.commit().await?;
-        Ok(alerts.into_iter().chain(imports).min())
+        Ok(next.into_iter().min())
     }
 
     /// The first alert goes at once; those that follow within `alert_window` of the last letter
@@ -35,16 +42,14 @@ impl Dispatcher {
     async fn gather_alerts(
         &self,
         transaction: &mut Transaction,
+        audience: &[String],
+        mut alerts: Vec<Pending<Cause>>,
         now: Timestamp,
     ) -> Result<Option<Timestamp>, LedgerError> {
-        let mut alerts = transaction.pending::<Cause>().await?;
-        if alerts.is_empty() {
-            return Ok(None);
-        }
         let mut windows = Windows {
             base: self.patience.alert_window,
-            last: transaction.last_alerted_at().await?,
-            themes: transaction.alert_windows().await?,
+            last: transaction.last_alerted_at(audience).await?,
+            themes: transaction.alert_windows(audience).await?,
         };
         if alerts.iter().all(|alert| now < windows.due(alert, now)) {
             return Ok(alerts.iter().map(|alert| windows.due(alert, now)).min());
@@ -55,12 +60,13 @@ impl Dispatcher {
                 windows.own(alert, now).is_none() || windows.due(alert, now) <= now
             })
             .collect();
-        let Some(composed) = compose::alert(&letter, &self.style, now) else {
+        let style = self.style.with_readers(&[], &addresses(audience));
+        let Some(composed) = compose::alert(&letter, &style, now) else {
             return Ok(None);
         };
         transaction.gather(&letter, &composed, now).await?;
         for (theme, window) in windows.next(&letter, now) {
-            transaction.open_window(theme, window).await?;
+            transaction.open_window(audience, theme, window).await?;
             windows.themes.insert(theme.to_owned(), window);
         }
         windows.last = Some(now);
@@ -84,15 +90,34 @@ impl Dispatcher {
         if !flush && now < opens && since < later(now, window) {
             return Ok(Some(opens));
         }
-        let imports = transaction.pending::<Import>().await?;
-        let messages: Vec<i64> = imports.iter().map(|news| news.cause.message_id).collect();
-        let granted = transaction.granted_by(&messages).await?;
-        let Some(letter) = compose::digest(&imports, &granted, &self.style, now) else {
-            return Ok(None);
-        };
-        transaction.gather(&imports, &letter, now).await?;
+        for (audience, imports) in by_audience(transaction.pending::<Import>().await?) {
+            let messages: Vec<i64> = imports.iter().map(|news| news.cause.message_id).collect();
+            let granted = transaction.granted_by(&messages).await?;
+            let style = self.style.with_readers(&addresses(&audience), &[]);
+            if let Some(letter) = compose::digest(&imports, &granted, &style, now) {
+                transaction.gather(&imports, &letter, now).await?;
+            }
+        }
         Ok(None)
     }
+}
+
+/// News to the same people, in the order in which it was raised.
+fn by_audience<T: News>(news: Vec<Pending<T>>) -> BTreeMap<Vec<String>, Vec<Pending<T>>> {
+    let mut groups = BTreeMap::<_, Vec<_>>::new();
+    for piece in news {
+        let audience = piece.cause.audience().to_vec();
+        groups.entry(audience).or_default().push(piece);
+    }
+    groups
+}
+
+/// An audience as the addresses that were written down.
+fn addresses(audience: &[String]) -> Vec<Address> {
+    let addresses = audience.iter();
+    addresses
+        .filter_map(|address| address.parse().ok())
+        .collect()
 }
 
 /// Posts one letter about all the mail that was old when the ledger was created and that no letter

@@ -340,7 +340,7 @@ impl Intake {
                 who: decision.who,
                 reason: decision.reason,
             };
-            if let Some(letter) = compose::withdrawal(&facts, style, decision.at) {
+            if let Some(letter) = compose::withdrawal(&facts, &style.of(company), decision.at) {
                 let about = Some(row.message_id);
                 transaction.post(&letter, about, decision.at).await?;
             }

@@ -26,7 +26,11 @@ pub(super) async fn tell(
     match judgement.disposition {
         Disposition::Imported if style.confirm == Confirm::Digest => {
             // Nobody to tell now is nobody later, as for a confirmation by itself.
-            let told = !style.confirm_to.is_empty() && judgement.fresh().next().is_some();
+            let company = judgement
+                .company
+                .and_then(|(ban, _)| rules.companies.get(ban));
+            let told =
+                !style.of(company).confirm_to.is_empty() && judgement.fresh().next().is_some();
             match import(rules, id, entry).filter(|_| told) {
                 Some(news) => transaction.tell(&imported_key(entry), &news, now).await,
                 None => Ok(()),
@@ -36,6 +40,7 @@ pub(super) async fn tell(
             let Some((ban, _)) = judgement.company else {
                 return Ok(());
             };
+            let company = rules.companies.get(ban);
             let fresh: Vec<Allocation> = judgement.fresh().copied().collect();
             let known: Vec<Allocation> = judgement
                 .allocations
@@ -46,17 +51,15 @@ pub(super) async fn tell(
             let facts = compose::Imported {
                 sha256: entry.sha256,
                 ban,
-                company_name: rules
-                    .companies
-                    .get(ban)
-                    .map(|company| company.name.as_str()),
+                company_name: company.map(|company| company.name.as_str()),
                 found_in: entry.message.origin.place(),
                 proven_by: &proven_by(entry.evidence),
                 allocations: &fresh,
                 known: &known,
                 warnings: &judgement.warnings,
+                fallen: &[],
             };
-            match compose::confirmation(&facts, style, now) {
+            match compose::confirmation(&facts, &style.of(company), now) {
                 Some(letter) => transaction.post(&letter, Some(id), now).await,
                 None => Ok(()),
             }
@@ -128,6 +131,9 @@ fn import(rules: &Rules, id: i64, entry: &Entry<'_>) -> Option<Import> {
         company_name: company.map(|company| company.name.clone()),
         found_in: found_in(&entry.message.origin),
         warnings: entry.judgement.warnings.iter().map(reason).collect(),
+        to: company.map_or_else(Vec::new, |company| {
+            company.confirm_to.iter().map(ToString::to_string).collect()
+        }),
     })
 }
 

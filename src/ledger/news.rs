@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sqlx::sqlite::SqliteConnection;
 
@@ -20,6 +20,11 @@ use super::{
 pub trait News: Serialize + DeserializeOwned {
     /// The stable word for those letters.
     const CHANNEL: &'static str;
+
+    /// For whom it is, where it is not for those whom everything is for.
+    fn audience(&self) -> &[String] {
+        &[]
+    }
 }
 
 /// Why a person is alerted: all that the mail will say, as it was at that moment.
@@ -74,6 +79,110 @@ pub enum Cause {
         /// When people were told that it does not answer.
         alarmed_at: Timestamp,
     },
+    /// The number of booklets for the next period can be changed for a few more days.
+    NoticeReminder(Reminder),
+    /// Numbers that are due have not come.
+    NoticeOverdue(Overdue),
+    /// Numbers of which people were told that they have not come have.
+    NoticeArrived(Arrived),
+}
+
+/// The number of booklets for the next period can be changed for a few more days.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reminder {
+    /// For whom it is; empty: for those who get all alerts.
+    #[serde(default)]
+    pub to: Vec<String>,
+    /// The next period, as MIG writes it.
+    pub year_month: String,
+    /// The last day on which it can be changed, Asia/Taipei.
+    pub until: Date,
+    /// Whose, in the order of the configuration.
+    pub companies: Vec<Reminded>,
+}
+
+/// A company that is reminded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reminded {
+    /// 營業人統編
+    pub ban: String,
+    /// Its configured name.
+    pub name: String,
+    /// Booklets of the running period.
+    pub booklets: u64,
+    /// Booklets of the one before.
+    pub booklets_before: u64,
+}
+
+/// Numbers that are due have not come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overdue {
+    /// For whom it is; empty: for those who get all alerts.
+    #[serde(default)]
+    pub to: Vec<String>,
+    /// Whose, in the order of the configuration.
+    pub companies: Vec<Missing>,
+    /// The watched mailboxes.
+    pub mailboxes: Vec<Watched>,
+    /// Mails in quarantine of which it cannot be told whose they are.
+    pub nobodys: u64,
+    /// Mails that wait for a resolver.
+    pub waiting: u64,
+}
+
+/// A company whose numbers have not come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missing {
+    /// 營業人統編
+    pub ban: String,
+    /// Its configured name.
+    pub name: String,
+    /// `overdue`, `last_day` or `first_day`.
+    pub stage: String,
+    /// What is awaited as one: a period as MIG writes it, or a ROC year of three digits.
+    pub awaited: String,
+    /// The periods without numbers, as MIG writes them, in time.
+    pub year_months: Vec<String>,
+    /// The day by whose end they were due, Asia/Taipei.
+    pub due_by: Date,
+    /// `message.id` of the mails in quarantine that are this company's.
+    pub quarantined: Vec<i64>,
+}
+
+/// A mailbox in which a notice might have come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watched {
+    /// The configured name.
+    pub name: String,
+    /// Its last sign of life; `None` when it never gave one.
+    pub last_ok_at: Option<Timestamp>,
+    /// The last error's words; `None` while it answers.
+    pub trouble: Option<String>,
+}
+
+/// Numbers of which people were told that they have not come have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Arrived {
+    /// For whom it is; empty: for those who get all alerts.
+    #[serde(default)]
+    pub to: Vec<String>,
+    /// Whose, in the order of the configuration.
+    pub companies: Vec<Come>,
+}
+
+/// A company whose numbers have come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Come {
+    /// 營業人統編
+    pub ban: String,
+    /// Its configured name.
+    pub name: String,
+    /// As [`Missing::awaited`].
+    pub awaited: String,
+    /// Booklets in force, of all its periods.
+    pub booklets: u64,
+    /// When people were told last that they have not come.
+    pub told_at: Timestamp,
 }
 
 /// A notice was recorded; its ranges are the allocations of that message. Told in a digest.
@@ -91,6 +200,9 @@ pub struct Import {
     pub found_in: FoundIn,
     /// What a person should know.
     pub warnings: Vec<Reason>,
+    /// For whom it is; empty: for those who get all confirmations.
+    #[serde(default)]
+    pub to: Vec<String>,
 }
 
 /// What became of a mail that was old when the ledger was created. Told in one summary.
@@ -122,10 +234,28 @@ pub struct Quarantined {
 
 impl News for Cause {
     const CHANNEL: &'static str = "alert";
+
+    fn audience(&self) -> &[String] {
+        match self {
+            Self::NoticeReminder(Reminder { to, .. })
+            | Self::NoticeOverdue(Overdue { to, .. })
+            | Self::NoticeArrived(Arrived { to, .. }) => to,
+            Self::Quarantined(_)
+            | Self::DeliveryFailed { .. }
+            | Self::MailboxUnreachable { .. }
+            | Self::MailboxBack { .. }
+            | Self::ResolverUnreachable { .. }
+            | Self::ResolverBack { .. } => &[],
+        }
+    }
 }
 
 impl News for Import {
     const CHANNEL: &'static str = "confirmation";
+
+    fn audience(&self) -> &[String] {
+        &self.to
+    }
 }
 
 impl News for Past {
@@ -147,6 +277,9 @@ impl Cause {
             Self::DeliveryFailed { .. } => "delivery_failed",
             Self::MailboxUnreachable { .. } | Self::MailboxBack { .. } => "mailbox_unreachable",
             Self::ResolverUnreachable { .. } | Self::ResolverBack { .. } => "resolver_unreachable",
+            Self::NoticeReminder(_) => "notice_reminder",
+            Self::NoticeOverdue(_) => "notice_overdue",
+            Self::NoticeArrived(_) => "notice_arrived",
         }
     }
 }
@@ -277,32 +410,42 @@ impl Transaction {
         oldest.map(|at| parsed("news.raised_at", &at)).transpose()
     }
 
-    /// When the last letter of alerts was gathered.
+    /// When the last letter of alerts to `audience` was gathered.
     ///
     /// # Errors
     /// SQLite's.
-    pub async fn last_alerted_at(&mut self) -> Result<Option<Timestamp>, LedgerError> {
+    pub async fn last_alerted_at(
+        &mut self,
+        audience: &[String],
+    ) -> Result<Option<Timestamp>, LedgerError> {
         // The last in the order of letters: the latest moment may be one of a clock that was ahead.
         let last: Option<String> = sqlx::query_scalar(
             "SELECT gathered_at FROM news WHERE outbox_id IS NOT NULL AND channel = 'alert'
+                 AND audience IS ?
              ORDER BY outbox_id DESC LIMIT 1",
         )
+        .bind(column(audience))
         .fetch_optional(&mut *self.inner)
         .await
         .map_err(LedgerError::during("read when alerts were gathered"))?;
         last.map(|at| parsed("news.gathered_at", &at)).transpose()
     }
 
-    /// The window of every theme there was an alert about.
+    /// The window of every theme there was an alert to `audience` about.
     ///
     /// # Errors
     /// SQLite's.
-    pub async fn alert_windows(&mut self) -> Result<BTreeMap<String, AlertWindow>, LedgerError> {
-        let rows: Vec<(String, String, u32)> =
-            sqlx::query_as("SELECT theme, gathered_at, seconds FROM alert_window")
-                .fetch_all(&mut *self.inner)
-                .await
-                .map_err(LedgerError::during("read the windows of alerts"))?;
+    pub async fn alert_windows(
+        &mut self,
+        audience: &[String],
+    ) -> Result<BTreeMap<String, AlertWindow>, LedgerError> {
+        let rows: Vec<(String, String, u32)> = sqlx::query_as(
+            "SELECT theme, gathered_at, seconds FROM alert_window WHERE audience = ?",
+        )
+        .bind(column(audience).unwrap_or_default())
+        .fetch_all(&mut *self.inner)
+        .await
+        .map_err(LedgerError::during("read the windows of alerts"))?;
         rows.into_iter()
             .map(|(theme, gathered_at, seconds)| {
                 let window = AlertWindow {
@@ -320,14 +463,16 @@ impl Transaction {
     /// SQLite's.
     pub async fn open_window(
         &mut self,
+        audience: &[String],
         theme: &str,
         window: AlertWindow,
     ) -> Result<(), LedgerError> {
         sqlx::query(
-            "INSERT INTO alert_window (theme, gathered_at, seconds) VALUES (?, ?, ?)
-             ON CONFLICT (theme) DO UPDATE SET
+            "INSERT INTO alert_window (audience, theme, gathered_at, seconds) VALUES (?, ?, ?, ?)
+             ON CONFLICT (audience, theme) DO UPDATE SET
                  gathered_at = excluded.gathered_at, seconds = excluded.seconds",
         )
+        .bind(column(audience).unwrap_or_default())
         .bind(theme)
         .bind(moment(window.gathered_at))
         .bind(i64::try_from(window.width.as_secs()).unwrap_or(i64::MAX))
@@ -365,20 +510,27 @@ pub(super) async fn tell<T: News>(
     now: Timestamp,
 ) -> Result<(), LedgerError> {
     let failed = LedgerError::during("write down news");
+    let audience = column(cause.audience());
     let cause =
         serde_json::to_string(cause).map_err(|error| failed(sqlx::Error::Encode(error.into())))?;
     sqlx::query(
-        "INSERT INTO news (channel, key, cause, raised_at) VALUES (?, ?, ?, ?)
+        "INSERT INTO news (channel, key, cause, raised_at, audience) VALUES (?, ?, ?, ?, ?)
          ON CONFLICT (key) DO NOTHING",
     )
     .bind(T::CHANNEL)
     .bind(key)
     .bind(cause)
     .bind(moment(now))
+    .bind(audience)
     .execute(connection)
     .await
     .map_err(failed)?;
     Ok(())
+}
+
+/// Addresses as they stand in a column; `None` for those whom everything is for.
+fn column(audience: &[String]) -> Option<String> {
+    (!audience.is_empty()).then(|| audience.join(","))
 }
 
 #[cfg(test)]

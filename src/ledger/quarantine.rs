@@ -3,6 +3,8 @@
 //! What is dismissed waits no more; its bytes are kept for a while, for people err. Left out on
 //! purpose: what a person decides, which is next door.
 
+use std::collections::HashMap;
+
 use jiff::{SignedDuration, Timestamp};
 use sqlx::{FromRow, sqlite::SqliteConnection};
 
@@ -146,6 +148,35 @@ impl StoredMessage {
                 })
             }
         }
+    }
+}
+
+impl Transaction {
+    /// The mails that wait for a person, by company; by none where it cannot be told whose they are.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub async fn quarantined_by_company(
+        &mut self,
+    ) -> Result<HashMap<Option<Ban>, Vec<i64>>, LedgerError> {
+        let rows: Vec<(i64, Option<String>)> = sqlx::query_as(
+            "SELECT id, company_ban FROM message
+             WHERE disposition = 'quarantined' AND dismissed_at IS NULL AND copy_of IS NULL
+             ORDER BY id",
+        )
+        .fetch_all(&mut *self.inner)
+        .await
+        .map_err(LedgerError::during(
+            "read whose the mails in quarantine are",
+        ))?;
+        let mut mails = HashMap::<_, Vec<i64>>::new();
+        for (id, ban) in rows {
+            let ban = ban
+                .map(|ban| parsed("message.company_ban", &ban))
+                .transpose()?;
+            mails.entry(ban).or_default().push(id);
+        }
+        Ok(mails)
     }
 }
 

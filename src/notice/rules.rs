@@ -37,6 +37,30 @@ pub struct Company {
     pub assignment: Assignment,
     /// The addresses registered with the platform under 取號Email維護.
     pub recipients: Vec<Address>,
+    /// A notice that has not come by the end of this day is overdue; `None`: everybody's day.
+    pub due_day: Option<i8>,
+    /// The reminder to change the number of booklets goes out on this day; `None`: everybody's day.
+    pub reminder_day: Option<i8>,
+    /// Who gets this company's confirmations; empty: who gets everybody's.
+    pub confirm_to: Vec<Address>,
+    /// Who is told what is due for this company and has not come; empty: who gets all alerts.
+    pub alert_to: Vec<Address>,
+}
+
+impl Company {
+    /// A 期配 company of which nothing else is said.
+    pub fn new(ban: Ban, name: impl Into<String>) -> Self {
+        Self {
+            ban,
+            name: name.into(),
+            assignment: Assignment::Period,
+            recipients: Vec::new(),
+            due_day: None,
+            reminder_day: None,
+            confirm_to: Vec::new(),
+            alert_to: Vec::new(),
+        }
+    }
 }
 
 /// The configured companies, each BAN once.

@@ -9,7 +9,7 @@ use invoice_trackd::{
     intake::{Intake, Place},
     ledger::{Ledger, StoredMessage},
     mailbox::{Content, Origin, RawMessage},
-    notice::{Assignment, Ban, Companies, Company, Disposition},
+    notice::{Ban, Companies, Company, Disposition},
 };
 use jiff::Timestamp;
 use mail_auth::dkim::Canonicalization;
@@ -52,10 +52,8 @@ impl Door {
         let dns = signer::dns();
         intake.verifier = intake::demanding(Require::Dkim, &dns);
         let company = |digits, name: &str, recipient: &str| Company {
-            ban: ban(digits),
-            name: name.to_owned(),
-            assignment: Assignment::Period,
             recipients: vec![recipient.parse().unwrap()],
+            ..Company::new(ban(digits), name)
         };
         intake.rules.companies = Companies::new(vec![
             company(OURS, "雲端行動科技股份有限公司", ADDRESS),

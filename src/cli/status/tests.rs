@@ -63,19 +63,17 @@ fn row(id: i64, words: &str) -> QuarantineRow {
 }
 
 fn company(name: &str) -> Company {
-    Company {
-        ban: "53567686".parse().unwrap(),
-        name: name.to_owned(),
-        assignment: crate::notice::Assignment::Period,
-        recipients: Vec::new(),
-    }
+    Company::new("53567686".parse().unwrap(), name)
 }
 
 fn due(state: schedule::State) -> Due {
     Due {
         period: Period::containing("2026-05-20".parse().unwrap()),
-        expected_on: "2026-04-20".parse().unwrap(),
-        due_by: "2026-04-25".parse().unwrap(),
+        booklets: 0,
+        expected: Some(schedule::Expected {
+            on: "2026-04-20".parse().unwrap(),
+            by: "2026-04-25".parse().unwrap(),
+        }),
         state,
     }
 }

@@ -18,6 +18,7 @@ use crate::{
 };
 
 mod digest;
+mod due;
 mod quarantined;
 mod resolver;
 mod trouble;
@@ -36,6 +37,15 @@ const UNANSWERED: &str = "resolver_unreachable";
 
 /// As [`UNDELIVERED`].
 const ANSWERED: &str = "resolver_back";
+
+/// As [`UNDELIVERED`].
+const REMINDER: &str = "notice_reminder";
+
+/// As [`UNDELIVERED`].
+const OVERDUE: &str = "notice_overdue";
+
+/// As [`UNDELIVERED`].
+const ARRIVED: &str = "notice_arrived";
 
 pub(super) fn compose(alerts: &[Pending<Cause>], style: &Style, now: Timestamp) -> Option<Letter> {
     let language = style.language;
@@ -106,6 +116,9 @@ fn subject(cause: &Cause, language: Language) -> String {
         Cause::ResolverBack { .. } => language
             .pick("已恢復：DNS 有回應了", "Resolved: DNS answers again")
             .to_owned(),
+        Cause::NoticeReminder(reminder) => due::reminder_subject(reminder, language),
+        Cause::NoticeOverdue(overdue) => due::overdue_subject(overdue, language),
+        Cause::NoticeArrived(arrived) => due::arrived_subject(arrived, language),
     }
 }
 
@@ -153,6 +166,9 @@ fn single(alert: &Pending<Cause>, language: Language) -> String {
             silence.text(at, language)
         }
         Cause::ResolverBack { alarmed_at } => resolver::back(*alarmed_at, at, language),
+        Cause::NoticeReminder(reminder) => due::reminder(reminder, language),
+        Cause::NoticeOverdue(overdue) => due::overdue(overdue, at, language),
+        Cause::NoticeArrived(arrived) => due::arrived(arrived, language),
     }
 }
 
@@ -235,6 +251,12 @@ fn in_words(why: &str, language: Language) -> &'static str {
         BACK => language.pick("信箱已恢復", "a mailbox answers again"),
         UNANSWERED => language.pick("DNS 沒有回應", "DNS does not answer"),
         ANSWERED => language.pick("DNS 已恢復", "DNS answers again"),
+        REMINDER => language.pick(
+            "可以調整下期本數",
+            "the next period's booklets can be changed",
+        ),
+        OVERDUE => language.pick("配號通知逾期未到", "an allocation notice is overdue"),
+        ARRIVED => language.pick("逾期的配號已到", "overdue numbers have come"),
         code => code
             .parse()
             .map_or("", |code| meaning::defect(code, language).what),

@@ -81,6 +81,7 @@ fn imported(allocations: &[Allocation]) -> Imported<'_> {
         allocations,
         known: &[],
         warnings: &[],
+        fallen: &[],
     }
 }
 

@@ -58,10 +58,8 @@ fn notice(blocks: &[Block]) -> Reading {
 
 fn rules() -> Rules {
     let company = |digits, name: &str, recipient: &str| Company {
-        ban: ban(digits),
-        name: name.to_owned(),
-        assignment: Assignment::Period,
         recipients: vec![recipient.parse().unwrap()],
+        ..Company::new(ban(digits), name)
     };
     let companies = vec![
         company(OURS, "雲端（股）公司", "ours@example.com"),

@@ -251,14 +251,13 @@ impl Given {
     pub fn rules(&self) -> Rules {
         let defaults = Rules::default();
         let companies = self.companies.iter().map(|company| Company {
-            ban: ban(&company.ban),
-            name: company.name.clone(),
             assignment: match company.assignment {
                 GivenAssignment::Period => Assignment::Period,
                 GivenAssignment::Year => Assignment::Year,
                 GivenAssignment::None => Assignment::None,
             },
             recipients: addresses(&company.recipients),
+            ..Company::new(ban(&company.ban), company.name.as_str())
         });
         let labels = self.labels.iter().flat_map(|(key, spellings)| {
             let label = Label::ALL

@@ -248,7 +248,7 @@ async fn alerts_wait_until_they_are_gathered_into_one_letter() {
     let causes: Vec<_> = pending.iter().map(|alert| alert.cause.clone()).collect();
     assert_eq!(causes, [quarantine_alert(1), quarantine_alert(2)]);
     assert_eq!(pending[0].raised_at, noon());
-    assert_eq!(transaction.last_alerted_at().await.unwrap(), None);
+    assert_eq!(transaction.last_alerted_at(&[]).await.unwrap(), None);
     transaction.commit().await.unwrap();
 
     let later = noon() + 5.minutes();
@@ -264,7 +264,7 @@ async fn alerts_wait_until_they_are_gathered_into_one_letter() {
     assert_eq!(lease(&ledger, later).await.letter, digest);
 
     let mut transaction = ledger.begin().await.unwrap();
-    assert_eq!(transaction.last_alerted_at().await.unwrap(), Some(later));
+    assert_eq!(transaction.last_alerted_at(&[]).await.unwrap(), Some(later));
     transaction
         .tell("quarantined:1", &quarantine_alert(1), later)
         .await
@@ -407,12 +407,13 @@ async fn the_last_alert_is_the_last_letter_of_alerts_whatever_the_clock_said() {
         company_name: None,
         found_in: FoundIn::Mailbox("einvoice".to_owned()),
         warnings: Vec::new(),
+        to: Vec::new(),
     };
     let at = noon() + 1.minute();
     transaction.tell("imported:3", &import, at).await.unwrap();
     let pending = transaction.pending::<Import>().await.unwrap();
     let digest = letter(Kind::Confirmation, "digest");
     transaction.gather(&pending, &digest, at).await.unwrap();
-    let last = transaction.last_alerted_at().await.unwrap();
+    let last = transaction.last_alerted_at(&[]).await.unwrap();
     assert_eq!(last, Some(noon()));
 }

@@ -7,18 +7,13 @@ use invoice_trackd::{
     delivery::Style,
     intake::Intake,
     ledger::Ledger,
-    notice::{Assignment, Companies, Company, Rules},
+    notice::{Companies, Company, Rules},
 };
 
 use super::dns::Dns;
 
 pub fn company() -> Company {
-    Company {
-        ban: "53567686".parse().unwrap(),
-        name: "雲端行動科技股份有限公司".to_owned(),
-        assignment: Assignment::Period,
-        recipients: Vec::new(),
-    }
+    Company::new("53567686".parse().unwrap(), "雲端行動科技股份有限公司")
 }
 
 /// Who demands nothing and believes From.

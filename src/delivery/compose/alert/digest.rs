@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::{
     super::{super::Language, table::columns},
-    ANSWERED, BACK, UNANSWERED, UNDELIVERED, UNREACHABLE, codes, count_codes, is_only_claimed,
-    place, tallied,
+    ANSWERED, ARRIVED, BACK, OVERDUE, REMINDER, UNANSWERED, UNDELIVERED, UNREACHABLE, codes,
+    count_codes, is_only_claimed, place, tallied,
 };
 use crate::{
     clock::taipei_minute,
@@ -53,6 +53,7 @@ impl Counts {
                 }
                 Cause::ResolverUnreachable { .. } => _ = counts.resolver.get_or_insert(false),
                 Cause::ResolverBack { .. } => _ = counts.resolver.get_or_insert(true),
+                Cause::NoticeReminder(_) | Cause::NoticeOverdue(_) | Cause::NoticeArrived(_) => {}
             }
         }
         counts.back.sort_unstable();
@@ -309,6 +310,15 @@ fn row(alert: &Pending<Cause>, language: Language) -> Vec<String> {
             ANSWERED.to_owned(),
             String::new(),
         ],
+        Cause::NoticeReminder(_) | Cause::NoticeOverdue(_) | Cause::NoticeArrived(_) => {
+            vec![
+                String::new(),
+                time,
+                String::new(),
+                OVERDUE.to_owned(),
+                String::new(),
+            ]
+        }
     }
 }
 
@@ -326,6 +336,9 @@ fn tally(alerts: &[Pending<Cause>]) -> BTreeMap<String, usize> {
             Cause::MailboxBack { .. } => BACK,
             Cause::ResolverUnreachable { .. } => UNANSWERED,
             Cause::ResolverBack { .. } => ANSWERED,
+            Cause::NoticeReminder(_) => REMINDER,
+            Cause::NoticeOverdue(_) => OVERDUE,
+            Cause::NoticeArrived(_) => ARRIVED,
         };
         *tally.entry(word.to_owned()).or_default() += 1;
     }

@@ -17,6 +17,7 @@ fn import(message_id: i64, (ban, name): (&str, &str), warnings: &[Reason]) -> Im
         company_name: (!name.is_empty()).then(|| name.to_owned()),
         found_in: FoundIn::Mailbox("einvoice".to_owned()),
         warnings: warnings.to_vec(),
+        to: Vec::new(),
     }
 }
 

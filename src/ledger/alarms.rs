@@ -1,0 +1,200 @@
+//! What people were told of numbers that are due, and how many booklets each company has.
+//!
+//! Left out on purpose: what is due when, and whether it must be said. Guarantee: a stage that was
+//! told is never forgotten by itself, whatever the clock does.
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::Timestamp;
+use sqlx::sqlite::SqliteConnection;
+
+use super::{
+    Ledger, LedgerError, Transaction,
+    columns::{expected, moment, parsed},
+};
+use crate::{
+    notice::{Ban, Period},
+    schedule::{Awaited, Booklets, Stage},
+};
+
+/// What people were told of one thing that is awaited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Alarm {
+    /// The latest stage of which they were.
+    pub stage: Stage,
+    /// When.
+    pub told_at: Timestamp,
+    /// When it was seen to have come after all.
+    pub came_at: Option<Timestamp>,
+}
+
+/// Alarms by company and by what it awaits.
+pub type Alarms = HashMap<Ban, BTreeMap<Awaited, Alarm>>;
+
+impl Ledger {
+    /// The alarms about the ROC year of `running` and later ones, and those of old about what has
+    /// not come.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub async fn alarms(&self, running: Period) -> Result<Alarms, LedgerError> {
+        let failed = LedgerError::during("read what people were told is due");
+        let mut connection = self.pool.acquire().await.map_err(failed)?;
+        alarms(&mut connection, running).await
+    }
+
+    /// Booklets in force by company, of `first` and later periods.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub async fn booklets(&self, first: Period) -> Result<HashMap<Ban, Booklets>, LedgerError> {
+        let failed = LedgerError::during("count booklets");
+        let mut connection = self.pool.acquire().await.map_err(failed)?;
+        booklets(&mut connection, first).await
+    }
+}
+
+impl Transaction {
+    /// As [`Ledger::alarms`], seen from inside the transaction.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub async fn alarms(&mut self, running: Period) -> Result<Alarms, LedgerError> {
+        alarms(&mut self.inner, running).await
+    }
+
+    /// As [`Ledger::booklets`], seen from inside the transaction.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub async fn booklets(&mut self, first: Period) -> Result<HashMap<Ban, Booklets>, LedgerError> {
+        booklets(&mut self.inner, first).await
+    }
+
+    /// How many booklets a company has in force for a period.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub async fn booklets_of(&mut self, ban: Ban, period: Period) -> Result<u64, LedgerError> {
+        let sum: i64 = sqlx::query_scalar(
+            "SELECT coalesce(sum(invoice_booklet), 0) FROM allocation
+             WHERE year_month = ? AND ban = ? AND withdrawn_at IS NULL",
+        )
+        .bind(period.year_month())
+        .bind(ban.as_str())
+        .fetch_one(&mut *self.inner)
+        .await
+        .map_err(LedgerError::during("count booklets"))?;
+        Ok(sum.unsigned_abs())
+    }
+
+    /// Writes down that people are told that `awaited` has reached `stage`.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub async fn set_told(
+        &mut self,
+        ban: Ban,
+        awaited: Awaited,
+        stage: Stage,
+        now: Timestamp,
+    ) -> Result<(), LedgerError> {
+        sqlx::query(
+            "INSERT INTO alarm (ban, awaited, stage, told_at) VALUES (?, ?, ?, ?)
+             ON CONFLICT (ban, awaited) DO UPDATE SET
+                 stage = excluded.stage, told_at = excluded.told_at, came_at = NULL",
+        )
+        .bind(ban.as_str())
+        .bind(awaited.to_string())
+        .bind(stage.as_str())
+        .bind(moment(now))
+        .execute(&mut *self.inner)
+        .await
+        .map_err(LedgerError::during(
+            "write down what people are told is due",
+        ))?;
+        Ok(())
+    }
+
+    /// Writes down that what people were told is overdue has come.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub async fn set_come(
+        &mut self,
+        ban: Ban,
+        awaited: Awaited,
+        now: Timestamp,
+    ) -> Result<(), LedgerError> {
+        sqlx::query("UPDATE alarm SET came_at = ? WHERE ban = ? AND awaited = ?")
+            .bind(moment(now))
+            .bind(ban.as_str())
+            .bind(awaited.to_string())
+            .execute(&mut *self.inner)
+            .await
+            .map_err(LedgerError::during("write down that numbers have come"))?;
+        Ok(())
+    }
+
+    /// Forgets that people were told: a clock that was far ahead said so, and its time is to come.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub async fn forget_told(&mut self, ban: Ban, awaited: Awaited) -> Result<(), LedgerError> {
+        sqlx::query("DELETE FROM alarm WHERE ban = ? AND awaited = ?")
+            .bind(ban.as_str())
+            .bind(awaited.to_string())
+            .execute(&mut *self.inner)
+            .await
+            .map_err(LedgerError::during("forget what a wrong clock said"))?;
+        Ok(())
+    }
+}
+
+async fn alarms(connection: &mut SqliteConnection, running: Period) -> Result<Alarms, LedgerError> {
+    let rows: Vec<(String, String, String, String, Option<String>)> = sqlx::query_as(
+        "SELECT ban, awaited, stage, told_at, came_at FROM alarm
+         WHERE substr(awaited, 1, 3) >= ? OR (came_at IS NULL AND stage <> 'reminder')",
+    )
+    .bind(format!("{:03}", running.roc_year()))
+    .fetch_all(connection)
+    .await
+    .map_err(LedgerError::during("read what people were told is due"))?;
+    let mut alarms = Alarms::new();
+    for (ban, awaited, stage, told_at, came_at) in rows {
+        let known = Stage::ALL.into_iter().find(|one| one.as_str() == stage);
+        let alarm = Alarm {
+            stage: expected(known, "alarm.stage", "a stage", &stage)?,
+            told_at: parsed("alarm.told_at", &told_at)?,
+            came_at: came_at.map(|at| parsed("alarm.came_at", &at)).transpose()?,
+        };
+        let ban = parsed("alarm.ban", &ban)?;
+        let awaited = parsed("alarm.awaited", &awaited)?;
+        alarms.entry(ban).or_default().insert(awaited, alarm);
+    }
+    Ok(alarms)
+}
+
+async fn booklets(
+    connection: &mut SqliteConnection,
+    first: Period,
+) -> Result<HashMap<Ban, Booklets>, LedgerError> {
+    let rows: Vec<(String, String, i64)> = sqlx::query_as(
+        "SELECT year_month, ban, sum(invoice_booklet) FROM allocation
+         WHERE withdrawn_at IS NULL AND year_month >= ? GROUP BY year_month, ban",
+    )
+    .bind(first.year_month())
+    .fetch_all(connection)
+    .await
+    .map_err(LedgerError::during("count booklets"))?;
+    let mut booklets = HashMap::<Ban, Booklets>::new();
+    for (period, ban, sum) in rows {
+        let ban = parsed("allocation.ban", &ban)?;
+        let period = parsed("allocation.year_month", &period)?;
+        booklets
+            .entry(ban)
+            .or_default()
+            .insert(period, sum.unsigned_abs());
+    }
+    Ok(booklets)
+}
