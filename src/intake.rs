@@ -321,8 +321,8 @@ impl Intake {
     ) -> Result<(), LedgerError> {
         match &self.style {
             None => Ok(()),
-            Some(_) if self.is_past(entry.message) => {
-                tell_past(transaction, &self.rules, id, entry).await
+            Some(style) if self.is_past(entry.message) => {
+                tell_past(transaction, style, &self.rules, id, entry).await
             }
             Some(style) => tell(transaction, style, &self.rules, id, entry).await,
         }

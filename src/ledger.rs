@@ -61,7 +61,7 @@ pub use self::{
     },
     outbox::{
         Declined, Kind, Lease, Letter, OutboxCounts, OutboxDecision, OutboxRecipient, OutboxRow,
-        OutboxState, PutOff, RecipientState, Settled,
+        OutboxState, PutOff, Recipient, RecipientState, Settled,
     },
     quarantine::{QuarantineRow, StoredEvidence, StoredMessage},
     waiting::{Ticket, Unanswered, Wait, Waiting},

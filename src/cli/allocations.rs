@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{
     Exit,
     dispatch::send_unless_daemon,
-    intake, json, person, print, print_json,
+    intake, person, print, print_json,
     table::{Column, Screen, Table},
 };
 use crate::{
@@ -37,7 +37,7 @@ pub(super) async fn allocations(
     };
     if as_json {
         print_json(&Value::Array(
-            rows.iter().map(json::allocation_row).collect(),
+            rows.iter().map(AllocationRow::columns).collect(),
         ))?;
     } else if rows.is_empty() {
         print(if ban.is_none() && period.is_none() {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    ledger::{AllocationRow, QuarantineRow, Wait},
+    ledger::{QuarantineRow, Wait},
     notice::{Allocation, Finding},
     stranger,
 };
@@ -27,19 +27,6 @@ pub(super) fn allocation(allocation: &Allocation) -> Value {
         "requested_booklets": block.requested_booklets,
         "added_booklets": block.added_booklets,
     })
-}
-
-/// All stable columns of table `allocation`.
-pub(super) fn allocation_row(row: &AllocationRow) -> Value {
-    let mut value = allocation(&row.allocation);
-    if let Value::Object(columns) = &mut value {
-        columns.insert("id".to_owned(), json!(row.id));
-        columns.insert("message_id".to_owned(), json!(row.message_id));
-        columns.insert("imported_at".to_owned(), json!(row.imported_at.to_string()));
-        let withdrawn_at = row.withdrawn_at.map(|at| at.to_string());
-        columns.insert("withdrawn_at".to_owned(), json!(withdrawn_at));
-    }
-    value
 }
 
 /// A message that waits for a person.

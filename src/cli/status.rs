@@ -118,7 +118,7 @@ async fn gather(config: &Config, now: Timestamp) -> anyhow::Result<Overview<'_>>
         seen = ledger.mailboxes().await?;
         overview.messages = ledger.counts().await?;
         overview.outbox = ledger.outbox_counts().await?;
-        overview.put_off = ledger.put_off().await?;
+        overview.put_off = ledger.put_off(None).await?;
         overview.waiting = ledger.waiting().await?;
         overview.quarantine = ledger.quarantine().await?;
         let last = Period::containing(today).previous();

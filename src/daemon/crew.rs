@@ -30,7 +30,7 @@ use crate::{
     authenticity::Verifier,
     clock::Clock,
     config::Config,
-    delivery::{Dispatcher, Pass, Style},
+    delivery::{Dispatcher, Pass, Style, Transport},
     http::{self, Part, Vitals},
     intake::Intake,
     ledger::{DaemonLock, Ledger, LedgerError},
@@ -48,7 +48,8 @@ pub(super) struct Plan {
     asking: Asking,
     resolvers: Vec<SocketAddr>,
     expected: Expectations,
-    dispatcher: Option<Dispatcher>,
+    /// By the system that each is for; `None` for mails.
+    dispatchers: BTreeMap<Option<String>, Dispatcher>,
     style: Style,
     listen: Listen,
 }
@@ -101,12 +102,19 @@ impl Plan {
             files: config.place(None).unwrap_or_default(),
         };
         let transport = config.transport().map_err(DaemonError::Configuration)?;
-        let dispatcher = transport.map(|transport| Dispatcher {
-            ledger: crew.ledger.clone(),
-            transport,
-            style: config.style.clone(),
-            patience: config.patience,
+        let systems = config.systems().map_err(DaemonError::Configuration)?;
+        let ways = systems.into_iter().map(Transport::System);
+        let dispatchers = transport.into_iter().chain(ways).map(|transport| {
+            let target = transport.target().map(str::to_owned);
+            let dispatcher = Dispatcher {
+                ledger: crew.ledger.clone(),
+                transport,
+                style: config.style.clone(),
+                patience: config.patience,
+            };
+            (target, dispatcher)
         });
+        let dispatchers = dispatchers.collect();
         let listen = match config.http {
             None => Listen::Nowhere,
             Some(http) if crew.listens_on() == Some(http.listen) => Listen::AsBefore,
@@ -132,7 +140,7 @@ impl Plan {
                 companies: config.rules.companies.clone(),
                 days: config.schedule,
             },
-            dispatcher,
+            dispatchers,
             style: config.style.clone(),
             listen,
         })
@@ -159,7 +167,7 @@ pub(super) struct Crew {
     tasks: JoinSet<Ending>,
     mailboxes: BTreeMap<String, Post<Orders>>,
     asker: Option<Post<Asking>>,
-    dispatcher: Option<Post<Dispatcher>>,
+    dispatchers: BTreeMap<Option<String>, Post<Dispatcher>>,
     http: Option<(SocketAddr, Post<()>)>,
     keeper: Option<Post<Style>>,
     /// Dropped, it ends the feeding of the watchdog.
@@ -207,7 +215,7 @@ impl Crew {
             tasks: JoinSet::new(),
             mailboxes: BTreeMap::new(),
             asker: None,
-            dispatcher: None,
+            dispatchers: BTreeMap::new(),
             http: None,
             keeper: None,
             feeding: None,
@@ -227,7 +235,7 @@ impl Crew {
             Some(post) => _ = post.orders.send_replace(Arc::new(plan.asking)),
             None => self.asker = Some(self.ask(plan.asking)),
         }
-        self.dispatch(plan.dispatcher);
+        self.dispatch(plan.dispatchers);
         match plan.listen {
             Listen::AsBefore => {}
             Listen::Nowhere => self.http = None,
@@ -244,7 +252,7 @@ impl Crew {
         self.vitals.send_modify(|vitals| {
             vitals.ledger_troubles.retain(|part, _| match part {
                 Part::Mailbox(name) => orders.contains_key(name),
-                Part::Keeper | Part::Dispatcher | Part::Asker => true,
+                Part::Keeper | Part::Dispatcher(_) | Part::Asker => true,
             });
             vitals.mailboxes.retain(|name, _| orders.contains_key(name));
             for name in orders.keys() {
@@ -298,39 +306,52 @@ impl Crew {
         })
     }
 
-    fn dispatch(&mut self, dispatcher: Option<Dispatcher>) {
-        let Some(dispatcher) = dispatcher else {
-            self.dispatcher = None;
-            self.vitals
-                .send_modify(|vitals| _ = vitals.has_ledger(&Part::Dispatcher));
-            return;
-        };
-        if let Some(post) = &self.dispatcher {
-            post.orders.send_replace(Arc::new(dispatcher));
-            self.wake.notify_one();
-            return;
+    fn dispatch(&mut self, mut dispatchers: BTreeMap<Option<String>, Dispatcher>) {
+        self.dispatchers
+            .retain(|target, _| dispatchers.contains_key(target));
+        self.vitals.send_modify(|vitals| {
+            vitals.ledger_troubles.retain(|part, _| match part {
+                Part::Dispatcher(target) => dispatchers.contains_key(target),
+                Part::Keeper | Part::Asker | Part::Mailbox(_) => true,
+            });
+        });
+        for (target, post) in &self.dispatchers {
+            if let Some(dispatcher) = dispatchers.remove(target) {
+                post.orders.send_replace(Arc::new(dispatcher));
+            }
         }
+        self.wake.notify_one();
+        for (target, dispatcher) in dispatchers {
+            let post = self.dispatch_to(target.clone(), dispatcher);
+            self.dispatchers.insert(target, post);
+        }
+    }
+
+    fn dispatch_to(&mut self, target: Option<String>, dispatcher: Dispatcher) -> Post<Dispatcher> {
         let (clock, wake) = (self.clock.clone(), Arc::clone(&self.wake));
         let (vitals, look) = (self.vitals.clone(), Arc::clone(&self.look));
         let now = clock.clone();
+        let part = match &target {
+            None => "the dispatcher".to_owned(),
+            Some(target) => format!("the dispatcher to {target}"),
+        };
         let passed = move |pass: &Result<Pass, LedgerError>| {
             if !pass.as_ref().is_ok_and(Pass::is_idle) {
                 look.notify_one();
             }
+            let part = Part::Dispatcher(target.clone());
             vitals.send_if_modified(|vitals| match pass {
-                Ok(_) => vitals.has_ledger(&Part::Dispatcher),
+                Ok(_) => vitals.has_ledger(&part),
                 Err(error) => {
-                    vitals.misses_ledger(Part::Dispatcher, error.in_short(), now.now());
+                    vitals.misses_ledger(part, error.in_short(), now.now());
                     true
                 }
             });
         };
-        let part = "the dispatcher".to_owned();
-        let post = self.hire(part, dispatcher, |current, pulse, stopped| async move {
+        self.hire(part, dispatcher, |current, pulse, stopped| async move {
             let running = Dispatcher::run(current, &clock, &wake, &pulse, stopped, passed);
             running.await.map_err(DaemonError::Ledger)
-        });
-        self.dispatcher = Some(post);
+        })
     }
 
     fn listen(&mut self, listener: TcpListener, address: SocketAddr) {
@@ -421,7 +442,7 @@ impl Crew {
     pub(super) async fn stop(&mut self, within: Duration) {
         self.mailboxes.clear();
         self.asker = None;
-        self.dispatcher = None;
+        self.dispatchers.clear();
         self.http = None;
         self.keeper = None;
         let finished = async { while self.tasks.join_next().await.is_some() {} };

@@ -215,7 +215,7 @@ impl Keeper {
     /// What waits, as the ledger has it.
     async fn find(&self) -> Result<Found, LedgerError> {
         let quarantined = self.ledger.quarantined().await?;
-        let put_off = self.ledger.put_off().await?.map(|put_off| PutOffMail {
+        let put_off = self.ledger.put_off(None).await?.map(|put_off| PutOffMail {
             mails: put_off.letters,
             since: put_off.since,
             none_sent_since: put_off.none_sent_since,

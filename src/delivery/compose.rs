@@ -18,6 +18,7 @@ mod confirmation;
 mod digest;
 mod extent;
 mod granted;
+mod handoff;
 mod letter;
 mod meaning;
 mod summary;
@@ -87,6 +88,48 @@ pub struct Withdrawn<'a> {
     pub who: &'a str,
     /// Why, in that person's words.
     pub reason: &'a str,
+}
+
+/// What a system is handed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Handed<'a> {
+    /// What happened.
+    pub event: Event,
+    /// `message.id` of what granted the numbers.
+    pub message_id: i64,
+    /// What tells this event from another about the same ranges: SHA-256 of the message, or the
+    /// moment of a withdrawal.
+    pub about: &'a str,
+    /// Whose numbers they are.
+    pub ban: Ban,
+    /// The company's configured name; `None` for one that is not configured.
+    pub company_name: Option<&'a str>,
+    /// The ranges, at least one.
+    pub rows: &'a [AllocationRow],
+}
+
+/// What a system is told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// Ranges were recorded.
+    Imported,
+    /// A range was taken out of use.
+    Withdrawn,
+}
+
+impl Event {
+    /// The stable word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Imported => "allocation.imported",
+            Self::Withdrawn => "allocation.withdrawn",
+        }
+    }
+}
+
+/// What the system of this name is handed.
+pub fn handoff(handed: &Handed<'_>, system: &str, now: Timestamp) -> Letter {
+    handoff::compose(handed, system, now)
 }
 
 /// The confirmation of one imported notice; `None` when nothing was recorded or nobody is to be

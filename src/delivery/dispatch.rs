@@ -18,8 +18,7 @@ use super::{Attempt, Patience, Style, Transport, Unreachable};
 use crate::{
     backoff::{self, Backoff},
     clock::Clock,
-    ledger::{Kind, Lease, Ledger, LedgerError, Settled},
-    notice::Address,
+    ledger::{Kind, Lease, Ledger, LedgerError, Recipient, Settled},
     pulse::Pulse,
     stranger::{for_the_log, masked},
 };
@@ -179,7 +178,9 @@ impl Dispatcher {
     ) -> Result<Pass, LedgerError> {
         pulse.within(Duration::ZERO);
         if !left.reopened {
-            self.ledger.reopen_attempts(now).await?;
+            self.ledger
+                .reopen_attempts(self.transport.target(), now)
+                .await?;
             left.reopened = true;
         }
         // Before anything else: what was sent and is not known to be, would be sent again.
@@ -232,13 +233,17 @@ impl Dispatcher {
         // One draw for the pass: letters that failed together are tried again together, and a
         // server that is down is asked once in a while and not once a letter.
         let jitter = backoff::random();
+        let target = self.transport.target();
         let mut pass = Pass::default();
         let mut closed: Option<(Unreachable, Timestamp)> = None;
 
         let (window, held) = loop {
             // Again before each letter, as of the pass's beginning: what is raised during a long
             // pass, some of it by this very one, is due in it.
-            let window = self.gather(now, flush).await?;
+            let window = match self.transport.target() {
+                None => self.gather(now, flush).await?,
+                Some(_) => None,
+            };
             if stopping() {
                 break (window, None);
             }
@@ -250,7 +255,7 @@ impl Dispatcher {
                 break (window, Some(held));
             }
             let retry_at = later(moment, self.patience.attempt);
-            let Some(lease) = self.ledger.lease(now, moment, retry_at).await? else {
+            let Some(lease) = self.ledger.lease(target, now, moment, retry_at).await? else {
                 break (window, None);
             };
             pulse.within(self.patience.attempt);
@@ -291,7 +296,7 @@ impl Dispatcher {
             Some(held) => Some(held),
             None => self.held_until(later(now, began.elapsed())).await?,
         };
-        let due = self.ledger.next_due().await?;
+        let due = self.ledger.next_due(target).await?;
         let due = due.map(|due| held.map_or(due, |held| due.max(held)));
         pass.next = due.into_iter().chain(window).min();
         Ok(pass)
@@ -376,7 +381,7 @@ fn nobody(lease: &Lease, unreachable: &Unreachable) -> Attempt {
 }
 
 /// The words of all, each once; with the address where not all heard the same.
-fn answer(fates: &[(Address, String)]) -> String {
+fn answer(fates: &[(Recipient, String)]) -> String {
     match fates {
         [] => String::new(),
         [(_, first), rest @ ..] if rest.iter().all(|(_, words)| words == first) => first.clone(),

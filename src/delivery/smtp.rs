@@ -64,7 +64,7 @@ pub(super) async fn probe(
     let deadline = Instant::now() + within;
     let trying = async {
         let mut session = Session::open(settings, from, deadline).await?;
-        let mail = Mail::new(Some(lettre_address(from)), Vec::new());
+        let mail = Mail::new(Some(lettre_address(from.as_str())), Vec::new());
         let taken = session.command("MAIL FROM", mail, &[250]).await;
         if taken.is_ok() {
             // Whatever the answer: hanging up takes it back as well (RFC 5321 §4.1.1.5).
@@ -218,14 +218,14 @@ impl Session {
 
         // A refusal of MAIL FROM, even a 5xx, is about us: a sender not allowed, a quota used up.
         // The operator mends that, and the letter shall still be there then.
-        let mail = Mail::new(Some(lettre_address(from)), Vec::new());
+        let mail = Mail::new(Some(lettre_address(from.as_str())), Vec::new());
         if let Err(trouble) = self.command("MAIL FROM", mail, &[250]).await {
             return put_off(trouble.words);
         }
         let mut attempt = Attempt::default();
         let mut accepted = HashSet::new();
         for address in everybody() {
-            let rcpt = Rcpt::new(lettre_address(&address), Vec::new());
+            let rcpt = Rcpt::new(lettre_address(address.as_str()), Vec::new());
             match self.command("RCPT TO", rcpt, &[250, 251]).await {
                 Ok(()) => {
                     accepted.insert(address);

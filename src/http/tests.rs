@@ -117,7 +117,7 @@ async fn a_ledger_that_fails_is_said_first_and_by_whoever_has_failed_longest() {
     let full = "database or disk is full".to_owned();
     let times = ["2026-11-22T03:58:00Z", "2026-11-22T03:57:00Z", NOW];
     let mailbox = Part::Mailbox("einvoice".to_owned());
-    let parts = [Part::Dispatcher, mailbox.clone(), mailbox.clone()];
+    let parts = [Part::Dispatcher(None), mailbox.clone(), mailbox.clone()];
     // The words are the last ones.
     let words = ["disk I/O error", "disk I/O error", &full];
     for ((part, time), words) in parts.into_iter().zip(times).zip(words) {

@@ -15,7 +15,7 @@ use super::{Examined, Intake, guarded, judge, sha256, tell};
 use crate::{
     authenticity::Evidence,
     clock::taipei_minute,
-    delivery::compose,
+    delivery::compose::{self, Event},
     ledger::{
         AllocationRow, Decision, DecisionRow, Entry, LedgerError, StoredMessage, Transaction,
     },
@@ -332,6 +332,22 @@ impl Intake {
         transaction.withdraw(id, decision).await?;
         if let Some(style) = &self.style {
             let company = self.rules.companies.get(row.allocation.ban);
+            let about = Some(row.message_id);
+            let handed = compose::Handed {
+                event: Event::Withdrawn,
+                message_id: row.message_id,
+                about: &decision.at.to_string(),
+                ban: row.allocation.ban,
+                company_name: company.map(|company| company.name.as_str()),
+                rows: &[AllocationRow {
+                    withdrawn_at: Some(decision.at),
+                    ..row.clone()
+                }],
+            };
+            for handoff in &style.handoffs {
+                let letter = compose::handoff(&handed, &handoff.name, decision.at);
+                transaction.post(&letter, about, decision.at).await?;
+            }
             let facts = compose::Withdrawn {
                 id,
                 allocation: &row.allocation,
@@ -341,7 +357,6 @@ impl Intake {
                 reason: decision.reason,
             };
             if let Some(letter) = compose::withdrawal(&facts, &style.of(company), decision.at) {
-                let about = Some(row.message_id);
                 transaction.post(&letter, about, decision.at).await?;
             }
         }

@@ -8,7 +8,10 @@ use std::fmt::Display;
 
 use crate::{
     authenticity::{Evidence, Method},
-    delivery::{Confirm, Style, compose},
+    delivery::{
+        Confirm, Handoff, Style,
+        compose::{self, Event},
+    },
     ledger::{Cause, Entry, FoundIn, Import, LedgerError, Past, Quarantined, Reason, Transaction},
     mailbox::{Content, Origin},
     notice::{Allocation, Authenticity, Disposition, Finding, Rules, Sentence},
@@ -23,6 +26,8 @@ pub(super) async fn tell(
     entry: &Entry<'_>,
 ) -> Result<(), LedgerError> {
     let (judgement, now) = (entry.judgement, entry.now);
+    let everybody: Vec<&Handoff> = style.handoffs.iter().collect();
+    hand_over(transaction, &everybody, rules, id, entry).await?;
     match judgement.disposition {
         Disposition::Imported if style.confirm == Confirm::Digest => {
             // Nobody to tell now is nobody later, as for a confirmation by itself.
@@ -72,6 +77,37 @@ pub(super) async fn tell(
     }
 }
 
+/// Posts what systems are handed of an import.
+async fn hand_over(
+    transaction: &mut Transaction,
+    handoffs: &[&Handoff],
+    rules: &Rules,
+    id: i64,
+    entry: &Entry<'_>,
+) -> Result<(), LedgerError> {
+    let Some((ban, _)) = entry.judgement.company else {
+        return Ok(());
+    };
+    if entry.judgement.disposition != Disposition::Imported || handoffs.is_empty() {
+        return Ok(());
+    }
+    let rows = transaction.granted_by(&[id]).await?;
+    let company = rules.companies.get(ban);
+    let handed = compose::Handed {
+        event: Event::Imported,
+        message_id: id,
+        about: entry.sha256,
+        ban,
+        company_name: company.map(|company| company.name.as_str()),
+        rows: &rows,
+    };
+    for handoff in handoffs {
+        let letter = compose::handoff(&handed, &handoff.name, entry.now);
+        transaction.post(&letter, Some(id), entry.now).await?;
+    }
+    Ok(())
+}
+
 /// What showed that the platform sent what was imported.
 fn proven_by(evidence: &Evidence) -> Sentence {
     match (&evidence.verdict, &evidence.proof) {
@@ -100,10 +136,13 @@ fn proven_by(evidence: &Evidence) -> Sentence {
 /// As [`tell`], of mail that was old when the ledger was created: all of it together.
 pub(super) async fn tell_past(
     transaction: &mut Transaction,
+    style: &Style,
     rules: &Rules,
     id: i64,
     entry: &Entry<'_>,
 ) -> Result<(), LedgerError> {
+    let wanted: Vec<&Handoff> = style.handoffs.iter().filter(|one| one.past).collect();
+    hand_over(transaction, &wanted, rules, id, entry).await?;
     let (key, past) = match entry.judgement.disposition {
         Disposition::Imported => (
             imported_key(entry),

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use serde_json::{Value, json};
 use sqlx::{FromRow, sqlite::SqliteConnection};
 
 use super::{
@@ -27,6 +28,28 @@ pub struct AllocationRow {
     pub imported_at: Timestamp,
     /// When a person took it out of use.
     pub withdrawn_at: Option<Timestamp>,
+}
+
+impl AllocationRow {
+    /// The stable columns, by their names.
+    pub fn columns(&self) -> Value {
+        let Allocation { ban, block } = &self.allocation;
+        json!({
+            "id": self.id,
+            "ban": ban.as_str(),
+            "invoice_type": block.invoice_type.code(),
+            "year_month": block.period.year_month(),
+            "invoice_track": block.track.as_str(),
+            "invoice_begin_no": block.range.begin().to_string(),
+            "invoice_end_no": block.range.end().to_string(),
+            "invoice_booklet": block.range.booklets(),
+            "requested_booklets": block.requested_booklets,
+            "added_booklets": block.added_booklets,
+            "message_id": self.message_id,
+            "imported_at": self.imported_at.to_string(),
+            "withdrawn_at": self.withdrawn_at.map(|at| at.to_string()),
+        })
+    }
 }
 
 /// Which rows are asked for; the default asks for all.

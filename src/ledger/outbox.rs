@@ -5,7 +5,7 @@
 //!
 //! Guarantee: a letter once posted is sent, failed or dropped in the end, never gone.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ use super::{
     Ledger, LedgerError, Transaction,
     columns::{expected, moment, parsed},
 };
-use crate::notice::Address;
+use crate::notice::{Address, AddressError};
 
 mod attempt;
 mod desk;
@@ -37,15 +37,18 @@ pub enum Kind {
     Withdrawal,
     /// A person must act.
     Alert,
+    /// A system is handed what was recorded or withdrawn.
+    Handoff,
 }
 
 impl Kind {
     /// Every kind there is.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Confirmation,
         Self::Summary,
         Self::Withdrawal,
         Self::Alert,
+        Self::Handoff,
     ];
 
     /// The stable word.
@@ -55,24 +58,70 @@ impl Kind {
             Self::Summary => "summary",
             Self::Withdrawal => "withdrawal",
             Self::Alert => "alert",
+            Self::Handoff => "handoff",
         }
     }
 }
 
-/// A complete mail, ready to be handed to a server.
+/// Whom something goes to: a mail address, or a system by its configured name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Recipient(String);
+
+impl Recipient {
+    /// The system of this name.
+    pub fn system(name: &str) -> Self {
+        Self(name.to_owned())
+    }
+
+    /// The address, or the name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<Address> for Recipient {
+    fn from(address: Address) -> Self {
+        Self(address.to_string())
+    }
+}
+
+impl FromStr for Recipient {
+    type Err = AddressError;
+
+    /// Reads a mail address.
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        text.parse::<Address>().map(Self::from)
+    }
+}
+
+impl fmt::Display for Recipient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A complete mail, ready to be handed to a server; or what a system is handed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Letter {
     /// What it is for.
     pub kind: Kind,
-    /// The Message-ID with its angle brackets: derived from target and content, so that the same
-    /// letter is recognised wherever it turns up twice.
+    /// The Message-ID with its angle brackets, or the webhook-id: derived from target and content,
+    /// so that the same letter is recognised wherever it turns up twice.
     pub message_id: String,
-    /// Envelope recipients.
-    pub recipients: Vec<Address>,
-    /// The Subject in plain text, for lists.
+    /// Envelope recipients; of a [`Kind::Handoff`] the one system.
+    pub recipients: Vec<Recipient>,
+    /// The Subject in plain text, for lists; of a hand-off what it says in short.
     pub subject: String,
-    /// The whole message (RFC 5322), CRLF.
+    /// The whole message (RFC 5322), CRLF; of a hand-off the JSON.
     pub eml: Vec<u8>,
+}
+
+impl Letter {
+    /// The system that it is handed to; `None` for a mail.
+    fn target(&self) -> Option<&str> {
+        let first = self.recipients.first().map(Recipient::as_str);
+        first.filter(|_| self.kind == Kind::Handoff)
+    }
 }
 
 /// Where a letter stands.
@@ -145,14 +194,17 @@ impl Transaction {
 }
 
 impl Ledger {
-    /// When the next letter is due; `None` when none waits.
+    /// When the next letter to `target` is due, the next mail where that is `None`; `None` when
+    /// none waits.
     ///
     /// # Errors
     /// SQLite's.
-    pub async fn next_due(&self) -> Result<Option<Timestamp>, LedgerError> {
+    pub async fn next_due(&self, target: Option<&str>) -> Result<Option<Timestamp>, LedgerError> {
         let next: Option<String> = sqlx::query_scalar(
-            "SELECT min(next_attempt_at) FROM outbox WHERE next_attempt_at IS NOT NULL",
+            "SELECT min(next_attempt_at) FROM outbox
+             WHERE target IS ? AND next_attempt_at IS NOT NULL",
         )
+        .bind(target)
         .fetch_one(&self.pool)
         .await
         .map_err(LedgerError::during("read when the next letter is due"))?;
@@ -189,20 +241,23 @@ impl Ledger {
             .map_err(LedgerError::during("count letters that failed"))
     }
 
-    /// The letters that still wait after an attempt that failed; `None` where there is none.
+    /// The letters to `target`, mails where that is `None`, that still wait after an attempt that
+    /// failed; `None` where there is none.
     ///
     /// # Errors
     /// SQLite's.
-    pub async fn put_off(&self) -> Result<Option<PutOff>, LedgerError> {
+    pub async fn put_off(&self, target: Option<&str>) -> Result<Option<PutOff>, LedgerError> {
         // The last one that was sent is looked for by its attempt, which has an index.
         let row: Option<(u64, String, String, Option<String>)> = sqlx::query_as(
             "SELECT count(*) OVER (), last_answer, min(patient_since) OVER (),
-                 (SELECT sent_at FROM outbox WHERE attempted_at IS NOT NULL AND state = 'sent'
+                 (SELECT sent_at FROM outbox
+                  WHERE target IS ?1 AND attempted_at IS NOT NULL AND state = 'sent'
                   ORDER BY attempted_at DESC LIMIT 1)
              FROM outbox
-             WHERE state IN ('pending', 'sending') AND last_answer IS NOT NULL
+             WHERE target IS ?1 AND state IN ('pending', 'sending') AND last_answer IS NOT NULL
              ORDER BY next_attempt_at DESC LIMIT 1",
         )
+        .bind(target)
         .fetch_optional(&self.pool)
         .await
         .map_err(LedgerError::during("look for letters put off"))?;
@@ -240,8 +295,8 @@ pub(super) async fn post(
     }
     let id: i64 = sqlx::query_scalar(
         "INSERT INTO outbox (kind, rfc_message_id, about, subject, eml, state, posted_at,
-             patient_since, next_attempt_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, 'pending', ?6, ?6, ?6)
+             patient_since, next_attempt_at, target)
+         VALUES (?1, ?2, ?3, ?4, ?5, 'pending', ?6, ?6, ?6, ?7)
          RETURNING id",
     )
     .bind(letter.kind.as_str())
@@ -250,6 +305,7 @@ pub(super) async fn post(
     .bind(&letter.subject)
     .bind(&letter.eml)
     .bind(moment(now))
+    .bind(letter.target())
     .fetch_one(&mut *connection)
     .await
     .map_err(failed)?;

@@ -13,7 +13,7 @@ use super::{
 };
 
 impl Ledger {
-    /// When the `count`-th letter, counted back from the last one, was attempted, of those that
+    /// When the `count`-th mail, counted back from the last one, was attempted, of those that
     /// were `within`; `None` when there were fewer. `count` is at least 1.
     ///
     /// # Errors
@@ -24,7 +24,8 @@ impl Ledger {
         within: Range<Timestamp>,
     ) -> Result<Option<Timestamp>, LedgerError> {
         let at: Option<String> = sqlx::query_scalar(
-            "SELECT attempted_at FROM outbox WHERE attempted_at >= ? AND attempted_at < ?
+            "SELECT attempted_at FROM outbox
+             WHERE target IS NULL AND attempted_at >= ? AND attempted_at < ?
              ORDER BY attempted_at DESC LIMIT 1 OFFSET ?",
         )
         .bind(moment(within.start))

@@ -61,7 +61,7 @@ impl Desk {
     async fn lease(&self) -> Lease {
         let later = now() + SignedDuration::from_mins(11);
         self.ledger
-            .lease(now(), now(), later)
+            .lease(None, now(), now(), later)
             .await
             .unwrap()
             .unwrap()

@@ -77,7 +77,10 @@ async fn break_table(home: &TempDir, statement: &str) {
 
 /// The letter that is due, read as its recipient reads it: subject and text.
 async fn letter(ledger: &Ledger) -> (String, String) {
-    let lease = ledger.lease(now(), now(), Timestamp::MAX).await.unwrap();
+    let lease = ledger
+        .lease(None, now(), now(), Timestamp::MAX)
+        .await
+        .unwrap();
     let eml = lease.expect("no letter is due").letter.eml;
     let mail = mail_parser::MessageParser::default().parse(&eml).unwrap();
     let text = mail.body_text(0).unwrap().into_owned();

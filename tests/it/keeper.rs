@@ -36,6 +36,7 @@ fn style() -> Style {
         confirm_to: vec!["ops@example.com".parse().unwrap()],
         alert_to: vec!["oncall@example.com".parse().unwrap()],
         confirm: Confirm::default(),
+        handoffs: Vec::new(),
     }
 }
 

@@ -12,8 +12,8 @@ use invoice_trackd::{
     },
     mailbox::{Content, Known, Origin, RawMessage, UidSet},
     notice::{
-        Address, Allocation, Authenticity, Block, CompanySource, Defect, DefectCode, Disposition,
-        InvoiceNo, InvoiceType, Judged, Judgement, Range, Reading, Sentence, Warning, WarningCode,
+        Allocation, Authenticity, Block, CompanySource, Defect, DefectCode, Disposition, InvoiceNo,
+        InvoiceType, Judged, Judgement, Range, Reading, Sentence, Warning, WarningCode,
     },
 };
 use jiff::{Timestamp, ToSpan};
@@ -102,7 +102,7 @@ fn noon() -> Timestamp {
     at("2026-01-20T04:00:00.250Z")
 }
 
-fn address(text: &str) -> Address {
+fn address<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
     text.parse().unwrap()
 }
 
@@ -336,7 +336,11 @@ async fn tell_the_story(ledger: &Ledger) {
         .unwrap();
     let down = LinkState::Down("connect: refused".to_owned());
     ledger.saw_mailbox("local", &down, noon()).await.unwrap();
-    let lease = ledger.lease(noon(), noon(), noon()).await.unwrap().unwrap();
+    let lease = ledger
+        .lease(None, noon(), noon(), noon())
+        .await
+        .unwrap()
+        .unwrap();
     let deferred = Settled::Deferred {
         next: noon() + 5.seconds(),
         recipients: vec![address("boss@example.com")],
@@ -420,8 +424,8 @@ async fn assert_the_story(ledger: &Ledger) {
     );
 
     let due = noon() + 5.seconds();
-    assert_eq!(ledger.next_due().await.unwrap(), Some(due));
-    let lease = ledger.lease(due, due, due).await.unwrap().unwrap();
+    assert_eq!(ledger.next_due(None).await.unwrap(), Some(due));
+    let lease = ledger.lease(None, due, due, due).await.unwrap().unwrap();
     assert_eq!(lease.attempts, 2);
     assert_eq!(lease.patient_since, noon());
     let mut rest = letter(Kind::Confirmation, "confirmation");

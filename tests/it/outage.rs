@@ -99,7 +99,7 @@ async fn after_a_server_was_away_for_three_days_everything_arrives_once() {
     // Nothing of it is as old as three days.
     assert!(now < after(3 * DAY));
     assert!(exim.delivered().is_empty());
-    let put_off = ledger.put_off().await.unwrap().unwrap();
+    let put_off = ledger.put_off(None).await.unwrap().unwrap();
     assert_eq!(
         (put_off.since, put_off.none_sent_since),
         (after(0), after(0))
@@ -114,7 +114,7 @@ async fn after_a_server_was_away_for_three_days_everything_arrives_once() {
     let arrived = arrivals(&exim.mails(sent).await);
     assert_eq!(arrived.len(), sent);
     assert!(arrived.values().all(|times| *times == 1), "{arrived:?}");
-    assert_eq!(ledger.put_off().await.unwrap(), None);
+    assert_eq!(ledger.put_off(None).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -152,7 +152,7 @@ async fn a_certificate_that_is_not_trusted_yet_keeps_mail_back_and_loses_none() 
     let ledger = dispatcher.ledger.clone();
     post(&ledger, &confirmation("one", &["ops@example.com"])).await;
     let now = work(&dispatcher, after(0), after(DAY)).await;
-    let put_off = ledger.put_off().await.unwrap().unwrap();
+    let put_off = ledger.put_off(None).await.unwrap().unwrap();
     assert!(put_off.answer.contains("certificate"), "{put_off:?}");
     assert!(exim.delivered().is_empty());
     dispatcher.transport = to_exim(&exim);

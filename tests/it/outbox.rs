@@ -376,7 +376,10 @@ async fn the_loop_takes_up_what_a_dead_process_left_and_what_it_is_woken_for() {
     let ledger = dispatcher.ledger.clone();
     post(&ledger, &confirmation("left", &["ops@example.com"])).await;
     // A process that took the letter, and died.
-    let lease = ledger.lease(start(), start(), after(660)).await.unwrap();
+    let lease = ledger
+        .lease(None, start(), start(), after(660))
+        .await
+        .unwrap();
     assert!(lease.is_some());
 
     let clock = Clock::manual(start());
@@ -410,7 +413,10 @@ async fn what_a_dead_process_left_is_taken_up_although_the_ledger_fails_at_first
     let (dispatcher, home) = dispatcher(Transport::Directory(mail.path().to_owned())).await;
     let ledger = dispatcher.ledger.clone();
     post(&ledger, &confirmation("left", &["ops@example.com"])).await;
-    let lease = ledger.lease(start(), start(), after(660)).await.unwrap();
+    let lease = ledger
+        .lease(None, start(), start(), after(660))
+        .await
+        .unwrap();
     assert!(lease.is_some());
     let url = format!("sqlite://{}", home.path().join("ledger.db").display());
     let mut sql = SqliteConnection::connect(&url).await.unwrap();

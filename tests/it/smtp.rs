@@ -5,7 +5,6 @@ use std::{path::PathBuf, time::Duration};
 use invoice_trackd::{
     delivery::{Attempt, SmtpSettings, Transport, Unreachable},
     ledger::{Kind, Letter},
-    notice::Address,
     tls::TlsMode,
 };
 
@@ -16,7 +15,7 @@ use crate::support::{
 
 const WITHIN: Duration = Duration::from_secs(60);
 
-fn address(text: &str) -> Address {
+fn address<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
     text.parse().unwrap()
 }
 

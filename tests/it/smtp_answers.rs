@@ -6,6 +6,7 @@ use std::time::Duration;
 use invoice_trackd::{
     delivery::{Attempt, SmtpSettings, Transport, Unreachable},
     ledger::Letter,
+    ledger::Recipient,
     notice::Address,
     tls::TlsMode,
 };
@@ -173,7 +174,7 @@ async fn recipients_are_judged_each_by_itself() {
     let transport = Transport::Smtp(settings(&server));
     let within = Duration::from_secs(60);
     let attempt = transport.send(&from, &letter, within).await.unwrap();
-    let address = |text: &str| text.parse::<Address>().unwrap();
+    let address = |text: &str| text.parse::<Recipient>().unwrap();
     assert_eq!(
         attempt,
         Attempt {

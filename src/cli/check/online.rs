@@ -192,7 +192,7 @@ async fn mail(config: &Config) -> Option<Row> {
                     "would take mail after AUTH"
                 }
                 Transport::Smtp(_) => "would take mail without AUTH",
-                Transport::Directory(_) => "can be written to",
+                Transport::Directory(_) | Transport::System(_) => "can be written to",
             })
             .map_err(|obstacle| advice::mail(&obstacle, tls)),
     };

@@ -62,12 +62,12 @@ async fn what_failed_for_somebody_who_is_dismissed_is_no_trouble_any_more() {
     crew.vitals.send_modify(|vitals| {
         vitals.mailboxes.insert("gone".to_owned(), Signs::default());
         let gone = Part::Mailbox("gone".to_owned());
-        for part in [gone, Part::Dispatcher, Part::Keeper] {
+        for part in [gone, Part::Dispatcher(None), Part::Keeper] {
             vitals.misses_ledger(part, "database or disk is full".to_owned(), now);
         }
     });
     crew.watch(BTreeMap::new());
-    crew.dispatch(None);
+    crew.dispatch(BTreeMap::new());
     let vitals = crew.vitals.borrow().clone();
     let left: Vec<_> = vitals.ledger_troubles.keys().collect();
     assert_eq!(left, [&Part::Keeper]);

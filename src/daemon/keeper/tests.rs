@@ -35,7 +35,7 @@ fn all_is_well_only_where_nobody_has_to_look() {
         format!("needs attention; mails waiting for DNS: 2, since {now:.0}: no answer")
     );
     // Where the ledger fails, it may not even say what it holds.
-    vitals.misses_ledger(Part::Dispatcher, "disk I/O error".to_owned(), now);
+    vitals.misses_ledger(Part::Dispatcher(None), "disk I/O error".to_owned(), now);
     assert_eq!(
         status(&vitals, None, now),
         format!("needs attention; the ledger cannot be written to since {now:.0}: disk I/O error")
@@ -95,7 +95,7 @@ async fn the_line_for_systemctl_names_what_needs_a_person() {
             "needs attention; mails undeliverable: 1".to_owned(),
         ),
     ] {
-        let lease = ledger.lease(now, now, now).await.unwrap().unwrap();
+        let lease = ledger.lease(None, now, now, now).await.unwrap().unwrap();
         ledger.settle(&lease, &settled, now).await.unwrap();
         assert_eq!(line(now).await, expected);
     }
@@ -132,6 +132,7 @@ async fn a_trouble_is_written_down_before_the_minute_is_over() {
         confirm_to: Vec::new(),
         alert_to: Vec::new(),
         confirm: Confirm::default(),
+        handoffs: Vec::new(),
     };
     let (_style, style) = watch::channel(Arc::new(style));
     let (_stop, stopped) = watch::channel(false);

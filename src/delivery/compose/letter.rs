@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 
 use super::super::{Identity, platform_csv::PlatformCsv};
 use crate::{
-    ledger::{Kind, Letter},
+    ledger::{Kind, Letter, Recipient},
     notice::Address,
     stranger,
 };
@@ -58,11 +58,11 @@ impl Draft {
         let name = Some(from.name.clone()).filter(|name| !name.is_empty());
         headers.set(From::from(Mailboxes::from(Mailbox::new(
             name,
-            lettre_address(&from.address),
+            lettre_address(from.address.as_str()),
         ))));
         headers.set(To::from(
             to.iter()
-                .map(|address| Mailbox::new(None, lettre_address(address)))
+                .map(|address| Mailbox::new(None, lettre_address(address.as_str())))
                 .collect::<Mailboxes>(),
         ));
         headers.set(Subject::from(self.subject.clone()));
@@ -93,7 +93,7 @@ impl Draft {
         Some(Letter {
             kind: self.kind,
             message_id,
-            recipients: to.to_vec(),
+            recipients: to.iter().cloned().map(Recipient::from).collect(),
             subject: self.subject,
             eml,
         })
@@ -119,7 +119,7 @@ impl Draft {
 
 /// [`Address`] has been checked more strictly than the form below needs, but lettre's own check
 /// refuses some that are in use, such as a local part of more than 64 characters.
-pub(in crate::delivery) fn lettre_address(address: &Address) -> lettre::Address {
-    let (local, domain) = address.as_str().rsplit_once('@').unwrap_or_default();
+pub(in crate::delivery) fn lettre_address(address: &str) -> lettre::Address {
+    let (local, domain) = address.rsplit_once('@').unwrap_or_default();
     lettre::Address::new_dangerous(local, domain)
 }

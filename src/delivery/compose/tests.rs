@@ -50,6 +50,7 @@ fn style(language: Language) -> Style {
         confirm_to: vec![address("ops@example.com"), address("books@example.com")],
         alert_to: vec![address("oncall@example.com")],
         confirm: Confirm::default(),
+        handoffs: Vec::new(),
     }
 }
 

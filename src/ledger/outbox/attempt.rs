@@ -14,9 +14,8 @@ use super::{
         columns::{moment, parsed},
         news,
     },
-    Kind, Letter, OutboxState,
+    Kind, Letter, OutboxState, Recipient,
 };
-use crate::notice::Address;
 
 /// Nothing is put off for so long. What is due later than this was put off under a clock that has
 /// been set back since, and would wait until that moment comes again.
@@ -41,7 +40,7 @@ pub enum Settled {
     /// The server took it for everybody it was still due to, but for `refused`.
     Sent {
         /// Recipients refused for good, each with the server's words.
-        refused: Vec<(Address, String)>,
+        refused: Vec<(Recipient, String)>,
     },
     /// Try again at `next` for `recipients`; those who stand neither there nor under `refused`
     /// have it by now.
@@ -49,9 +48,9 @@ pub enum Settled {
         /// The next attempt.
         next: Timestamp,
         /// Who is still due to get it; at least one.
-        recipients: Vec<Address>,
+        recipients: Vec<Recipient>,
         /// Recipients refused for good meanwhile, each with the server's words.
-        refused: Vec<(Address, String)>,
+        refused: Vec<(Recipient, String)>,
         /// The server's words, or ours.
         answer: String,
     },
@@ -63,17 +62,24 @@ pub enum Settled {
 }
 
 impl Ledger {
-    /// Makes attempts that a dead process left open due at once; returns how many there were.
-    /// Only the one daemon calls this, before its first attempt.
+    /// Makes attempts that a dead process left open due at once, those at `target`, or at mails
+    /// where that is `None`; returns how many there were. Only the one daemon calls this, before
+    /// its first attempt.
     ///
     /// # Errors
     /// SQLite's.
-    pub async fn reopen_attempts(&self, now: Timestamp) -> Result<u64, LedgerError> {
+    pub async fn reopen_attempts(
+        &self,
+        target: Option<&str>,
+        now: Timestamp,
+    ) -> Result<u64, LedgerError> {
         let mut transaction = self.begin().await?;
         let reopened = sqlx::query(
-            "UPDATE outbox SET state = 'pending', next_attempt_at = ? WHERE state = 'sending'",
+            "UPDATE outbox SET state = 'pending', next_attempt_at = ?
+             WHERE state = 'sending' AND target IS ?",
         )
         .bind(moment(now))
+        .bind(target)
         .execute(&mut *transaction.inner)
         .await
         .map_err(LedgerError::during("reopen attempts"))?;
@@ -81,7 +87,7 @@ impl Ledger {
         Ok(reopened.rows_affected())
     }
 
-    /// Takes the letter that was due longest at the moment `due` and writes the attempt down as
+    /// Takes the letter to `target`, the mail where that is `None`, that was due longest at the moment `due` and writes the attempt down as
     /// made `now`, committed. Should the process die, the letter is due again at `retry_at`, or at
     /// the next start. A clock that was set back holds no letter.
     ///
@@ -89,12 +95,13 @@ impl Ledger {
     /// SQLite's.
     pub async fn lease(
         &self,
+        target: Option<&str>,
         due: Timestamp,
         now: Timestamp,
         retry_at: Timestamp,
     ) -> Result<Option<Lease>, LedgerError> {
         let mut transaction = self.begin().await?;
-        let lease = take(&mut transaction.inner, due, now, retry_at).await?;
+        let lease = take(&mut transaction.inner, target, due, now, retry_at).await?;
         transaction.commit().await?;
         Ok(lease)
     }
@@ -131,6 +138,7 @@ impl Ledger {
 /// See [`Ledger::lease`].
 async fn take(
     connection: &mut SqliteConnection,
+    target: Option<&str>,
     due: Timestamp,
     now: Timestamp,
     retry_at: Timestamp,
@@ -141,7 +149,8 @@ async fn take(
     let row: Option<Columns> = sqlx::query_as(
         "UPDATE outbox
          SET state = 'sending', attempts = attempts + 1, attempted_at = ?4, next_attempt_at = ?2
-         WHERE id = (SELECT id FROM outbox WHERE next_attempt_at <= ?1 OR next_attempt_at > ?3
+         WHERE id = (SELECT id FROM outbox
+             WHERE target IS ?5 AND (next_attempt_at <= ?1 OR next_attempt_at > ?3)
              ORDER BY kind = 'alert' DESC, next_attempt_at, id LIMIT 1)
          RETURNING id, kind, rfc_message_id, subject, eml, attempts, patient_since",
     )
@@ -149,6 +158,7 @@ async fn take(
     .bind(moment(retry_at))
     .bind(moment(farthest.max(retry_at)))
     .bind(moment(now))
+    .bind(target)
     .fetch_optional(&mut *connection)
     .await
     .map_err(failed)?;
@@ -170,7 +180,10 @@ async fn take(
             message_id,
             recipients: recipients
                 .iter()
-                .map(|address| parsed("outbox_recipient.address", address))
+                .map(|name| match target {
+                    Some(_) => Ok(Recipient::system(name)),
+                    None => parsed("outbox_recipient.address", name),
+                })
                 .collect::<Result<_, _>>()?,
             subject,
             eml,
@@ -264,7 +277,7 @@ async fn write_down(
 /// What people must be told of an attempt; `None` when nobody is left out for good, and about
 /// alerts, which would only breed more of themselves.
 fn undelivered(lease: &Lease, settled: &Settled) -> Option<Cause> {
-    let (recipients, answer): (Vec<&Address>, String) = match settled {
+    let (recipients, answer): (Vec<&Recipient>, String) = match settled {
         Settled::Sent { refused } | Settled::Deferred { refused, .. } => (
             refused.iter().map(|(address, _)| address).collect(),
             words(refused)?,
@@ -281,7 +294,7 @@ fn undelivered(lease: &Lease, settled: &Settled) -> Option<Cause> {
 }
 
 /// The words of refusal, each once; `None` when nobody was refused.
-fn words(refused: &[(Address, String)]) -> Option<String> {
+fn words(refused: &[(Recipient, String)]) -> Option<String> {
     let mut distinct: Vec<&str> = Vec::new();
     for (_, words) in refused {
         if !distinct.contains(&words.as_str()) {

@@ -19,7 +19,7 @@ async fn a_withdrawn_range_counts_no_more_and_people_are_told() {
     let lease = loop {
         let lease = desk
             .ledger()
-            .lease(now(), now(), Timestamp::MAX)
+            .lease(None, now(), now(), Timestamp::MAX)
             .await
             .unwrap()
             .unwrap();

@@ -93,7 +93,7 @@ async fn deliver(
         let Some(next) = pass.unwrap().next else {
             break;
         };
-        let put_off = ledger.put_off().await.unwrap().unwrap();
+        let put_off = ledger.put_off(None).await.unwrap().unwrap();
         let words = put_off.answer;
         assert_eq!(put_off.letters, 1);
         way.failures += 1;

@@ -22,7 +22,10 @@ async fn alerts(ledger: &Ledger) -> Vec<Cause> {
 }
 
 async fn lease(ledger: &Ledger, now: Timestamp) -> Lease {
-    let lease = ledger.lease(now, now, now + 11.minutes()).await.unwrap();
+    let lease = ledger
+        .lease(None, now, now, now + 11.minutes())
+        .await
+        .unwrap();
     lease.expect("a letter is due")
 }
 
@@ -47,8 +50,11 @@ async fn the_same_message_id_posted_twice_is_one_letter() {
 async fn an_attempt_is_written_down_before_it_is_made_and_falls_due_again() {
     let scratch = Scratch::new();
     let ledger = scratch.open().await;
-    assert_eq!(ledger.next_due().await.unwrap(), None);
-    assert_eq!(ledger.lease(noon(), noon(), noon()).await.unwrap(), None);
+    assert_eq!(ledger.next_due(None).await.unwrap(), None);
+    assert_eq!(
+        ledger.lease(None, noon(), noon(), noon()).await.unwrap(),
+        None
+    );
     post(
         &ledger,
         &letter(Kind::Confirmation, "late"),
@@ -56,7 +62,7 @@ async fn an_attempt_is_written_down_before_it_is_made_and_falls_due_again() {
     )
     .await;
     post(&ledger, &letter(Kind::Alert, "early"), noon()).await;
-    assert_eq!(ledger.next_due().await.unwrap(), Some(noon()));
+    assert_eq!(ledger.next_due(None).await.unwrap(), Some(noon()));
 
     let first = lease(&ledger, noon() + 5.seconds()).await;
     assert_eq!(first.letter, letter(Kind::Alert, "early"), "due longest");
@@ -68,9 +74,12 @@ async fn an_attempt_is_written_down_before_it_is_made_and_falls_due_again() {
     assert_eq!(second.letter.subject, "配號 late");
 
     let retry_at = noon() + 5.seconds() + 11.minutes();
-    assert_eq!(ledger.next_due().await.unwrap(), Some(retry_at));
+    assert_eq!(ledger.next_due(None).await.unwrap(), Some(retry_at));
     let before = retry_at - 1.millisecond();
-    assert_eq!(ledger.lease(before, before, retry_at).await.unwrap(), None);
+    assert_eq!(
+        ledger.lease(None, before, before, retry_at).await.unwrap(),
+        None
+    );
     let again = lease(&ledger, retry_at).await;
     assert_eq!((again.id, again.attempts), (first.id, 2));
 }
@@ -92,7 +101,10 @@ async fn a_letter_ends_when_everybody_who_can_get_it_has_it() {
     };
     ledger.settle(&first, &deferred, noon()).await.unwrap();
     assert_only(&ledger, OutboxState::Pending).await;
-    assert_eq!(ledger.next_due().await.unwrap(), Some(noon() + 5.seconds()));
+    assert_eq!(
+        ledger.next_due(None).await.unwrap(),
+        Some(noon() + 5.seconds())
+    );
     let failed = Cause::DeliveryFailed {
         outbox_id: first.id,
         kind: Kind::Confirmation,
@@ -116,7 +128,7 @@ async fn a_letter_ends_when_everybody_who_can_get_it_has_it() {
         .await
         .unwrap();
     assert_only(&ledger, OutboxState::Sent).await;
-    assert_eq!(ledger.next_due().await.unwrap(), None);
+    assert_eq!(ledger.next_due(None).await.unwrap(), None);
     assert_eq!(alerts(&ledger).await, [failed], "told once");
 
     let mut sql = scratch.sql().await;
@@ -158,7 +170,7 @@ async fn a_letter_that_nobody_got_has_failed_and_people_are_told() {
         let lease = lease(&ledger, noon()).await;
         ledger.settle(&lease, &settled, noon()).await.unwrap();
         assert_only(&ledger, OutboxState::Failed).await;
-        assert_eq!(ledger.next_due().await.unwrap(), None);
+        assert_eq!(ledger.next_due(None).await.unwrap(), None);
         let expected = Cause::DeliveryFailed {
             outbox_id: lease.id,
             kind: Kind::Confirmation,
@@ -200,8 +212,8 @@ async fn attempts_of_a_dead_process_are_due_at_once_at_the_next_start() {
 
     let ledger = scratch.open().await;
     let start = noon() + 1.second();
-    assert_eq!(ledger.lease(start, start, start).await.unwrap(), None);
-    assert_eq!(ledger.reopen_attempts(start).await.unwrap(), 1);
+    assert_eq!(ledger.lease(None, start, start, start).await.unwrap(), None);
+    assert_eq!(ledger.reopen_attempts(None, start).await.unwrap(), 1);
     let again = lease(&ledger, start).await;
     assert_eq!((again.id, again.attempts), (open.id, 2));
     assert_eq!(again.letter, open.letter, "the same bytes");
@@ -283,7 +295,10 @@ async fn attempts_are_counted_at_the_moment_they_are_made() {
     // One long pass: what was due when it began is attempted later.
     for minutes in [0, 1, 2] {
         let now = noon() + minutes.minutes();
-        let lease = ledger.lease(noon(), now, now + 11.minutes()).await.unwrap();
+        let lease = ledger
+            .lease(None, noon(), now, now + 11.minutes())
+            .await
+            .unwrap();
         assert!(lease.is_some());
     }
     let ever = noon()..noon() + 1.hour();
@@ -322,7 +337,7 @@ async fn what_is_put_off_is_told_from_mail_that_does_not_go_out_at_all() {
         })
     };
     let found = async || {
-        let found = ledger.put_off().await.unwrap()?;
+        let found = ledger.put_off(None).await.unwrap()?;
         let times = (found.since, found.none_sent_since);
         Some((found.letters, times.0, times.1, found.answer))
     };
@@ -381,7 +396,7 @@ async fn what_fails_again_after_a_retry_is_told_again_and_is_not_put_off() {
         let lease = lease(&ledger, noon()).await;
         ledger.settle(&lease, &failed, noon()).await.unwrap();
         assert_eq!(alerts(&ledger).await.len(), times);
-        assert_eq!(ledger.put_off().await.unwrap(), None, "it is over");
+        assert_eq!(ledger.put_off(None).await.unwrap(), None, "it is over");
         let retried = ledger.retry(1, "amy", true, noon()).await.unwrap();
         retried.unwrap();
     }

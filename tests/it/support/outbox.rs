@@ -29,6 +29,7 @@ pub fn style() -> Style {
         confirm_to: vec!["ops@example.com".parse().unwrap()],
         alert_to: vec!["oncall@example.com".parse().unwrap()],
         confirm: Confirm::default(),
+        handoffs: Vec::new(),
     }
 }
 

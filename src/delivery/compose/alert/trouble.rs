@@ -34,7 +34,7 @@ impl Undelivered<'_> {
                 "撤回已經生效，但收件人還不知道：那段號碼可能還在開立發票的系統裡。\n\n",
                 "The withdrawal holds, but its readers do not know: the range may still be in use.\n\n",
             ),
-            Kind::Confirmation | Kind::Summary | Kind::Alert => language.pick(
+            Kind::Confirmation | Kind::Summary | Kind::Alert | Kind::Handoff => language.pick(
                 "號碼已經記錄，不受影響。\n\n",
                 "What is recorded stays recorded.\n\n",
             ),
@@ -64,7 +64,7 @@ impl Undelivered<'_> {
                  \x20 1. Tell them in another way, now, to take the range out of the issuing system.\n"
                     .to_owned(),
             ),
-            Kind::Confirmation | Kind::Summary | Kind::Alert => language.pick(
+            Kind::Confirmation | Kind::Summary | Kind::Alert | Kind::Handoff => language.pick(
                 "\n接下來\n\
                  \x20 1. 用其他方式告知收件人；號碼可用 `invoice-trackd allocations` 查看。\n"
                     .to_owned(),
@@ -100,6 +100,7 @@ pub(super) fn name(kind: Kind, language: Language) -> &'static str {
         Kind::Summary => language.pick("首次掃描的總結信", "summary of the first scan"),
         Kind::Withdrawal => language.pick("撤回通知", "withdrawal notice"),
         Kind::Alert => language.pick("警示信", "alert"),
+        Kind::Handoff => language.pick("字軌交付", "hand-off"),
     }
 }
 

@@ -207,7 +207,11 @@ fn a_summary_goes_to_everybody_once_and_has_no_file() {
     let mut style = style(Language::ZhTw);
     style.alert_to.push(style.confirm_to[0].clone());
     let letter = compose::summary(&past, &rows, &style, the_twentieth()).unwrap();
-    let readers: Vec<&str> = letter.recipients.iter().map(Address::as_str).collect();
+    let readers: Vec<&str> = letter
+        .recipients
+        .iter()
+        .map(crate::ledger::Recipient::as_str)
+        .collect();
     assert_eq!(
         readers,
         ["ops@example.com", "books@example.com", "oncall@example.com"]

@@ -31,7 +31,7 @@ fn everybody_is_told_once_and_each_withdrawal_is_a_letter_of_its_own() {
     let letter = |style: &Style, moment| withdrawal(&facts, style, at(moment));
     let first = letter(&style, "2018-04-21T03:00:00Z").unwrap();
     let everybody = ["ops@example.com", "books@example.com", "oncall@example.com"];
-    assert_eq!(first.recipients, everybody.map(address));
+    assert_eq!(first.recipients, everybody.map(|one| one.parse().unwrap()));
     assert_eq!(first, letter(&style, "2018-04-21T03:00:00Z").unwrap());
     let again = letter(&style, "2018-04-22T03:00:00Z").unwrap();
     assert_ne!(first.message_id, again.message_id);

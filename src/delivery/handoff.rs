@@ -1,0 +1,103 @@
+//! Systems that numbers are handed to: each import and each withdrawal, by a webhook or as files.
+//!
+//! Left out on purpose: when to try again, which the dispatcher says as for mails, and what is handed
+//! over, which `compose` writes. Guarantee: what is handed over twice bears the same id.
+
+use std::{path::PathBuf, time::Duration};
+
+use secrecy::SecretSlice;
+
+use super::{Attempt, Unreachable};
+use crate::ledger::Letter;
+
+mod directory;
+mod webhook;
+
+/// A system as an import needs to know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Handoff {
+    /// Its configured name.
+    pub name: String,
+    /// Whether it gets what was old when the ledger was created as well.
+    pub past: bool,
+}
+
+/// A system and how it is reached.
+#[derive(Debug)]
+pub struct System {
+    /// Its configured name.
+    pub name: String,
+    /// How it is reached.
+    pub way: Way,
+}
+
+/// How a system is reached.
+#[derive(Debug)]
+pub enum Way {
+    /// A POST of JSON, signed as Standard Webhooks has it.
+    Webhook(Webhook),
+    /// Files that appear complete.
+    Directory(Drop),
+}
+
+/// Where a webhook is posted to.
+#[derive(Debug)]
+pub struct Webhook {
+    /// https, or http on loopback.
+    pub url: String,
+    /// The key behind `whsec_`, decoded.
+    pub secret: SecretSlice<u8>,
+    /// A private CA instead of the system's authorities.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Where files appear.
+#[derive(Debug)]
+pub struct Drop {
+    /// The directory; it must exist.
+    pub path: PathBuf,
+    /// In which forms; at least one.
+    pub formats: Vec<Format>,
+}
+
+/// A form in which numbers are handed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// The platform's own 7 columns, UTF-8 with BOM.
+    Csv,
+    /// MIG 4.0 E0501 in its envelope.
+    E0501,
+    /// The body of a webhook.
+    Json,
+}
+
+impl Format {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Csv, Self::E0501, Self::Json];
+
+    /// The stable word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::E0501 => "e0501",
+            Self::Json => "json",
+        }
+    }
+}
+
+impl System {
+    /// Tries to hand `letter` over, once, and takes no longer than `within` for it.
+    ///
+    /// # Errors
+    /// As [`Transport::send`](super::Transport::send).
+    pub(super) async fn send(
+        &self,
+        letter: &Letter,
+        within: Duration,
+    ) -> Result<Attempt, Unreachable> {
+        match &self.way {
+            Way::Webhook(webhook) => webhook::send(webhook, letter, within).await,
+            Way::Directory(drop) => directory::send(drop, letter, within).await,
+        }
+    }
+}
