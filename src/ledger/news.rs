@@ -79,6 +79,33 @@ pub enum Cause {
         /// When people were told that it does not answer.
         alarmed_at: Timestamp,
     },
+    /// A system has not taken what it is handed for too long.
+    HandoffFailing {
+        /// The configured name.
+        target: String,
+        /// How many hand-offs wait.
+        waiting: u64,
+        /// Since when the first of them has waited.
+        since: Timestamp,
+        /// The last words spoken against one of them, its own or ours.
+        words: String,
+    },
+    /// A system has said that it wants nothing any more (HTTP 410).
+    HandoffStopped {
+        /// The configured name.
+        target: String,
+        /// How many hand-offs wait.
+        waiting: u64,
+        /// When it said so.
+        at: Timestamp,
+    },
+    /// A system of which people were told that it takes nothing does again.
+    HandoffBack {
+        /// The configured name.
+        target: String,
+        /// When people were told that it does not.
+        alarmed_at: Timestamp,
+    },
     /// The number of booklets for the next period can be changed for a few more days.
     NoticeReminder(Reminder),
     /// Numbers that are due have not come.
@@ -245,7 +272,10 @@ impl News for Cause {
             | Self::MailboxUnreachable { .. }
             | Self::MailboxBack { .. }
             | Self::ResolverUnreachable { .. }
-            | Self::ResolverBack { .. } => &[],
+            | Self::ResolverBack { .. }
+            | Self::HandoffFailing { .. }
+            | Self::HandoffStopped { .. }
+            | Self::HandoffBack { .. } => &[],
         }
     }
 }
@@ -277,6 +307,8 @@ impl Cause {
             Self::DeliveryFailed { .. } => "delivery_failed",
             Self::MailboxUnreachable { .. } | Self::MailboxBack { .. } => "mailbox_unreachable",
             Self::ResolverUnreachable { .. } | Self::ResolverBack { .. } => "resolver_unreachable",
+            Self::HandoffFailing { .. } | Self::HandoffBack { .. } => "handoff_failing",
+            Self::HandoffStopped { .. } => "handoff_stopped",
             Self::NoticeReminder(_) => "notice_reminder",
             Self::NoticeOverdue(_) => "notice_overdue",
             Self::NoticeArrived(_) => "notice_arrived",
