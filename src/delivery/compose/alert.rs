@@ -19,6 +19,7 @@ use crate::{
 
 mod digest;
 mod due;
+mod handoff;
 mod quarantined;
 mod resolver;
 mod trouble;
@@ -116,6 +117,9 @@ fn subject(cause: &Cause, language: Language) -> String {
         Cause::ResolverBack { .. } => language
             .pick("已恢復：DNS 有回應了", "Resolved: DNS answers again")
             .to_owned(),
+        Cause::HandoffFailing { target, .. } => handoff::failing_subject(target, language),
+        Cause::HandoffStopped { target, .. } => handoff::stopped_subject(target, language),
+        Cause::HandoffBack { target, .. } => handoff::back_subject(target, language),
         Cause::NoticeReminder(reminder) => due::reminder_subject(reminder, language),
         Cause::NoticeOverdue(overdue) => due::overdue_subject(overdue, language),
         Cause::NoticeArrived(arrived) => due::arrived_subject(arrived, language),
@@ -166,6 +170,9 @@ fn single(alert: &Pending<Cause>, language: Language) -> String {
             silence.text(at, language)
         }
         Cause::ResolverBack { alarmed_at } => resolver::back(*alarmed_at, at, language),
+        Cause::HandoffFailing { target, .. } => handoff::failing(target, at, language),
+        Cause::HandoffStopped { target, .. } => handoff::stopped(target, at, language),
+        Cause::HandoffBack { target, .. } => handoff::back(target, at, language),
         Cause::NoticeReminder(reminder) => due::reminder(reminder, language),
         Cause::NoticeOverdue(overdue) => due::overdue(overdue, at, language),
         Cause::NoticeArrived(arrived) => due::arrived(arrived, language),
