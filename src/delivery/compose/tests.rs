@@ -1,6 +1,7 @@
 //! Every mail in both languages, as its reader sees it, with findings as the reader of notices
 //! words them.
 
+mod due;
 mod gathered;
 mod trouble;
 
