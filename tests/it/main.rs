@@ -50,6 +50,7 @@ mod outbox;
 mod pace;
 mod poison;
 mod properties;
+mod readers;
 mod reload;
 mod replay;
 mod restore;
