@@ -20,6 +20,7 @@ mod alert_windows;
 mod auth_results;
 mod check_online;
 mod commands;
+mod companies;
 mod completeness;
 mod config;
 mod corpus;
