@@ -11,9 +11,13 @@ CREATE TABLE alarm (
     stage TEXT NOT NULL CHECK (stage IN ('reminder', 'overdue', 'last_day', 'first_day')),
     -- When they were.
     told_at TEXT NOT NULL CHECK (told_at GLOB '????-??-??T??:??:??.???Z'),
+    -- The periods that they were told have no numbers, and that have had none since: as MIG writes
+    -- them, in time, with a comma between them.
+    missing TEXT NOT NULL CHECK (missing GLOB '[0-9]*' AND missing NOT GLOB '*[^0-9,]*'),
     -- When it was seen to have come after they had been told that it had not; null before.
     came_at TEXT CHECK (came_at GLOB '????-??-??T??:??:??.???Z'),
-    PRIMARY KEY (ban, awaited),
+    -- What is over for long is not looked at.
+    PRIMARY KEY (awaited, ban),
     CHECK (came_at IS NULL OR stage <> 'reminder')
 ) STRICT, WITHOUT ROWID;
 

@@ -1,9 +1,16 @@
 //! What is due, reminded, overdue and come, day by day.
 
+use jiff::civil::{date, datetime};
+use proptest::{collection::vec, prelude::*};
+
 use super::*;
+
+mod outlook;
+mod walks;
 
 const LONG_AGO: Date = Date::constant(2020, 1, 1);
 
+/// Nothing but the assignment is said.
 fn terms(assignment: Assignment) -> Terms {
     Terms {
         assignment,
@@ -12,29 +19,600 @@ fn terms(assignment: Assignment) -> Terms {
     }
 }
 
+fn days(due_day: i8, reminder_day: i8) -> Terms {
+    Terms {
+        days: Settings {
+            due_day,
+            reminder_day,
+        },
+        ..terms(Assignment::Period)
+    }
+}
+
+fn since(assignment: Assignment, watched_since: Date) -> Terms {
+    Terms {
+        watched_since,
+        ..terms(assignment)
+    }
+}
+
+fn period(text: &str) -> Period {
+    text.parse().unwrap()
+}
+
+/// Eight booklets for each.
 fn booklets(periods: &[&str]) -> Booklets {
-    let periods = periods.iter().map(|period| period.parse().unwrap());
-    periods.map(|period| (period, 8)).collect()
+    periods.iter().map(|one| (period(one), 8)).collect()
+}
+
+/// A daemon that looks every half hour.
+struct Daemon {
+    terms: Terms,
+    told: BTreeMap<Awaited, Stage>,
+    heard: Vec<String>,
+}
+
+impl Daemon {
+    fn new(terms: Terms) -> Self {
+        Self {
+            terms,
+            told: BTreeMap::new(),
+            heard: Vec::new(),
+        }
+    }
+
+    fn look(&mut self, recorded: &Booklets, now: DateTime) {
+        for call in self.terms.calls(recorded, &self.told, now) {
+            let missing: Vec<String> = call.missing.iter().map(|one| one.year_month()).collect();
+            let missing = match call.awaited {
+                Awaited::Period(_) => String::new(),
+                Awaited::Year(_) => format!(" {}", missing.join(",")),
+            };
+            let (awaited, stage) = (call.awaited, call.stage.as_str());
+            let at = now.strftime("%m-%d %H:%M");
+            self.heard.push(format!("{at} {awaited} {stage}{missing}"));
+            self.told.insert(call.awaited, call.stage);
+        }
+    }
+
+    /// Looks from the beginning of one day to the end of another.
+    fn runs(&mut self, recorded: &Booklets, first: Date, last: Date) -> &mut Self {
+        let mut now = first.to_datetime(Time::midnight());
+        while now.date() <= last {
+            self.look(recorded, now);
+            now = now.saturating_add(30.minutes());
+        }
+        self
+    }
+}
+
+/// What people hear of one who has `recorded` all along.
+fn heard(terms: Terms, recorded: &[&str], first: Date, last: Date) -> Vec<String> {
+    let mut daemon = Daemon::new(terms);
+    daemon.runs(&booklets(recorded), first, last);
+    daemon.heard
+}
+
+/// What people hear of one who has `recorded` when the daemon looks at these moments only.
+fn heard_at(terms: Terms, recorded: &[&str], moments: &[DateTime]) -> Vec<String> {
+    let mut daemon = Daemon::new(terms);
+    for now in moments {
+        daemon.look(&booklets(recorded), *now);
+    }
+    daemon.heard
 }
 
 #[test]
-fn the_stages_of_a_period_that_never_comes() {
+fn a_whole_silent_year_of_a_period_company() {
+    let heard = heard(
+        since(Assignment::Period, date(2025, 12, 31)),
+        &["11502"],
+        date(2026, 1, 1),
+        date(2027, 1, 1),
+    );
+    let expected = [
+        "02-15 09:00 11504 reminder",
+        "02-26 09:00 11504 overdue",
+        "02-28 09:00 11504 last_day",
+        "03-01 09:00 11504 first_day",
+        "04-15 09:00 11506 reminder",
+        "04-26 09:00 11506 overdue",
+        "04-30 09:00 11506 last_day",
+        "05-01 09:00 11506 first_day",
+        "06-15 09:00 11508 reminder",
+        "06-26 09:00 11508 overdue",
+        "06-30 09:00 11508 last_day",
+        "07-01 09:00 11508 first_day",
+        "08-15 09:00 11510 reminder",
+        "08-26 09:00 11510 overdue",
+        "08-31 09:00 11510 last_day",
+        "09-01 09:00 11510 first_day",
+        "10-15 09:00 11512 reminder",
+        "10-26 09:00 11512 overdue",
+        "10-31 09:00 11512 last_day",
+        "11-01 09:00 11512 first_day",
+        "12-15 09:00 11602 reminder",
+        "12-26 09:00 11602 overdue",
+        "12-31 09:00 11602 last_day",
+        "01-01 09:00 11602 first_day",
+    ];
+    assert_eq!(heard, expected);
+}
+
+#[test]
+fn a_whole_silent_year_of_a_year_company() {
+    let terms = since(Assignment::Year, date(2025, 12, 31));
+    let this = ["11502", "11504", "11506", "11508", "11510", "11512"];
+    let heard = heard(terms, &this, date(2026, 1, 1), date(2027, 12, 24));
+    let next = "11602,11604,11606,11608,11610,11612";
+    let expected = [
+        format!("12-26 09:00 116 overdue {next}"),
+        format!("12-31 09:00 116 last_day {next}"),
+        format!("01-01 09:00 116 first_day {next}"),
+    ];
+    assert_eq!(heard, expected);
+}
+
+#[test]
+fn of_a_company_that_is_given_no_numbers_nothing_is_heard() {
+    let terms = terms(Assignment::None);
+    let heard = heard(terms, &[], date(2026, 1, 1), date(2027, 2, 1));
+    assert_eq!(heard, [""; 0]);
+}
+
+#[test]
+fn whoever_has_numbers_hears_nothing() {
+    let every = [
+        "11512", "11602", "11604", "11606", "11608", "11610", "11612", "11702", "11704", "11706",
+        "11708", "11710", "11712",
+    ];
+    for assignment in [Assignment::Period, Assignment::Year] {
+        let heard = heard(
+            terms(assignment),
+            &every,
+            date(2026, 12, 1),
+            date(2027, 12, 31),
+        );
+        assert_eq!(heard, [""; 0], "{assignment:?}");
+    }
+}
+
+#[test]
+fn nothing_is_overdue_before_the_due_day_is_over_and_stages_of_one_day_are_one() {
+    let table: [(i8, i16, &[&str]); 9] = [
+        (
+            20,
+            2027,
+            &["02-21 overdue", "02-28 last_day", "03-01 first_day"],
+        ),
+        (
+            26,
+            2027,
+            &["02-27 overdue", "02-28 last_day", "03-01 first_day"],
+        ),
+        (27, 2027, &["02-28 last_day", "03-01 first_day"]),
+        (28, 2027, &["03-01 first_day"]),
+        (
+            26,
+            2028,
+            &["02-27 overdue", "02-29 last_day", "03-01 first_day"],
+        ),
+        (
+            27,
+            2028,
+            &["02-28 overdue", "02-29 last_day", "03-01 first_day"],
+        ),
+        (28, 2028, &["02-29 last_day", "03-01 first_day"]),
+        // No leap year, for it ends a century.
+        (28, 2100, &["03-01 first_day"]),
+        (
+            25,
+            2100,
+            &["02-26 overdue", "02-28 last_day", "03-01 first_day"],
+        ),
+    ];
+    for (due_day, year, expected) in table {
+        let heard = heard(
+            days(due_day, 15),
+            &[&Period::containing(date(year, 2, 1)).year_month()],
+            date(year, 2, 20),
+            date(year, 4, 14),
+        );
+        let next = Period::containing(date(year, 3, 1)).year_month();
+        let expected: Vec<String> = expected
+            .iter()
+            .map(|one| one.replace(' ', &format!(" 09:00 {next} ")))
+            .collect();
+        assert_eq!(heard, expected, "due on {due_day} February {year}");
+    }
+}
+
+#[test]
+fn a_due_day_of_28_leaves_all_stages_to_the_longer_months() {
+    for (first, last, expected) in [
+        (
+            date(2027, 4, 20),
+            date(2027, 6, 1),
+            ["04-29", "04-30", "05-01"],
+        ),
+        (
+            date(2027, 8, 20),
+            date(2027, 10, 1),
+            ["08-29", "08-31", "09-01"],
+        ),
+        (
+            date(2026, 12, 20),
+            date(2027, 2, 1),
+            ["12-29", "12-31", "01-01"],
+        ),
+    ] {
+        let running = Period::containing(first).year_month();
+        let heard = heard(days(28, 15), &[&running], first, last);
+        let days: Vec<&str> = heard.iter().map(|one| &one[..5]).collect();
+        assert_eq!(days, expected);
+    }
+}
+
+#[test]
+fn the_due_day_itself_is_not_too_late_to_come() {
     let terms = terms(Assignment::Period);
-    let mut told = BTreeMap::new();
-    let mut calls = Vec::new();
-    let mut now = Date::constant(2026, 12, 1).to_datetime(Time::midnight());
-    while now.date() < Date::constant(2027, 2, 1) {
-        for call in terms.calls(&booklets(&["11512"]), &told, now) {
-            calls.push(format!("{now} {} {}", call.awaited, call.stage.as_str()));
-            told.insert(call.awaited, call.stage);
-        }
-        now = now.saturating_add(1.hour());
+    let last = datetime(2026, 12, 26, 8, 59, 59, 999_999_999);
+    assert_eq!(heard_at(terms, &["11512"], &[last]), [""; 0]);
+    let first = datetime(2026, 12, 26, 9, 0, 0, 0);
+    assert_eq!(
+        heard_at(terms, &["11512"], &[first]),
+        ["12-26 09:00 11602 overdue"]
+    );
+}
+
+#[test]
+fn a_reminder_comes_on_any_day_from_the_1st_to_the_19th_and_not_later() {
+    for reminder_day in 1..=19 {
+        let heard = heard(
+            days(25, reminder_day),
+            &["11512"],
+            date(2026, 11, 20),
+            date(2026, 12, 24),
+        );
+        let expected = format!("12-{reminder_day:02} 09:00 11602 reminder");
+        assert_eq!(heard, [expected]);
+    }
+}
+
+#[test]
+fn a_reminder_that_was_slept_through_is_sent_late_but_never_on_the_20th() {
+    let terms = days(25, 3);
+    for (now, expected) in [
+        (datetime(2026, 12, 3, 8, 59, 0, 0), None),
+        (datetime(2026, 12, 3, 9, 0, 0, 0), Some("12-03 09:00")),
+        (datetime(2026, 12, 11, 2, 30, 0, 0), Some("12-11 02:30")),
+        (datetime(2026, 12, 19, 23, 59, 0, 0), Some("12-19 23:59")),
+        (datetime(2026, 12, 20, 0, 0, 0, 0), None),
+        (datetime(2026, 12, 20, 9, 0, 0, 0), None),
+        (datetime(2026, 12, 25, 9, 0, 0, 0), None),
+        // Of the running period nobody is reminded, nor of the one after the next.
+        (datetime(2026, 11, 19, 9, 0, 0, 0), None),
+        (datetime(2027, 1, 15, 9, 0, 0, 0), None),
+    ] {
+        let expected = expected.map(|at| format!("{at} 11602 reminder"));
+        let running = Period::containing(now.date()).year_month();
+        let heard = heard_at(terms, &[&running], &[now]);
+        assert_eq!(heard, Vec::from_iter(expected), "{now}");
+    }
+}
+
+#[test]
+fn whoever_was_off_over_several_stages_hears_of_the_latest_only() {
+    let terms = terms(Assignment::Period);
+    for (now, expected) in [
+        (
+            datetime(2026, 12, 27, 3, 0, 0, 0),
+            "12-27 03:00 11602 overdue",
+        ),
+        (
+            datetime(2026, 12, 31, 8, 59, 0, 0),
+            "12-31 08:59 11602 overdue",
+        ),
+        (
+            datetime(2026, 12, 31, 9, 0, 0, 0),
+            "12-31 09:00 11602 last_day",
+        ),
+        (
+            datetime(2027, 1, 1, 8, 59, 0, 0),
+            "01-01 08:59 11602 last_day",
+        ),
+        (
+            datetime(2027, 1, 1, 9, 0, 0, 0),
+            "01-01 09:00 11602 first_day",
+        ),
+        (
+            datetime(2027, 2, 14, 23, 0, 0, 0),
+            "02-14 23:00 11602 first_day",
+        ),
+    ] {
+        assert_eq!(heard_at(terms, &["11512"], &[now, now]), [expected]);
+    }
+    // Off for long, both the running period and the next are missing.
+    let late = datetime(2027, 2, 26, 10, 0, 0, 0);
+    let expected = ["02-26 10:00 11602 first_day", "02-26 10:00 11604 overdue"];
+    assert_eq!(heard_at(terms, &[], &[late, late]), expected);
+    // Of what is over nobody is told any more.
+    let later = datetime(2027, 3, 1, 9, 0, 0, 0);
+    let expected = ["03-01 09:00 11604 first_day"];
+    assert_eq!(heard_at(terms, &[], &[later]), expected);
+}
+
+#[test]
+fn what_had_begun_when_the_ledger_was_created_is_not_missed() {
+    let until = date(2027, 2, 14);
+    // On any day of the period before, its last included, the next one is ours.
+    for created in [date(2026, 11, 1), date(2026, 12, 20), date(2026, 12, 31)] {
+        let terms = since(Assignment::Period, created);
+        let heard = heard(terms, &[], created, until);
+        assert_eq!(heard.last().unwrap(), "01-01 09:00 11602 first_day");
+        assert!(heard.iter().all(|one| one.contains("11602")), "{heard:?}");
+    }
+    // From its own first day on it is not.
+    for created in [date(2027, 1, 1), date(2027, 1, 20), date(2027, 2, 10)] {
+        let terms = since(Assignment::Period, created);
+        assert_eq!(heard(terms, &[], created, until), [""; 0], "{created}");
+    }
+    // The next one is, of course.
+    let terms = since(Assignment::Period, date(2027, 2, 28));
+    let heard = heard(terms, &[], date(2027, 2, 28), date(2027, 3, 31));
+    let expected = ["02-28 00:00 11604 overdue", "02-28 09:00 11604 last_day"];
+    assert_eq!(heard[..2], expected);
+}
+
+#[test]
+fn a_year_company_is_missed_from_the_year_after_the_ledger_was_created() {
+    let year = |created| {
+        let terms = since(Assignment::Year, created);
+        let heard = heard(terms, &[], created, date(2028, 1, 31));
+        let first = heard.first().unwrap();
+        first.split(' ').nth(2).unwrap().to_owned()
+    };
+    assert_eq!(year(date(2026, 1, 1)), "116");
+    assert_eq!(year(date(2026, 7, 20)), "116");
+    assert_eq!(year(date(2026, 12, 1)), "116");
+    assert_eq!(year(date(2026, 12, 31)), "116");
+    assert_eq!(year(date(2027, 1, 1)), "117");
+    // Created in the last days, it says so at once.
+    let terms = since(Assignment::Year, date(2026, 12, 29));
+    let now = datetime(2026, 12, 29, 15, 0, 0, 0);
+    let heard = heard_at(terms, &["11512", "11602"], &[now]);
+    let expected = ["12-29 15:00 116 overdue 11604,11606,11608,11610,11612"];
+    assert_eq!(heard, expected);
+}
+
+#[test]
+fn a_year_that_has_come_in_part_names_the_rest() {
+    let mut daemon = Daemon::new(terms(Assignment::Year));
+    let mut recorded = booklets(&["11512", "11602", "11604", "11608"]);
+    daemon.runs(&recorded, date(2026, 12, 1), date(2026, 12, 30));
+    recorded.extend(booklets(&["11606"]));
+    daemon.runs(&recorded, date(2026, 12, 31), date(2026, 12, 31));
+    recorded.extend(booklets(&["11610", "11612"]));
+    daemon.runs(&recorded, date(2027, 1, 1), date(2027, 12, 1));
+    let expected = [
+        "12-26 09:00 116 overdue 11606,11610,11612",
+        "12-31 09:00 116 last_day 11610,11612",
+    ];
+    assert_eq!(daemon.heard, expected);
+}
+
+#[test]
+fn a_year_company_that_was_off_hears_of_what_is_not_over() {
+    let now = datetime(2027, 5, 3, 7, 0, 0, 0);
+    let heard = heard_at(terms(Assignment::Year), &["11608"], &[now, now]);
+    assert_eq!(heard, ["05-03 07:00 116 first_day 11606,11610,11612"]);
+}
+
+#[test]
+fn a_notice_that_comes_early_is_not_reminded_of() {
+    let recorded = ["11512", "11602"];
+    let heard = heard(
+        terms(Assignment::Period),
+        &recorded,
+        date(2026, 12, 1),
+        date(2027, 2, 14),
+    );
+    assert_eq!(heard, [""; 0]);
+}
+
+#[test]
+fn a_notice_that_comes_between_two_stages_ends_them() {
+    let mut daemon = Daemon::new(terms(Assignment::Period));
+    let mut recorded = booklets(&["11512"]);
+    daemon.runs(&recorded, date(2026, 12, 1), date(2026, 12, 27));
+    recorded.extend(booklets(&["11602"]));
+    daemon.runs(&recorded, date(2026, 12, 28), date(2027, 2, 1));
+    let expected = ["12-15 09:00 11602 reminder", "12-26 09:00 11602 overdue"];
+    assert_eq!(daemon.heard, expected);
+}
+
+#[test]
+fn a_range_that_is_withdrawn_is_missed_from_the_stage_of_the_moment_on() {
+    let whole = booklets(&["11512", "11602"]);
+    let less = booklets(&["11512"]);
+    // Before all stages: as if it had never come.
+    let mut daemon = Daemon::new(terms(Assignment::Period));
+    daemon.runs(&whole, date(2026, 12, 1), date(2026, 12, 22));
+    daemon.runs(&less, date(2026, 12, 23), date(2027, 1, 31));
+    let expected = [
+        "12-26 09:00 11602 overdue",
+        "12-31 09:00 11602 last_day",
+        "01-01 09:00 11602 first_day",
+    ];
+    assert_eq!(daemon.heard, expected);
+    // In the middle of the period, before anybody was told.
+    let mut daemon = Daemon::new(terms(Assignment::Period));
+    daemon.runs(&whole, date(2026, 12, 1), date(2027, 1, 9));
+    daemon.runs(&less, date(2027, 1, 10), date(2027, 1, 31));
+    assert_eq!(daemon.heard, ["01-10 00:00 11602 first_day"]);
+    // After it was missed and came: what was said is not said again.
+    let mut daemon = Daemon::new(terms(Assignment::Period));
+    daemon.runs(&less, date(2026, 12, 20), date(2027, 1, 2));
+    daemon.runs(&whole, date(2027, 1, 3), date(2027, 1, 4));
+    daemon.runs(&less, date(2027, 1, 5), date(2027, 1, 31));
+    assert_eq!(daemon.heard, expected);
+}
+
+#[test]
+fn an_assignment_that_changes_is_another_thing_to_wait_for() {
+    let recorded = booklets(&["11510", "11512"]);
+    // Changed for the next year after this one's last numbers have come.
+    let mut daemon = Daemon::new(terms(Assignment::Period));
+    daemon.runs(&recorded, date(2026, 9, 1), date(2026, 11, 30));
+    daemon.terms = terms(Assignment::Year);
+    daemon.runs(&recorded, date(2026, 12, 1), date(2026, 12, 30));
+    let expected = ["12-26 09:00 116 overdue 11602,11604,11606,11608,11610,11612"];
+    assert_eq!(daemon.heard, expected);
+    // Back again, after 年配 did not work out: the period's own stages are not over.
+    daemon.terms = terms(Assignment::Period);
+    daemon.runs(&recorded, date(2026, 12, 31), date(2027, 1, 31));
+    let rest = [
+        "12-31 00:00 11602 overdue",
+        "12-31 09:00 11602 last_day",
+        "01-01 09:00 11602 first_day",
+    ];
+    assert_eq!(daemon.heard[1..], rest);
+    // 停止使用 ends everything.
+    daemon.terms = terms(Assignment::None);
+    daemon.runs(&recorded, date(2027, 2, 1), date(2027, 6, 30));
+    assert_eq!(daemon.heard.len(), 4);
+}
+
+#[test]
+fn what_people_were_told_of_is_ours_whenever_the_ledger_says_it_was_created() {
+    // A ledger that a clock that was ahead has dated counts as created today, every day anew.
+    let mut daemon = Daemon::new(terms(Assignment::Period));
+    let mut day = date(2026, 12, 10);
+    while day < date(2027, 1, 10) {
+        daemon.terms.watched_since = day;
+        daemon.runs(&booklets(&["11512"]), day, day);
+        day = day.tomorrow().unwrap();
     }
     let expected = [
-        "2026-12-15T09:00:00 11602 reminder",
-        "2026-12-26T09:00:00 11602 overdue",
-        "2026-12-31T09:00:00 11602 last_day",
-        "2027-01-01T09:00:00 11602 first_day",
+        "12-15 09:00 11602 reminder",
+        "12-26 09:00 11602 overdue",
+        "12-31 09:00 11602 last_day",
+        "01-01 09:00 11602 first_day",
     ];
-    assert_eq!(calls, expected);
+    assert_eq!(daemon.heard, expected);
+}
+
+#[test]
+fn a_call_says_by_when_it_was_due() {
+    let call = |terms: Terms, now| {
+        let calls = terms.calls(&booklets(&["11512"]), &BTreeMap::new(), now);
+        calls.into_iter().next().unwrap().due_by
+    };
+    let now = datetime(2026, 12, 30, 9, 0, 0, 0);
+    assert_eq!(call(days(27, 15), now), date(2026, 12, 27));
+    assert_eq!(call(terms(Assignment::Year), now), date(2026, 12, 25));
+    let reminded = datetime(2026, 12, 16, 9, 0, 0, 0);
+    assert_eq!(
+        call(terms(Assignment::Period), reminded),
+        date(2026, 12, 25)
+    );
+    assert_eq!(last_day_to_change(period("11602")), date(2026, 12, 19));
+}
+
+#[test]
+fn a_company_has_days_of_its_own() {
+    let ban = "53567686".parse().unwrap();
+    let mut company = Company::new(ban, "甲");
+    company.due_day = Some(28);
+    let of = Terms::of(&company, Settings::default(), LONG_AGO);
+    assert_eq!(of.days, days(28, 15).days);
+    company.reminder_day = Some(2);
+    let of = Terms::of(&company, Settings::default(), LONG_AGO);
+    assert_eq!(of.days, days(28, 2).days);
+}
+
+#[test]
+fn numbers_that_were_missing_have_come_when_none_is_missing_that_is_not_over() {
+    let year = ["11602", "11604", "11606"].map(period);
+    let table: [(&[&str], Date, Progress); 8] = [
+        (&[], date(2026, 12, 27), Progress::None),
+        // That they are over is no progress.
+        (&[], date(2028, 1, 1), Progress::None),
+        (&["11512"], date(2027, 1, 1), Progress::None),
+        (
+            &["11604"],
+            date(2027, 1, 1),
+            Progress::Part(vec![period("11602"), period("11606")]),
+        ),
+        (
+            &["11602", "11604"],
+            date(2027, 6, 30),
+            Progress::Part(vec![period("11606")]),
+        ),
+        (&["11604", "11606"], date(2027, 3, 1), Progress::Done),
+        (
+            &["11602", "11604", "11606"],
+            date(2026, 12, 27),
+            Progress::Done,
+        ),
+        (
+            &["11602", "11604", "11606"],
+            date(2028, 1, 1),
+            Progress::Done,
+        ),
+    ];
+    for (recorded, today, expected) in table {
+        let progress = Progress::of(&year, &booklets(recorded), today);
+        assert_eq!(progress, expected, "{recorded:?} on {today}");
+    }
+}
+
+#[test]
+fn awaited_reads_as_it_is_written() {
+    for text in ["11602", "116", "09912", "099", "99912", "999", "001"] {
+        assert_eq!(text.parse::<Awaited>().unwrap().to_string(), text);
+    }
+    for text in [
+        "",
+        "000",
+        "11",
+        "1160",
+        "11601",
+        "11614",
+        "116021",
+        "1l6",
+        "１１６",
+        "-16",
+    ] {
+        let error = text.parse::<Awaited>().unwrap_err().to_string();
+        assert!(error.contains(&format!("found `{text}`")), "{error}");
+    }
+}
+
+#[test]
+fn nobody_can_be_told_of_a_stage_before_its_earliest_moment() {
+    let (next, year) = (Awaited::Period(period("11602")), Awaited::Year(116));
+    for (awaited, stage, earliest) in [
+        (next, Stage::Reminder, date(2026, 12, 1)),
+        (next, Stage::Overdue, date(2026, 12, 21)),
+        (next, Stage::LastDay, date(2026, 12, 31)),
+        (next, Stage::FirstDay, date(2027, 1, 1)),
+        (year, Stage::Overdue, date(2026, 12, 21)),
+        (year, Stage::FirstDay, date(2027, 1, 1)),
+    ] {
+        assert_eq!(awaited.earliest(stage), earliest.to_datetime(HOUR));
+    }
+    // Whatever the days are, the first call is not before that.
+    for (due_day, reminder_day) in [(20, 1), (25, 15), (28, 19)] {
+        let mut daemon = Daemon::new(days(due_day, reminder_day));
+        let mut now = datetime(2026, 11, 1, 0, 0, 0, 0);
+        while now.date() < date(2028, 1, 1) {
+            let calls = daemon.terms.calls(&booklets(&["11512"]), &daemon.told, now);
+            for call in calls {
+                assert!(call.awaited.earliest(call.stage) <= now);
+                daemon.told.insert(call.awaited, call.stage);
+            }
+            now = now.saturating_add(30.minutes());
+        }
+    }
 }
