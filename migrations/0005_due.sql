@@ -21,8 +21,9 @@ CREATE TABLE alarm (
     CHECK (came_at IS NULL OR stage <> 'reminder')
 ) STRICT, WITHOUT ROWID;
 
--- How many booklets a company has for a period, for thousands of companies every minute.
-CREATE INDEX allocation_booklets ON allocation (year_month, ban, invoice_booklet)
+-- How many booklets a company has for a period, for thousands of companies every minute. The last
+-- column spares SQLite the look at the row.
+CREATE INDEX allocation_booklets ON allocation (year_month, ban, invoice_booklet, withdrawn_at)
     WHERE withdrawn_at IS NULL;
 
 -- For whom it is, as addresses with a comma between them; null for those whom everything is for.

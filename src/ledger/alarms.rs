@@ -37,6 +37,16 @@ impl Alarm {
     }
 }
 
+/// What is read at every look.
+pub(super) const ALARMS: &str = "SELECT ban, awaited, stage, missing, told_at, came_at FROM alarm
+     WHERE awaited >= ?1 AND (
+         awaited >= iif(length(awaited) = 3, ?2, ?3)
+         OR (came_at IS NULL AND stage <> 'reminder'))";
+
+/// As [`ALARMS`].
+pub(super) const BOOKLETS: &str = "SELECT year_month, ban, sum(invoice_booklet) FROM allocation
+     WHERE withdrawn_at IS NULL AND year_month >= ? GROUP BY year_month, ban";
+
 /// Alarms by company and by what it awaits.
 pub type Alarms = HashMap<Ban, BTreeMap<Awaited, Alarm>>;
 
@@ -60,18 +70,14 @@ impl Transaction {
     /// # Errors
     /// SQLite's.
     pub async fn alarms(&mut self, running: Period) -> Result<Alarms, LedgerError> {
-        let rows: Vec<(String, String, String, String, String, Option<String>)> = sqlx::query_as(
-            "SELECT ban, awaited, stage, missing, told_at, came_at FROM alarm
-             WHERE awaited >= ?1 AND (
-                 awaited >= iif(length(awaited) = 3, ?2, ?3)
-                 OR (came_at IS NULL AND stage <> 'reminder'))",
-        )
-        .bind(year(running.roc_year().saturating_sub(1)))
-        .bind(year(running.roc_year()))
-        .bind(running.year_month())
-        .fetch_all(&mut *self.inner)
-        .await
-        .map_err(LedgerError::during("read what people were told is due"))?;
+        let rows: Vec<(String, String, String, String, String, Option<String>)> =
+            sqlx::query_as(ALARMS)
+                .bind(year(running.roc_year().saturating_sub(1)))
+                .bind(year(running.roc_year()))
+                .bind(running.year_month())
+                .fetch_all(&mut *self.inner)
+                .await
+                .map_err(LedgerError::during("read what people were told is due"))?;
         let mut alarms = Alarms::new();
         for (ban, awaited, stage, missing, told_at, came_at) in rows {
             let known = Stage::ALL.into_iter().find(|one| one.as_str() == stage);
@@ -205,7 +211,7 @@ fn column(periods: &[Period]) -> String {
     periods.join(",")
 }
 
-/// A ROC year as [`Awaited`] writes it: in text order before its own periods.
+/// A ROC year as [`Awaited`] writes it: in the order of texts before its own periods.
 fn year(roc_year: u16) -> String {
     Awaited::Year(roc_year).to_string()
 }
@@ -214,14 +220,11 @@ async fn booklets(
     connection: &mut SqliteConnection,
     first: Period,
 ) -> Result<HashMap<Ban, Booklets>, LedgerError> {
-    let rows: Vec<(String, String, i64)> = sqlx::query_as(
-        "SELECT year_month, ban, sum(invoice_booklet) FROM allocation
-         WHERE withdrawn_at IS NULL AND year_month >= ? GROUP BY year_month, ban",
-    )
-    .bind(first.year_month())
-    .fetch_all(connection)
-    .await
-    .map_err(LedgerError::during("count booklets"))?;
+    let rows: Vec<(String, String, i64)> = sqlx::query_as(BOOKLETS)
+        .bind(first.year_month())
+        .fetch_all(connection)
+        .await
+        .map_err(LedgerError::during("count booklets"))?;
     let mut booklets = HashMap::<Ban, Booklets>::new();
     for (period, ban, sum) in rows {
         let ban = parsed("allocation.ban", &ban)?;
