@@ -368,6 +368,18 @@ impl Transaction {
         Ok(())
     }
 
+    /// Whether there is news under this key, in a letter or not.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub async fn is_told(&mut self, key: &str) -> Result<bool, LedgerError> {
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM news WHERE key = ?)")
+            .bind(key)
+            .fetch_one(&mut *self.inner)
+            .await
+            .map_err(LedgerError::during("look for news"))
+    }
+
     /// Changes what a piece of news says; what is in a letter stays.
     ///
     /// # Errors

@@ -123,7 +123,11 @@ impl Dues {
         let heard = heard.filter(|(company, (one, _))| !unheard.contains(&(company.ban, *one)));
         news.extend(arrived(&heard.collect::<Vec<_>>(), &booklets));
         for (about, cause) in &news {
-            let key = format!("{}:{}:{about}", cause.theme(), taipei_date(now));
+            let mut key = format!("{}:{}:{about}", cause.theme(), taipei_date(now));
+            // Told once before, on that day of a clock that was ahead.
+            if transaction.is_told(&key).await? {
+                key = format!("{key}:{now}");
+            }
             transaction.tell(&key, cause, now).await?;
         }
         transaction.commit().await?;
