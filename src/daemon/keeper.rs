@@ -261,9 +261,10 @@ impl Keeper {
         }
         let expected = Arc::clone(&self.expected.borrow());
         let looked = self.dues.look(&self.ledger, &expected, &vitals, now);
-        let (overdue, has_told) = looked.await?;
-        self.vitals.send_modify(|vitals| vitals.overdue = overdue);
-        if has_told {
+        let look = looked.await?;
+        self.vitals
+            .send_modify(|vitals| vitals.overdue = look.overdue);
+        if look.has_told {
             self.wake.notify_one();
         }
         Ok(())

@@ -32,6 +32,7 @@ mod disk;
 mod dkim;
 mod docs;
 mod dovecot;
+mod due;
 mod end_to_end;
 mod every_byte;
 mod filing;
