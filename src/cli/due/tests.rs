@@ -222,6 +222,7 @@ fn machines_read_each_period_of_each_company_and_what_people_were_told() {
     let at = |text: &str| text.parse().unwrap();
     let alarm = |stage, told_at, came_at: Option<&str>| Alarm {
         stage,
+        missing: Vec::new(),
         told_at: at(told_at),
         came_at: came_at.map(at),
     };

@@ -4,7 +4,7 @@ use invoice_trackd::{
     clock::{Clock, taipei_date},
     ledger::Ledger,
     notice::Period,
-    schedule::{Awaited, Stage},
+    schedule::{Awaited, Call, Stage},
 };
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -91,7 +91,13 @@ async fn machines_read_what_is_due_and_what_people_were_told_of_it() {
     ] {
         let mut transaction = ledger.begin().await.unwrap();
         let awaited = Awaited::Period(period);
-        let told = transaction.set_told(ban, awaited, stage, told_at);
+        let call = Call {
+            awaited,
+            stage,
+            missing: vec![period],
+            due_by: "2026-01-01".parse().unwrap(),
+        };
+        let told = transaction.set_told(ban, &call, told_at);
         told.await.unwrap();
         if stage == Stage::FirstDay {
             let come = transaction.set_come(ban, awaited, came_at);
