@@ -2,7 +2,7 @@
 //!
 //! 期配: the next period's notice comes on the 20th of each even month, and the number of booklets
 //! can be changed before that day. 年配: all six periods of the next year come in December. All
-//! moments are Asia/Taipei, at [`HOUR`].
+//! moments are Asia/Taipei, at nine in the morning.
 //!
 //! Guarantees: of what is awaited as one, each [`Stage`] is called at most once and none after a
 //! later one, whatever the clock does; of several that have begun only the latest is; what has come
