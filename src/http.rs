@@ -214,6 +214,13 @@ impl Vitals {
                 troubles.push(format!("the mailbox {name} has been silent {since}"));
             }
         }
+        // The daemon does its job: that numbers have not come is for a person to see to.
+        if self.overdue > 0 {
+            remarks.push(format!(
+                "companies without the numbers that are due: {}; `invoice-trackd status` shows them",
+                self.overdue
+            ));
+        }
         if let Some(put_off) = &self.mail.put_off {
             let PutOffMail { mails, words, .. } = put_off;
             let (silence, since) = (put_off.none_sent_since, put_off.since);

@@ -443,6 +443,9 @@ fn status(vitals: &Vitals, found: Option<&Found>, now: Timestamp) -> String {
     if !down.is_empty() {
         trouble.push(format!("mailbox down: {}", down.join(", ")));
     }
+    if vitals.overdue > 0 {
+        trouble.push(format!("notices overdue: {}", vitals.overdue));
+    }
     if let Some(Found {
         quarantined,
         waiting,

@@ -51,6 +51,18 @@ pub(super) const BOOKLETS: &str = "SELECT year_month, ban, sum(invoice_booklet) 
 pub type Alarms = HashMap<Ban, BTreeMap<Awaited, Alarm>>;
 
 impl Ledger {
+    /// What people were told of the `running` period and later ones, and of years that are not
+    /// over; what is still open, of the ROC year before as well. Of what is older nobody waits for
+    /// the end.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub async fn alarms(&self, running: Period) -> Result<Alarms, LedgerError> {
+        let failed = LedgerError::during("read what people were told is due");
+        let mut connection = self.pool.acquire().await.map_err(failed)?;
+        alarms(&mut connection, running).await
+    }
+
     /// Booklets in force by company, of `first` and later periods.
     ///
     /// # Errors
@@ -63,38 +75,12 @@ impl Ledger {
 }
 
 impl Transaction {
-    /// What people were told of the `running` period and later ones, and of years that are not
-    /// over; what is still open, of the ROC year before as well. Of what is older nobody waits for
-    /// the end.
+    /// As [`Ledger::alarms`], seen from inside the transaction.
     ///
     /// # Errors
     /// SQLite's.
     pub async fn alarms(&mut self, running: Period) -> Result<Alarms, LedgerError> {
-        let rows: Vec<(String, String, String, String, String, Option<String>)> =
-            sqlx::query_as(ALARMS)
-                .bind(year(running.roc_year().saturating_sub(1)))
-                .bind(year(running.roc_year()))
-                .bind(running.year_month())
-                .fetch_all(&mut *self.inner)
-                .await
-                .map_err(LedgerError::during("read what people were told is due"))?;
-        let mut alarms = Alarms::new();
-        for (ban, awaited, stage, missing, told_at, came_at) in rows {
-            let known = Stage::ALL.into_iter().find(|one| one.as_str() == stage);
-            let missing = missing.split(',');
-            let alarm = Alarm {
-                stage: expected(known, "alarm.stage", "a stage", &stage)?,
-                missing: missing
-                    .map(|period| parsed("alarm.missing", period))
-                    .collect::<Result<_, _>>()?,
-                told_at: parsed("alarm.told_at", &told_at)?,
-                came_at: came_at.map(|at| parsed("alarm.came_at", &at)).transpose()?,
-            };
-            let ban = parsed("alarm.ban", &ban)?;
-            let awaited = parsed("alarm.awaited", &awaited)?;
-            alarms.entry(ban).or_default().insert(awaited, alarm);
-        }
-        Ok(alarms)
+        alarms(&mut self.inner, running).await
     }
 
     /// As [`Ledger::booklets`], seen from inside the transaction.
@@ -214,6 +200,34 @@ fn column(periods: &[Period]) -> String {
 /// A ROC year as [`Awaited`] writes it: in the order of texts before its own periods.
 fn year(roc_year: u16) -> String {
     Awaited::Year(roc_year).to_string()
+}
+
+async fn alarms(connection: &mut SqliteConnection, running: Period) -> Result<Alarms, LedgerError> {
+    let rows: Vec<(String, String, String, String, String, Option<String>)> =
+        sqlx::query_as(ALARMS)
+            .bind(year(running.roc_year().saturating_sub(1)))
+            .bind(year(running.roc_year()))
+            .bind(running.year_month())
+            .fetch_all(connection)
+            .await
+            .map_err(LedgerError::during("read what people were told is due"))?;
+    let mut alarms = Alarms::new();
+    for (ban, awaited, stage, missing, told_at, came_at) in rows {
+        let known = Stage::ALL.into_iter().find(|one| one.as_str() == stage);
+        let missing = missing.split(',');
+        let alarm = Alarm {
+            stage: expected(known, "alarm.stage", "a stage", &stage)?,
+            missing: missing
+                .map(|period| parsed("alarm.missing", period))
+                .collect::<Result<_, _>>()?,
+            told_at: parsed("alarm.told_at", &told_at)?,
+            came_at: came_at.map(|at| parsed("alarm.came_at", &at)).transpose()?,
+        };
+        let ban = parsed("alarm.ban", &ban)?;
+        let awaited = parsed("alarm.awaited", &awaited)?;
+        alarms.entry(ban).or_default().insert(awaited, alarm);
+    }
+    Ok(alarms)
 }
 
 async fn booklets(

@@ -200,9 +200,23 @@ pub struct Import {
     pub found_in: FoundIn,
     /// What a person should know.
     pub warnings: Vec<Reason>,
+    /// Periods for which the company has less than half of what it had for the one before.
+    #[serde(default)]
+    pub fallen: Vec<Fallen>,
     /// For whom it is; empty: for those who get all confirmations.
     #[serde(default)]
     pub to: Vec<String>,
+}
+
+/// A period with less than half the booklets of the one before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fallen {
+    /// The period, as MIG writes it.
+    pub year_month: String,
+    /// Its booklets in force, those recorded just now among them.
+    pub booklets: u64,
+    /// Those of the period before.
+    pub before: u64,
 }
 
 /// What became of a mail that was old when the ledger was created. Told in one summary.
