@@ -403,6 +403,21 @@ fn http(root: &Table<'_>) -> Option<http::Settings> {
     Some(http::Settings { listen })
 }
 
+impl ConfigError {
+    /// As it reads in a journal: of very many problems the first, and how many there are.
+    pub fn in_short(&self) -> String {
+        const FEW: usize = 20;
+        match self {
+            Self::Wrong(problems) if problems.len() > FEW => {
+                let first = lines(problems.get(..FEW).unwrap_or_default());
+                let more = problems.len() - FEW;
+                format!("{first}\nand {more} more mistakes; `invoice-trackd check` names them all")
+            }
+            other => other.to_string(),
+        }
+    }
+}
+
 fn lines(problems: &[Problem]) -> String {
     let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
     lines.join("\n")

@@ -62,7 +62,7 @@ impl Schema {
     }
 
     /// All names that may stand in it.
-    fn names(&self) -> impl Iterator<Item = &'static str> {
+    pub(super) fn names(&self) -> impl Iterator<Item = &'static str> {
         let keys = self.keys.iter().map(|key| key.name);
         keys.chain(self.tables.iter().copied())
     }

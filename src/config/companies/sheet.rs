@@ -486,3 +486,14 @@ impl<'a> Filled<'a> {
         is_good.then_some(addresses)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_columns_are_the_keys_of_company() {
+        let keys: Vec<&str> = schema::COMPANY.names().collect();
+        assert_eq!(Column::ALL.map(Column::as_str).to_vec(), keys);
+    }
+}

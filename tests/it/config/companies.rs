@@ -296,3 +296,20 @@ fn a_mistake_in_every_one_of_a_hundred_thousand_lines_is_named_in_good_time() {
     let last = "companies.csv:100002:1: 53567686 is configured already, on line 2";
     assert_eq!(words.lines().last().unwrap(), last);
 }
+
+#[test]
+fn in_a_journal_very_many_mistakes_are_counted() {
+    let wrong = |lines: usize| {
+        let desk = Desk::new(format!("ban,name\n{}", "1,a\n".repeat(lines)));
+        let named = "companies_file = \"companies.csv\"";
+        Config::parse(named, &desk.home.path().join("config.toml")).unwrap_err()
+    };
+    let few = wrong(20);
+    assert_eq!(few.in_short(), few.to_string());
+    let many = wrong(5_000).in_short();
+    assert_eq!(many.lines().count(), 21);
+    assert!(
+        many.ends_with("\nand 4980 more mistakes; `invoice-trackd check` names them all"),
+        "{many}"
+    );
+}
