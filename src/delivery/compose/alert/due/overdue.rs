@@ -107,8 +107,8 @@ pub(super) fn text(overdue: &Overdue, at: Timestamp, language: Language) -> Stri
     text.push_str(&numbered(head, &steps));
     text.push_str(&remedy::again(&companies, language));
     text.push_str(language.pick(
-        "完整的步驟見隨程式安裝的說明 docs/first-notice.zh-TW.md。\n",
-        "The whole way is described in docs/first-notice.md, which is installed with the program.\n",
+        "完整的步驟見說明文件 docs/first-notice.zh-TW.md。\n",
+        "The whole way is described in docs/first-notice.md of the documentation.\n",
     ));
     text
 }
@@ -123,7 +123,7 @@ fn deafness(overdue: &Overdue, deaf: &[&Watched], language: Language) -> String 
     if overdue.mailboxes.is_empty() {
         return language
             .pick(
-                "程式沒有看守任何信箱：通知就算寄到了，也讀不到。\n\n",
+                "程式沒有監看任何信箱：通知就算寄到了，也讀不到。\n\n",
                 "No mailbox is watched: had the notice come, it would not have been seen.\n\n",
             )
             .to_owned();
@@ -335,12 +335,12 @@ fn mailboxes(deaf: &[&Watched], heard: &[&Watched], language: Language) -> Strin
     let head = match deaf.len() {
         0 => language
             .pick(
-                "看守的信箱（都有回應，寄到的信都看過了）",
+                "監看的信箱（都有回應，寄到的信都看過了）",
                 "Watched mailboxes (all answer, and what came has been looked at)",
             )
             .to_owned(),
         count => language.pick(
-            format!("看守的信箱（{count} 個沒有回應）"),
+            format!("監看的信箱（{count} 個沒有回應）"),
             format!("Watched mailboxes (not answering: {count})"),
         ),
     };

@@ -79,7 +79,7 @@ pub(super) fn steps(
         ),
     );
     step(
-        "到「取號Email維護」核對登記的地址：通知要寄到上面看守的信箱。".to_owned(),
+        "到「取號Email維護」核對登記的地址：通知要寄到上面監看的信箱。".to_owned(),
         "See under 取號Email維護 that the notices go to a mailbox that is watched, see above."
             .to_owned(),
     );
