@@ -1,5 +1,7 @@
 //! What is due, as `status` and `allocations` show it beside a ledger that was created long ago.
 
+use std::fs;
+
 use invoice_trackd::{
     clock::{Clock, taipei_date},
     ledger::Ledger,
@@ -9,8 +11,17 @@ use invoice_trackd::{
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use super::house;
 use crate::support::daemon::{House, Notice};
+
+/// The company's numbers are awaited.
+fn house() -> House {
+    let house = super::house();
+    let config = fs::read_to_string(house.path("config.toml")).unwrap();
+    let awaited = config.replace("assignment = \"none\"", "assignment = \"period\"");
+    assert_ne!(awaited, config);
+    house.write("config.toml", awaited);
+    house
+}
 
 /// A year ago the ledger was created, so that the running period's numbers are overdue whatever day
 /// it is.
