@@ -41,6 +41,19 @@ pub fn cut_front(text: &str, wide: usize) -> String {
     out.into_iter().rev().collect()
 }
 
+/// `6400` as `6,400`.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
 /// `text` on lines of at most `wide` columns (at least 2), broken at blanks and beside Chinese
 /// characters, where there are some.
 pub fn wrap(text: &str, wide: usize) -> Vec<String> {
@@ -128,5 +141,11 @@ mod tests {
             ["已經過期：108/03 -", "108/04、108/05"]
         );
         assert_eq!(wrap("登入平台核對，放行", 12), ["登入平台核", "對，放行"]);
+    }
+
+    #[test]
+    fn thousands_are_grouped() {
+        let all = [0, 50, 999, 1000, 6400, 100_000_000].map(grouped);
+        assert_eq!(all, ["0", "50", "999", "1,000", "6,400", "100,000,000"]);
     }
 }

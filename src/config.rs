@@ -8,6 +8,7 @@
 //! mistake that can be told apart.
 
 mod access;
+mod companies;
 mod document;
 mod mail;
 mod mailboxes;
@@ -19,8 +20,10 @@ mod secret;
 mod server;
 
 use std::{
+    fmt,
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -72,6 +75,8 @@ pub struct Config {
     pub ledger: PathBuf,
     /// What is said about notices and companies.
     pub rules: Rules,
+    /// Where companies are listed besides; they are among those of `rules`.
+    pub companies_file: Option<CompaniesFile>,
     /// What proves that a mail is genuine.
     pub authenticity: authenticity::Settings,
     /// The watched mailboxes, in the file's order.
@@ -86,6 +91,15 @@ pub struct Config {
     pub schedule: schedule::Settings,
     /// The listener; `None` without `[http]`.
     pub http: Option<http::Settings>,
+}
+
+/// The `companies_file`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CompaniesFile {
+    /// Its path.
+    pub path: PathBuf,
+    /// How many companies it lists.
+    pub companies: usize,
 }
 
 /// One `[[mailbox]]`.
@@ -159,9 +173,11 @@ pub enum SecretSource {
     Env(String),
 }
 
-/// A mistake in the file.
+/// A mistake in the configuration, or in the `companies_file`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
+    /// The file it stands in.
+    pub file: Arc<Path>,
     /// Line, from 1.
     pub line: usize,
     /// Column in characters, from 1.
@@ -190,15 +206,26 @@ pub enum ConfigError {
         /// What others may do.
         open: TooOpen,
     },
-    /// The file says what cannot be carried out; at least one problem, each on its own line as
+    /// It says what cannot be carried out; at least one problem, each on its own line as
     /// `FILE:LINE:COLUMN: sentence`.
-    #[error("{}", lines(file, problems))]
-    Wrong {
-        /// Its path.
-        file: PathBuf,
-        /// In the order of the file.
-        problems: Vec<Problem>,
-    },
+    #[error("{}", lines(_0))]
+    Wrong(
+        /// In the order of the file, then those of the `companies_file` in its order.
+        Vec<Problem>,
+    ),
+}
+
+/// `FILE:LINE:COLUMN: sentence`
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            file,
+            line,
+            column,
+            message,
+        } = self;
+        write!(f, "{}:{line}:{column}: {message}", file.display())
+    }
 }
 
 impl Config {
@@ -233,41 +260,37 @@ impl Config {
             Ok(text) => Self::parse(text, file),
             Err(error) => {
                 // Editors in Taiwan may still save Big5.
-                let good = bytes.get(..error.valid_up_to()).unwrap_or_default();
-                let (line, column) = report::position(&String::from_utf8_lossy(good), good.len());
                 let message = "expected text in UTF-8, found other bytes; save the file as UTF-8";
-                Err(ConfigError::Wrong {
-                    file: file.to_owned(),
-                    problems: vec![Problem {
-                        line,
-                        column,
-                        message: message.to_owned(),
-                    }],
-                })
+                let problem = report::undecodable(&bytes, &error, file, message.to_owned());
+                Err(ConfigError::Wrong(vec![problem]))
             }
         }
     }
 
-    /// As [`Config::load`], from text; `file` is for messages.
+    /// As [`Config::load`], from text; `file` is for messages, and the `companies_file` is looked
+    /// for beside it.
     ///
     /// # Errors
     /// As [`Config::load`].
     pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
         let report = Report::new(text);
+        let mut elsewhere = Vec::new();
         let config = match DeTable::parse(text) {
-            Ok(root) => read(&Table::new(&schema::ROOT, 0, root.get_ref(), &report), file),
+            Ok(root) => {
+                let root = Table::new(&schema::ROOT, 0, root.get_ref(), &report);
+                read(&root, file, &mut elsewhere)
+            }
             Err(error) => {
                 let (at, sentence) = report::syntax(text, &error);
                 report.add(at, sentence);
                 None
             }
         };
-        match (config, report.into_problems()) {
-            (Some(config), problems) if problems.is_empty() => Ok(config),
-            (_, problems) => Err(ConfigError::Wrong {
-                file: file.to_owned(),
-                problems,
-            }),
+        let mut problems = report.into_problems(file);
+        problems.append(&mut elsewhere);
+        match config {
+            Some(config) if problems.is_empty() => Ok(config),
+            _ => Err(ConfigError::Wrong(problems)),
         }
     }
 
@@ -299,16 +322,22 @@ impl Config {
     }
 }
 
-/// Reads the whole tree; `None` only beside a reported mistake.
-fn read(root: &Table<'_>, file: &Path) -> Option<Config> {
+/// Reads the whole tree; `None` only beside a reported mistake. Those in another file go `elsewhere`.
+fn read(root: &Table<'_>, file: &Path, elsewhere: &mut Vec<Problem>) -> Option<Config> {
     let ledger = ledger(root);
     let mut rules = notice::rules(root);
+    let roll = companies::read(root, file);
+    *elsewhere = roll.problems;
+    rules.companies = roll.companies;
     let authenticity = notice::authenticity(root);
     let beside = ledger
         .as_deref()
         .and_then(Path::parent)
         .unwrap_or(Path::new("/"));
-    let mailboxes = mailboxes::read(root, &rules, beside);
+    let is_known = |ban| {
+        !roll.is_whole || rules.accept_unlisted_companies || rules.companies.get(ban).is_some()
+    };
+    let mailboxes = mailboxes::read(root, &is_known, beside);
     let telling = mail::telling(root, beside);
     let schedule = schedule(root);
     let http = http(root);
@@ -320,6 +349,7 @@ fn read(root: &Table<'_>, file: &Path) -> Option<Config> {
         file: file.to_owned(),
         ledger: ledger?,
         rules,
+        companies_file: roll.file,
         authenticity,
         mailboxes,
         style: telling.style,
@@ -381,18 +411,23 @@ fn http(root: &Table<'_>) -> Option<http::Settings> {
     Some(http::Settings { listen })
 }
 
-fn lines(file: &Path, problems: &[Problem]) -> String {
-    let lines: Vec<String> = problems
-        .iter()
-        .map(|problem| {
-            let Problem {
-                line,
-                column,
-                message,
-            } = problem;
-            format!("{}:{line}:{column}: {message}", file.display())
-        })
-        .collect();
+impl ConfigError {
+    /// As it reads in a journal: of very many problems the first, and how many there are.
+    pub fn in_short(&self) -> String {
+        const FEW: usize = 20;
+        match self {
+            Self::Wrong(problems) if problems.len() > FEW => {
+                let first = lines(problems.get(..FEW).unwrap_or_default());
+                let more = problems.len() - FEW;
+                format!("{first}\nand {more} more mistakes; `invoice-trackd check` names them all")
+            }
+            other => other.to_string(),
+        }
+    }
+}
+
+fn lines(problems: &[Problem]) -> String {
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
     lines.join("\n")
 }
 

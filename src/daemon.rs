@@ -75,8 +75,9 @@ pub enum DaemonError {
 }
 
 impl From<ConfigError> for DaemonError {
+    /// In short, for the journal.
     fn from(error: ConfigError) -> Self {
-        Self::Configuration(error.into())
+        Self::Configuration(anyhow::anyhow!(error.in_short()))
     }
 }
 
@@ -195,7 +196,11 @@ async fn reload(crew: &mut Crew, config: &mut Config) {
 }
 
 async fn plan_anew(crew: &Crew, old: &Config) -> Result<(Config, Plan), DaemonError> {
-    let new = Config::load(&old.file)?;
+    let file = old.file.clone();
+    // Hundreds of thousands of companies take a second; those who serve mail need not wait for it.
+    let new = tokio::task::spawn_blocking(move || Config::load(&file))
+        .await
+        .map_err(|gone| DaemonError::Configuration(gone.into()))??;
     if new.ledger != old.ledger {
         return Err(DaemonError::Configuration(anyhow::anyhow!(
             "expected the ledger {} still, found {}; restart the service to use another ledger",

@@ -9,13 +9,17 @@ use super::{
 use crate::{
     authenticity::{Require, Results},
     clock::Clock,
+    columns::grouped,
     config::{Config, MailboxKind, Outgoing, Server},
-    notice::Address,
+    notice::{Address, Assignment, Company},
 };
 
 mod advice;
 mod carried;
 mod online;
+
+/// So many companies are read at a glance; of more, so many show that they are the right ones.
+const FEW: usize = 10;
 
 pub(super) async fn check(config: &Config, online: bool) -> anyhow::Result<Exit> {
     if online {
@@ -41,14 +45,7 @@ fn reached(server: &Server) -> String {
 fn summary(config: &Config, screen: Screen) -> String {
     let mut facts = Table::new(2, &[Column::whole(""), Column::wrapped("")]);
     facts.row(["ledger".into(), config.ledger.display().to_string().into()]);
-    for company in config.rules.companies.iter() {
-        let (ban, name) = (company.ban, &company.name);
-        let assignment = company.assignment.as_str();
-        facts.row([
-            "company".into(),
-            format!("{ban} {name} ({assignment})").into(),
-        ]);
-    }
+    companies(config, &mut facts);
     for mailbox in &config.mailboxes {
         facts.row([
             "mailbox".into(),
@@ -90,11 +87,66 @@ fn summary(config: &Config, screen: Screen) -> String {
         lacking("`run` would have nothing to watch: there is no [[mailbox]]");
     }
     let rules = &config.rules;
-    if rules.companies.iter().next().is_none() && !rules.accept_unlisted_companies {
+    if rules.companies.iter().len() == 0 && !rules.accept_unlisted_companies {
         lacking("every notice would be quarantined as `unknown_company`: there is no [[company]]");
     }
     for words in unprovable(config) {
         lacking(&words);
+    }
+    text
+}
+
+/// Each company where there are few; the first of many, and how many there are.
+fn companies(config: &Config, facts: &mut Table) {
+    let all = config.rules.companies.iter();
+    let count = all.len();
+    let shown = count.min(FEW);
+    for company in all.clone().take(shown) {
+        facts.row(["company".into(), described(company).into()]);
+    }
+    if count > shown {
+        let more = grouped((count - shown) as u64);
+        facts.row(["".into(), format!("and {more} more").into()]);
+        let assignments = [Assignment::Period, Assignment::Year, Assignment::None];
+        let counts = assignments.map(|one| {
+            let count = all
+                .clone()
+                .filter(|company| company.assignment == one)
+                .count();
+            format!("{} {}", grouped(count as u64), one.as_str())
+        });
+        let words = format!("{}: {}", grouped(count as u64), counts.join(", "));
+        facts.row(["companies".into(), words.into()]);
+    }
+    if let Some(file) = &config.companies_file {
+        let (listed, path) = (grouped(file.companies as u64), file.path.display());
+        facts.row(["from file".into(), format!("{listed} in {path}").into()]);
+    }
+}
+
+/// A company in a line, with what is its own.
+fn described(company: &Company) -> String {
+    let Company {
+        ban,
+        name,
+        assignment,
+        recipients: _,
+        due_day,
+        reminder_day,
+        confirm_to,
+        alert_to,
+    } = company;
+    let mut text = format!("{ban} {name} ({})", assignment.as_str());
+    if let Some(day) = reminder_day {
+        text.push_str(&format!("; reminder_day {day}"));
+    }
+    if let Some(day) = due_day {
+        text.push_str(&format!("; due_day {day}"));
+    }
+    for (word, readers) in [("confirm", confirm_to), ("alert", alert_to)] {
+        if !readers.is_empty() {
+            text.push_str(&format!("; {word} {}", addresses(readers)));
+        }
     }
     text
 }

@@ -3,13 +3,17 @@
 //! Left out on purpose: the group. Whoever gives a group the right to write names people who may;
 //! a umask of 0002 gives it to a group of one.
 //!
-//! Guarantee: only looks.
+//! Guarantee: only looks, and waits for nobody.
 
 use std::{
-    fmt, fs,
-    os::unix::fs::PermissionsExt as _,
+    fmt,
+    fs::{self, File},
+    io,
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
+
+use rustix::fs::OFlags;
 
 /// "Others may write": neither the owner nor the group.
 const OTHERS_WRITE: u32 = 0o002;
@@ -39,6 +43,19 @@ impl fmt::Display for TooOpen {
             "expected {expected}, found {at}mode {mode:04o}; run `chmod o-w {path}`"
         )
     }
+}
+
+/// Opens a file, and nothing that would keep us waiting for somebody to write into it.
+pub(super) fn regular(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
+    let file = options.read(true).custom_flags(nonblocking).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other(
+            "expected a file, found a directory, a device or a pipe",
+        ));
+    }
+    Ok(file)
 }
 
 /// What is wrong with the file at `path`, or with the directory in which it is.

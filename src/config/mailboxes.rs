@@ -7,11 +7,7 @@ use super::{
     document::{Table, Value},
     schema, server,
 };
-use crate::{
-    authenticity::Results,
-    mailbox::AfterImport,
-    notice::{Ban, Rules},
-};
+use crate::{authenticity::Results, mailbox::AfterImport, notice::Ban};
 
 /// Which keys only one kind of mailbox has.
 const IMAP_ONLY: &[&str] = &[
@@ -42,8 +38,12 @@ impl Kind {
     }
 }
 
-/// Reads every mailbox, in the file's order.
-pub(super) fn read(root: &Table<'_>, rules: &Rules, beside_the_ledger: &Path) -> Vec<Mailbox> {
+/// Reads every mailbox, in the file's order; `is_known` tells whether a company may be named.
+pub(super) fn read(
+    root: &Table<'_>,
+    is_known: &dyn Fn(Ban) -> bool,
+    beside_the_ledger: &Path,
+) -> Vec<Mailbox> {
     let mut seen: HashMap<&str, Value<'_>> = HashMap::new();
     let mut mailboxes = Vec::new();
     for table in root.tables(&schema::MAILBOX) {
@@ -59,7 +59,7 @@ pub(super) fn read(root: &Table<'_>, rules: &Rules, beside_the_ledger: &Path) ->
         }
         let company = table
             .get("company")
-            .and_then(|value| company(&value, rules));
+            .and_then(|value| company(&value, is_known));
         let results = table
             .get("results")
             .and_then(|value| value.choice(&Results::ALL, Results::as_str));
@@ -115,9 +115,9 @@ fn kind(table: &Table<'_>, chosen: Kind, beside_the_ledger: &Path) -> Option<Mai
     }
 }
 
-fn company(value: &Value<'_>, rules: &Rules) -> Option<Ban> {
+fn company(value: &Value<'_>, is_known: &dyn Fn(Ban) -> bool) -> Option<Ban> {
     let ban = value.parse()?;
-    if rules.companies.get(ban).is_none() && !rules.accept_unlisted_companies {
+    if !is_known(ban) {
         value.refuse(format_args!(
             "{ban} is no configured company; add a [[company]] with this number"
         ));

@@ -1,7 +1,6 @@
-//! `[notice]`, `[authenticity]` and `[[company]]`: what counts as a notice, what proves it, and
-//! whose numbers they are.
+//! `[notice]` and `[authenticity]`: what counts as a notice, and what proves it.
 
-use std::{collections::HashMap, net::SocketAddr};
+use std::net::SocketAddr;
 
 use unicode_normalization::UnicodeNormalization as _;
 
@@ -11,13 +10,13 @@ use super::{
 };
 use crate::{
     authenticity::{self, Require},
-    notice::{Assignment, Ban, Companies, Company, Label, Rules},
+    notice::{Label, Rules},
 };
 
 /// The port of DNS where none is named. RFC 1035 §4.2.
 const DNS: u16 = 53;
 
-/// Reads all that is said about notices; `own_address` comes from `[mail]` and is left out here.
+/// Reads all that is said about notices; but whose they are (`companies`) and our own address (`mail`).
 pub(super) fn rules(root: &Table<'_>) -> Rules {
     let table = root.table(&schema::NOTICE);
     let defaults = Rules::default();
@@ -44,7 +43,7 @@ pub(super) fn rules(root: &Table<'_>) -> Rules {
             .and_then(|value| value.truth())
             .unwrap_or(defaults.accept_unlisted_companies),
         own_address: defaults.own_address,
-        companies: companies(root),
+        companies: defaults.companies,
     }
 }
 
@@ -90,44 +89,6 @@ fn labels(notice: &Table<'_>) -> Vec<(Label, String)> {
         }
     }
     labels
-}
-
-/// The configured companies; a number that stands twice is reported and taken once.
-fn companies(root: &Table<'_>) -> Companies {
-    let mut seen: HashMap<Ban, Value<'_>> = HashMap::new();
-    let mut list = Vec::new();
-    for table in root.tables(&schema::COMPANY) {
-        let ban = table.require("ban", "the company's number (統一編號), 8 digits in quotes");
-        let name = table
-            .require("name", "the registered name, as a notice writes it")
-            .and_then(|value| value.text());
-        let assignment = table
-            .get("assignment")
-            .map_or(Some(Assignment::Period), |value| {
-                let all = [Assignment::Period, Assignment::Year, Assignment::None];
-                value.choice(&all, Assignment::as_str)
-            });
-        let recipients = table
-            .get("recipients")
-            .map(|value| value.items().iter().filter_map(Value::parse).collect())
-            .unwrap_or_default();
-        let Some((value, ban)) = ban.and_then(|value| value.parse().map(|ban| (value, ban))) else {
-            continue;
-        };
-        if let Some(first) = seen.insert(ban, value.clone()) {
-            let line = first.line();
-            value.refuse(format_args!("{ban} is configured already, on line {line}"));
-            continue;
-        }
-        list.push(Company {
-            // A default only beside a reported mistake, and then nothing comes of it.
-            assignment: assignment.unwrap_or(Assignment::Period),
-            recipients,
-            ..Company::new(ban, name.unwrap_or_default().trim())
-        });
-    }
-    // No BAN stands twice here.
-    Companies::new(list).unwrap_or_default()
 }
 
 /// Reads `[authenticity]`.

@@ -2,7 +2,7 @@
 //!
 //! Guarantee: every mistake is one line, whatever was quoted in it.
 
-use std::{cell::RefCell, fmt::Display};
+use std::{cell::RefCell, fmt::Display, path::Path, str::Utf8Error, sync::Arc};
 
 use super::Problem;
 
@@ -37,17 +37,30 @@ impl<'t> Report<'t> {
         position(self.text, at).0
     }
 
-    /// All of them, in the order of the file.
-    pub(super) fn into_problems(self) -> Vec<Problem> {
+    /// Whether there is any.
+    pub(super) fn is_empty(&self) -> bool {
+        self.found.borrow().is_empty()
+    }
+
+    /// All of them, in the order of the text, which stands in `file`.
+    pub(super) fn into_problems(self, file: &Path) -> Vec<Problem> {
         let mut found = self.found.into_inner();
         found.sort();
+        let file: Arc<Path> = file.into();
+        // Step by step: a long file may have a mistake in every line.
+        let (mut line, mut begin, mut reached) = (1, 0, 0);
         found
             .into_iter()
             .map(|(at, message)| {
-                let (line, column) = position(self.text, at);
+                let passed = self.text.get(reached..at).unwrap_or_default();
+                line += passed.matches('\n').count();
+                begin = passed.rfind('\n').map_or(begin, |end| reached + end + 1);
+                reached = at;
+                let before = self.text.get(begin..at).unwrap_or_default();
                 Problem {
+                    file: Arc::clone(&file),
                     line,
-                    column,
+                    column: before.chars().count() + 1,
                     message,
                 }
             })
@@ -60,6 +73,23 @@ pub(super) fn position(text: &str, at: usize) -> (usize, usize) {
     let before = text.get(..at).unwrap_or(text);
     let line = before.rsplit('\n').next().unwrap_or_default();
     (before.matches('\n').count() + 1, line.chars().count() + 1)
+}
+
+/// What is wrong with bytes that are not UTF-8, at the first of them.
+pub(super) fn undecodable(
+    bytes: &[u8],
+    error: &Utf8Error,
+    file: &Path,
+    message: String,
+) -> Problem {
+    let good = bytes.get(..error.valid_up_to()).unwrap_or_default();
+    let (line, column) = position(&String::from_utf8_lossy(good), good.len());
+    Problem {
+        file: file.into(),
+        line,
+        column,
+        message,
+    }
 }
 
 /// What is wrong with a text that is not TOML. Nothing of a value is repeated: it may be a secret

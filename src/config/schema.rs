@@ -62,7 +62,7 @@ impl Schema {
     }
 
     /// All names that may stand in it.
-    fn names(&self) -> impl Iterator<Item = &'static str> {
+    pub(super) fn names(&self) -> impl Iterator<Item = &'static str> {
         let keys = self.keys.iter().map(|key| key.name);
         keys.chain(self.tables.iter().copied())
     }
@@ -127,7 +127,7 @@ impl Schema {
     }
 
     /// The key that was probably meant: one slip in three letters is still a slip.
-    fn nearest(&self, key: &str) -> Option<&'static str> {
+    pub(super) fn nearest(&self, key: &str) -> Option<&'static str> {
         self.names()
             .map(|known| (strsim::damerau_levenshtein(key, known), known))
             .filter(|(distance, _)| *distance <= (key.chars().count() / 3).max(1))

@@ -8,12 +8,11 @@ use std::{
     ffi::OsString,
     fs::File,
     io::Read as _,
-    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, bail};
-use rustix::fs::OFlags;
 use secrecy::SecretString;
 
 use super::{SecretSource, access};
@@ -74,23 +73,12 @@ fn credential(name: &str, directory: Option<OsString>) -> anyhow::Result<SecretS
 }
 
 fn open(path: &Path) -> anyhow::Result<File> {
-    regular(path).with_context(|| format!("open {}", path.display()))
-}
-
-/// Opens a file, and nothing that would keep us waiting for somebody to write into it.
-fn regular(path: &Path) -> anyhow::Result<File> {
-    let mut options = File::options();
-    let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
-    let file = options.read(true).custom_flags(nonblocking).open(path)?;
-    if !file.metadata()?.is_file() {
-        bail!("expected a file, found a directory, a device or a pipe");
-    }
-    Ok(file)
+    access::regular(path).with_context(|| format!("open {}", path.display()))
 }
 
 /// Opens a file that only its owner may read; the mode is that of what was opened.
 fn private(path: &Path) -> anyhow::Result<File> {
-    let file = regular(path)?;
+    let file = access::regular(path)?;
     let mode = file.metadata()?.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
         bail!(

@@ -1,5 +1,6 @@
 //! The configuration file: what a good one means, and what is shipped.
 
+mod companies;
 mod mistakes;
 
 use std::{path::Path, time::Duration};
@@ -51,6 +52,10 @@ recipients = ["einvoice@example.com"]
 [[company]]
 ban = "24634102"
 name = "第二公司"
+due_day = 21
+reminder_day = 9
+confirm_to = ["accounts@example.com"]
+alert_to = ["shop@example.com"]
 
 [[mailbox]]
 name = "einvoice"
@@ -143,6 +148,18 @@ fn every_setting_arrives_where_it_belongs() {
     assert_eq!(companies[0].recipients[0].as_str(), "einvoice@example.com");
     assert_eq!(companies[1].assignment, Assignment::Period);
     assert_eq!(companies[1].recipients, []);
+    assert_eq!(
+        (companies[0].due_day, companies[0].reminder_day),
+        (None, None)
+    );
+    assert_eq!(
+        (companies[1].due_day, companies[1].reminder_day),
+        (Some(21), Some(9))
+    );
+    assert_eq!(companies[0].confirm_to, []);
+    assert_eq!(companies[1].confirm_to[0].as_str(), "accounts@example.com");
+    assert_eq!(companies[1].alert_to[0].as_str(), "shop@example.com");
+    assert_eq!(config.companies_file, None);
 
     let [first, second] = &config.mailboxes[..] else {
         panic!("two mailboxes")
@@ -328,7 +345,7 @@ fn what_editors_on_windows_leave_behind_does_no_harm() {
     let windows = format!("\u{feff}{}", FULL.replace('\n', "\r\n"));
     assert_eq!(parse(&windows).unwrap(), parse(FULL).unwrap());
     let wrong = windows.replace("due_day = 28", "due_day = 29");
-    assert!(complaint(&wrong).starts_with("config.toml:68:11: "));
+    assert!(complaint(&wrong).starts_with("config.toml:72:11: "));
 }
 
 #[test]
@@ -424,7 +441,10 @@ fn what_is_off_in_the_shipped_file_can_be_switched_on() {
     assert!(optional >= 10, "only {optional} optional settings");
     // A login has a password or access tokens.
     let on = shipped.replace("\n#: ", "\n");
-    parse(&on.replace("\npassword = ", "\n#password = ")).unwrap();
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("companies.csv"), "ban,name\n24634102,a\n").unwrap();
+    let with_tokens = on.replace("\npassword = ", "\n#password = ");
+    Config::parse(&with_tokens, &home.path().join("config.toml")).unwrap();
     assert!(complaint(&on).contains("stands beside `oauth`"));
 }
 

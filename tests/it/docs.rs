@@ -260,32 +260,48 @@ fn every_command_stands_in_both_readmes() {
     }
 }
 
+/// The blocks of a kind that a page shows.
+fn fenced(text: &str, kind: &str) -> Vec<String> {
+    let mut blocks = Vec::new();
+    let mut block: Option<String> = None;
+    for line in text.lines() {
+        match (&mut block, line.trim()) {
+            (None, fence) if fence == format!("```{kind}") => block = Some(String::new()),
+            (None, _) => {}
+            (Some(_), "```") => blocks.extend(block.take()),
+            (Some(shown), _) => {
+                shown.push_str(line);
+                shown.push('\n');
+            }
+        }
+    }
+    blocks
+}
+
 #[test]
 fn every_configuration_shown_holds_together() {
     let mut blocks = 0;
+    let home = tempfile::tempdir().unwrap();
+    let config = home.path().join("config.toml");
     for (path, text) in documents() {
-        let mut block: Option<String> = None;
-        for line in text.lines() {
-            match (&mut block, line.trim()) {
-                (None, "```toml") => block = Some(String::new()),
-                (None, _) => {}
-                (Some(toml), "```") => {
-                    // A fragment stands for a file that says what it must elsewhere.
-                    let fragment = if toml.contains("[authenticity]") {
-                        toml.clone()
-                    } else {
-                        format!("authenticity.require = \"none\"\n{toml}")
-                    };
-                    let read = Config::parse(&fragment, &path);
-                    assert!(read.is_ok(), "{toml}\n{}", read.unwrap_err());
-                    blocks += 1;
-                    block = None;
-                }
-                (Some(toml), _) => {
-                    toml.push_str(line);
-                    toml.push('\n');
-                }
+        // What one block names another shows.
+        let companies = fenced(&text, "csv").pop();
+        let companies = companies.unwrap_or_else(|| "ban,name\n24634102,a\n".to_owned());
+        fs::write(home.path().join("companies.csv"), companies).unwrap();
+        for toml in fenced(&text, "toml") {
+            // A fragment stands for a file that says what it must elsewhere.
+            let mut fragment = toml.clone();
+            if !toml.contains("[authenticity]") {
+                fragment = format!("authenticity.require = \"none\"\n{fragment}");
             }
+            if toml.contains("companies_file") && !toml.contains("[mail]") {
+                let way = "transport = \"directory\"\ndirectory = \"/tmp/mail\"\n";
+                let people = "from = \"a@example.com\"\nalert_to = [\"b@example.com\"]\n";
+                fragment.push_str(&format!("[mail]\n{people}{way}"));
+            }
+            let read = Config::parse(&fragment, &config);
+            assert!(read.is_ok(), "{path:?}: {toml}\n{}", read.unwrap_err());
+            blocks += 1;
         }
     }
     assert!(blocks >= 2, "only {blocks} were found");

@@ -5,9 +5,13 @@
 
 use super::{Fallback, Key, Schema};
 
+mod company;
 mod oauth;
 
-pub(in crate::config) use self::oauth::{MAILBOX_OAUTH, SMTP_OAUTH};
+pub(in crate::config) use self::{
+    company::COMPANY,
+    oauth::{MAILBOX_OAUTH, SMTP_OAUTH},
+};
 
 /// A key that has to be there.
 const fn required(name: &'static str, form: &'static str, about: &'static str) -> Key {
@@ -50,18 +54,28 @@ const SECRET: &str =
 const PATH: &str = "absolute path";
 const TEXT: &str = "text";
 const ADDRESSES: &str = "list of addresses";
+const SOME_ADDRESSES: &str = "list of addresses, at least one";
 const SPELLINGS: &str = "text, or a list of them";
 
 pub(in crate::config) const ROOT: Schema = Schema {
     path: "",
     repeated: false,
     about: "",
-    keys: &[default(
-        "language",
-        "`\"zh-TW\"` or `\"en\"`",
-        "\"zh-TW\"",
-        "The language of mails: 繁體中文 or English.",
-    )],
+    keys: &[
+        default(
+            "language",
+            "`\"zh-TW\"` or `\"en\"`",
+            "\"zh-TW\"",
+            "The language of mails: 繁體中文 or English.",
+        ),
+        unless(
+            "companies_file",
+            "path, absolute or from this file's directory",
+            "none",
+            "A CSV file with a line for each company, beside `[[company]]` or in its place, for \
+             those who look after hundreds; see [The companies file](#the-companies-file).",
+        ),
+    ],
     tables: &[
         "ledger",
         "notice",
@@ -88,14 +102,13 @@ pub(in crate::config) const LEDGER: Schema = Schema::table(
 
 pub(in crate::config) const NOTICE: Schema = Schema {
     tables: &["labels"],
-    later: &["companies_file"],
     ..Schema::table(
         "notice",
         "What counts as an allocation notice (電子發票配號結果通知).",
         &[
             default(
                 "senders",
-                "list of addresses, at least one",
+                SOME_ADDRESSES,
                 "[\"einvoice@invoice.nat.gov.tw\", \"einvoice@einvoice.nat.gov.tw\"]",
                 "The addresses that notices come from: the platform's older one and today's. A \
                  notice from any other is quarantined as `sender_not_allowed`.",
@@ -183,40 +196,6 @@ pub(in crate::config) const AUTHENTICITY: Schema = Schema::table(
         ),
     ],
 );
-
-pub(in crate::config) const COMPANY: Schema = Schema {
-    repeated: true,
-    ..Schema::table(
-        "company",
-        "One for each company (營業人) whose notices you expect.",
-        &[
-            required(
-                "ban",
-                "8 digits in quotes, with a valid checksum",
-                "The company's number (統一編號). Each stands once.",
-            ),
-            required(
-                "name",
-                TEXT,
-                "Its registered name, exactly as a notice may write it between the parentheses.",
-            ),
-            default(
-                "assignment",
-                "`\"period\"`, `\"year\"` or `\"none\"`",
-                "\"period\"",
-                "How it is given numbers: 期配, 年配 or 停止使用. It decides what is due, and how \
-                 far ahead a notice may reach (`period_too_far`).",
-            ),
-            default(
-                "recipients",
-                ADDRESSES,
-                "[]",
-                "The addresses registered with the platform under 取號Email維護: a notice that \
-                 names no company is this one's when it was sent to one of them.",
-            ),
-        ],
-    )
-};
 
 pub(in crate::config) const MAILBOX: Schema = Schema {
     repeated: true,
@@ -356,9 +335,9 @@ pub(in crate::config) const MAIL: Schema = Schema {
             ),
             required(
                 "alert_to",
-                "list of addresses, at least one",
-                "Who gets alerts: quarantined notices, mailboxes that do not answer, mail that \
-                 could not be delivered.",
+                SOME_ADDRESSES,
+                "Who gets alerts: quarantined notices, numbers that are overdue, mailboxes that do \
+                 not answer, mail that could not be delivered; and the reminder of `[schedule]`.",
             ),
             default(
                 "transport",
@@ -462,14 +441,16 @@ pub(in crate::config) const SCHEDULE: Schema = Schema::table(
             "20 to 28",
             "25",
             "A notice that has not come by the end of this day of an even month (年配: of December) \
-             is overdue, and `invoice-trackd status` says so.",
+             is overdue: `alert_to` is told on the next morning, on the last day before the numbers \
+             are needed and on the first day on which they are, and again when they have come.",
         ),
         default(
             "reminder_day",
             "1 to 19",
             "15",
-            "The day for the reminder to change the number of booklets (本數), before the 20th. \
-             Checked, but this version sends no reminder yet.",
+            "On this day of an even month `alert_to` is reminded that the number of booklets (本數) \
+             for the next period can be changed before the 20th, unless its numbers are there \
+             already. 期配 only.",
         ),
     ],
 );

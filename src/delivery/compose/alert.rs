@@ -40,6 +40,15 @@ const UNANSWERED: &str = "resolver_unreachable";
 const ANSWERED: &str = "resolver_back";
 
 /// As [`UNDELIVERED`].
+const HANDOFF_FAILING: &str = "handoff_failing";
+
+/// As [`UNDELIVERED`].
+const HANDOFF_STOPPED: &str = "handoff_stopped";
+
+/// As [`UNDELIVERED`].
+const HANDOFF_BACK: &str = "handoff_back";
+
+/// As [`UNDELIVERED`].
 const REMINDER: &str = "notice_reminder";
 
 /// As [`UNDELIVERED`].
@@ -52,7 +61,11 @@ pub(super) fn compose(alerts: &[Pending<Cause>], style: &Style, now: Timestamp) 
     let language = style.language;
     let (subject, text) = match alerts {
         [] => return None,
-        [alert] => (subject(&alert.cause, language), single(alert, language)),
+        [alert] => (subject(alert, language), single(alert, language)),
+        several if several.iter().all(|alert| due::is_due(&alert.cause)) => {
+            let dues = due::Dues::of(several);
+            (dues.subject(language), dues.text(language))
+        }
         several => (
             digest::subject(several, language),
             digest::text(several, language),
@@ -68,8 +81,8 @@ pub(super) fn compose(alerts: &[Pending<Cause>], style: &Style, now: Timestamp) 
     draft.address(&style.from, &style.alert_to, now)
 }
 
-fn subject(cause: &Cause, language: Language) -> String {
-    match cause {
+fn subject(alert: &Pending<Cause>, language: Language) -> String {
+    match &alert.cause {
         Cause::Quarantined(Quarantined {
             found_in, defects, ..
         }) => {
@@ -120,9 +133,9 @@ fn subject(cause: &Cause, language: Language) -> String {
         Cause::HandoffFailing { target, .. } => handoff::failing_subject(target, language),
         Cause::HandoffStopped { target, .. } => handoff::stopped_subject(target, language),
         Cause::HandoffBack { target, .. } => handoff::back_subject(target, language),
-        Cause::NoticeReminder(reminder) => due::reminder_subject(reminder, language),
-        Cause::NoticeOverdue(overdue) => due::overdue_subject(overdue, language),
-        Cause::NoticeArrived(arrived) => due::arrived_subject(arrived, language),
+        Cause::NoticeReminder(_) | Cause::NoticeOverdue(_) | Cause::NoticeArrived(_) => {
+            due::Dues::of(std::slice::from_ref(alert)).subject(language)
+        }
     }
 }
 
@@ -173,9 +186,9 @@ fn single(alert: &Pending<Cause>, language: Language) -> String {
         Cause::HandoffFailing { target, .. } => handoff::failing(target, at, language),
         Cause::HandoffStopped { target, .. } => handoff::stopped(target, at, language),
         Cause::HandoffBack { target, .. } => handoff::back(target, at, language),
-        Cause::NoticeReminder(reminder) => due::reminder(reminder, language),
-        Cause::NoticeOverdue(overdue) => due::overdue(overdue, at, language),
-        Cause::NoticeArrived(arrived) => due::arrived(arrived, language),
+        Cause::NoticeReminder(_) | Cause::NoticeOverdue(_) | Cause::NoticeArrived(_) => {
+            due::Dues::of(std::slice::from_ref(alert)).text(language)
+        }
     }
 }
 
@@ -258,12 +271,21 @@ fn in_words(why: &str, language: Language) -> &'static str {
         BACK => language.pick("信箱已恢復", "a mailbox answers again"),
         UNANSWERED => language.pick("DNS 沒有回應", "DNS does not answer"),
         ANSWERED => language.pick("DNS 已恢復", "DNS answers again"),
+        HANDOFF_FAILING => language.pick("字軌交付不出去", "a system takes no numbers"),
+        HANDOFF_STOPPED => language.pick("系統拒收字軌", "a system wants no more numbers"),
+        HANDOFF_BACK => language.pick("字軌交付已恢復", "a system takes numbers again"),
         REMINDER => language.pick(
-            "可以調整下期本數",
-            "the next period's booklets can be changed",
+            "可以改下期本數的公司",
+            "companies whose booklets can be changed",
         ),
-        OVERDUE => language.pick("配號通知逾期未到", "an allocation notice is overdue"),
-        ARRIVED => language.pick("逾期的配號已到", "overdue numbers have come"),
+        OVERDUE => language.pick(
+            "配號通知逾期未到的公司",
+            "companies whose allocation notice is overdue",
+        ),
+        ARRIVED => language.pick(
+            "逾期的配號到了的公司",
+            "companies whose overdue numbers have come",
+        ),
         code => code
             .parse()
             .map_or("", |code| meaning::defect(code, language).what),

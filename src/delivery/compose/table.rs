@@ -1,6 +1,7 @@
 //! Columns that line up in a terminal and in a mail reader with a fixed-width font, where a
 //! Chinese character is as wide as two letters.
 
+pub(super) use crate::columns::grouped;
 use crate::columns::{flush_right, pad, width};
 
 /// Lines of `label  value`, the values below each other.
@@ -39,19 +40,6 @@ pub(super) fn columns(rows: &[Vec<String>], right: &[usize]) -> String {
     out
 }
 
-/// `6400` as `6,400`.
-pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,11 +54,5 @@ mod tests {
             columns(&rows, &[1]),
             "  字軌  本數  類別\n  EC       8  07\n"
         );
-    }
-
-    #[test]
-    fn thousands_are_grouped() {
-        let all = [0, 50, 999, 1000, 6400, 100_000_000].map(grouped);
-        assert_eq!(all, ["0", "50", "999", "1,000", "6,400", "100,000,000"]);
     }
 }

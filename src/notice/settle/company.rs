@@ -6,10 +6,8 @@
 //!
 //! Guarantee: exactly one company or none; a guess is never made between two.
 
-use unicode_normalization::UnicodeNormalization;
-
 use super::{
-    super::{Ban, BanError, Company, Defect, DefectCode, Reading, Sentence, draft::shown},
+    super::{Address, Ban, BanError, Company, Defect, DefectCode, Reading, Sentence, draft::shown},
     Authenticity, Circumstances, CompanySource, Judgement,
     ranges::same_numbers,
 };
@@ -166,23 +164,19 @@ fn by_name(
 
 /// The configured companies of this name.
 fn bearers<'a>(addressee: &str, given: &Circumstances<'a>) -> impl Iterator<Item = &'a Company> {
-    let normal = |name: &str| name.nfkc().collect::<String>().trim().to_owned();
-    let named = normal(addressee);
-    let companies = given.rules.companies.iter();
-    companies.filter(move |company| normal(&company.name) == named)
+    given.rules.companies.of_name(addressee)
 }
 
 /// The one company that lists a recipient; under a signature, only signed fields count.
 fn by_recipient(reading: &Reading, given: &Circumstances<'_>) -> Option<Ban> {
-    let mut addressed = given.rules.companies.iter().filter(|company| {
-        let mut recipients = reading.recipients.iter();
-        recipients
-            .any(|(field, address)| is_signed(field, given) && company.recipients.contains(address))
-    });
-    match (addressed.next(), addressed.next()) {
-        (Some(one), None) => Some(one.ban),
-        _ => None,
-    }
+    let mut addressed = reading
+        .recipients
+        .iter()
+        .filter(|(field, _)| is_signed(field, given))
+        .flat_map(|(_, address)| given.rules.companies.of_recipient(address))
+        .map(|company| company.ban);
+    let first = addressed.next()?;
+    addressed.all(|ban| ban == first).then_some(first)
 }
 
 /// Whether a field is signed, as far as the proof speaks of fields at all.
@@ -200,12 +194,16 @@ fn is_signed(field: &str, given: &Circumstances<'_>) -> bool {
 /// tells: so a company that lists its recipients is held to them.
 fn by_mailbox(reading: &Reading, given: &Circumstances<'_>) -> Option<Ban> {
     let company = given.rules.companies.get(given.mailbox_company?)?;
-    let addresses = |company: &Company| {
-        let mut recipients = reading.recipients.iter();
-        recipients.any(|(_, address)| company.recipients.contains(address))
-    };
-    let for_another = reading.addressee.is_some() || given.rules.companies.iter().any(addresses);
+    let mut recipients = reading.recipients.iter();
+    let for_another =
+        reading.addressee.is_some() || recipients.any(|(_, address)| is_listed(address, given));
     (company.recipients.is_empty() && !for_another).then_some(company.ban)
+}
+
+/// Whether a company lists this recipient.
+fn is_listed(address: &Address, given: &Circumstances<'_>) -> bool {
+    let mut listing = given.rules.companies.of_recipient(address);
+    listing.next().is_some()
 }
 
 /// The one company for which a file of the platform's holds one of the ranges.
@@ -287,9 +285,9 @@ fn unknown(reading: &Reading, given: &Circumstances<'_>) -> Defect {
 
 /// The first recipient field that names a company and is not signed, although fields are.
 fn unsigned<'a>(reading: &'a Reading, given: &Circumstances<'_>) -> Option<&'a str> {
-    let mut fields = reading.recipients.iter().filter(|(field, address)| {
-        let mut companies = given.rules.companies.iter();
-        !is_signed(field, given) && companies.any(|company| company.recipients.contains(address))
-    });
+    let mut fields = reading
+        .recipients
+        .iter()
+        .filter(|(field, address)| !is_signed(field, given) && is_listed(address, given));
     fields.next().map(|(field, _)| field.as_str())
 }

@@ -249,6 +249,12 @@ fn a_recipient_must_be_one_company_s() {
     assert_eq!(codes(&judge(&both, &[])), [UnknownCompany]);
     let one = judge(&to(&["x@example.com", "theirs@example.com"]), &[]);
     assert_eq!(one.company, Some((ban(THEIRS), CompanySource::Recipient)));
+
+    let second = "second@example.com";
+    let two = rules_with(|ours| ours.recipients.push(second.parse().unwrap()));
+    let twice = to(&["ours@example.com", second, "ours@example.com"]);
+    let judged = judge_by(&twice, &two, &[]);
+    assert_eq!(judged.company, Some((ban(OURS), CompanySource::Recipient)));
 }
 
 #[test]

@@ -82,6 +82,11 @@ const MISTAKES: &[(&str, &str)] = &[
     ("name = \"第二公司\"\n", ""),
     ("assignment = \"year\"", "assignment = \"monthly\""),
     ("recipients = [\"einvoice@example.com\"]", "recipients = [\"einvoice\", 5]"),
+    ("due_day = 21", "due_day = 29"),
+    ("reminder_day = 9", "reminder_day = \"9\""),
+    ("confirm_to = [\"accounts@example.com\"]", "confirm_to = []"),
+    ("alert_to = [\"shop@example.com\"]", "alert_to = [\"shop\"]"),
+    ("alert_to = [\"shop@example.com\"]", "alert_to = \"shop@example.com\""),
     // [[mailbox]]
     ("name = \"drop\"\n", ""),
     ("name = \"drop\"", "name = \"einvoice\""),
@@ -207,6 +212,21 @@ authenticity.require = \"none\"
     "authenticity.require = \"none\"
 [[mailboxes]]
 name = \"a\"
+",
+    "[[company]]
+ban = \"53567686\"
+name = \"a\"
+confirm_to = [\"a@example.com\"]
+alert_to = [\"b@example.com\"]
+",
+    "companies_file = \"/nowhere/companies.csv\"
+[[mailbox]]
+name = \"a\"
+kind = \"maildir\"
+path = \"/a\"
+company = \"53567686\"
+",
+    "companies_file = [\"a.csv\", \"b.csv\"]
 ",
     "langauge = \"en\"
 [schedule]
