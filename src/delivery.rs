@@ -17,7 +17,6 @@ mod directory;
 pub mod dispatch;
 mod gather;
 pub mod handoff;
-mod platform_csv;
 mod smtp;
 
 pub use self::{

@@ -47,7 +47,7 @@ pub use self::{
     allocation::{Allocation, Block, InvoiceType},
     ban::{Ban, BanError},
     defect::{Defect, DefectCode, Finding, Sentence, UnknownCode, Warning, WarningCode},
-    draft::shown,
+    draft::{period_as_written, shown},
     header::{Field, split},
     layout::Label,
     period::{Period, PeriodError},

@@ -7,7 +7,6 @@
 //! Guarantee: a file that is not wholly understood yields no company, and every mistake that can be
 //! told apart is named, each with its place.
 
-mod csv;
 mod sheet;
 
 use std::{

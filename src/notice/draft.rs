@@ -8,6 +8,8 @@
 use super::{
     Block, Defect, DefectCode, InvoiceNo, InvoiceType, Label, Period, PeriodError, Range, Sentence,
 };
+use unicode_normalization::UnicodeNormalization as _;
+
 use crate::stranger;
 
 /// The labelled values of one block, as they stand.
@@ -253,6 +255,12 @@ fn booklets(value: &str) -> Result<u32, Unreadable> {
 
 /// The forms in which notices and people write a period; the second month may leave out its
 /// year. Years have two or three digits, and five digits alone are year and month.
+/// A period as people write it, e.g. `107/05 ~ 107/06` or `107年05月-06月`; `None` for anything else.
+pub fn period_as_written(text: &str) -> Option<Period> {
+    let folded: String = text.nfkc().collect();
+    period(&folded).ok().or_else(|| folded.trim().parse().ok())
+}
+
 fn period(value: &str) -> Result<Period, Unreadable> {
     let malformed = Unreadable::Malformed(
         "a period such as 107/05 - 107/06",

@@ -10,12 +10,10 @@ use std::{
     str::FromStr,
 };
 
-use super::{
-    ASSIGNMENTS, DUE, REMINDER, SAVE_AS, UNTOLD,
-    csv::{Fault, Row, Rows, What},
-};
+use super::{ASSIGNMENTS, DUE, REMINDER, SAVE_AS, UNTOLD};
 use crate::{
     config::{report::Report, schema},
+    csv::{Fault, Row, Rows, What},
     notice::{Address, Assignment, Ban, Company, shown},
 };
 

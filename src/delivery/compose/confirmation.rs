@@ -3,11 +3,11 @@
 use jiff::{Timestamp, civil::Date};
 
 use super::{
-    super::{Language, Style, platform_csv},
+    super::{Language, Style},
     Imported,
     extent::{Extent, booklets, next_steps},
     fallen,
-    letter::Draft,
+    letter::{Attached, Draft},
     meaning,
     table::{columns, facts, grouped},
 };
@@ -29,7 +29,7 @@ pub(super) fn compose(imported: &Imported<'_>, style: &Style, now: Timestamp) ->
         about: vec![imported.sha256.to_owned()],
         subject: subject(imported, &extent, language),
         text: text(imported, &extent, language, taipei_date(now)),
-        attachment: Some(platform_csv::write(imported.allocations)),
+        attachment: Some(Attached::csv(imported.allocations)),
     };
     draft.address(&style.from, &style.confirm_to, now)
 }

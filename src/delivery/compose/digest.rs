@@ -4,11 +4,11 @@
 use jiff::Timestamp;
 
 use super::{
-    super::{Language, Style, platform_csv},
+    super::{Language, Style},
     extent::{Extent, booklets, next_steps},
     fallen,
     granted::{Granted, by_period, companies, count, in_companies, in_ranges, warnings},
-    letter::Draft,
+    letter::{Attached, Draft},
     table::{facts, grouped},
 };
 use crate::{
@@ -31,7 +31,7 @@ pub(super) fn compose(
     let granted = Granted::of(&imports, rows);
     let extent = Extent::of(&granted.ranges);
     let language = style.language;
-    let attachment = (!granted.ranges.is_empty()).then(|| platform_csv::write(&granted.ranges));
+    let attachment = (!granted.ranges.is_empty()).then(|| Attached::csv(&granted.ranges));
     let draft = Draft {
         kind: Kind::Confirmation,
         about: news.iter().map(|piece| piece.key.clone()).collect(),

@@ -15,10 +15,11 @@ use lettre::message::{
 };
 use sha2::{Digest, Sha256};
 
-use super::super::{Identity, platform_csv::PlatformCsv};
+use super::super::Identity;
 use crate::{
     ledger::{Kind, Letter, Recipient},
-    notice::Address,
+    notice::{Address, Allocation},
+    platform::{self, Encoding},
     stranger,
 };
 
@@ -33,7 +34,23 @@ pub(super) struct Draft {
     /// The text, LF.
     pub(super) text: String,
     /// The file that goes with it.
-    pub(super) attachment: Option<PlatformCsv>,
+    pub(super) attachment: Option<Attached>,
+}
+
+/// A file that goes with a letter.
+pub(super) struct Attached {
+    name: String,
+    bytes: Vec<u8>,
+}
+
+impl Attached {
+    /// The platform's own CSV of these ranges, as people load it into issuing systems.
+    pub(super) fn csv(allocations: &[Allocation]) -> Self {
+        Self {
+            name: platform::csv_name(allocations),
+            bytes: platform::csv(allocations, Encoding::Utf8),
+        }
+    }
 }
 
 impl Draft {

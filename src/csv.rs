@@ -9,32 +9,34 @@ use std::borrow::Cow;
 
 /// One cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Cell<'t> {
+pub struct Cell<'t> {
     /// What it says, quotes taken off.
-    pub(super) text: Cow<'t, str>,
+    pub text: Cow<'t, str>,
     /// Byte offset of its first character in the file, behind the quote where there is one.
-    pub(super) at: usize,
+    pub at: usize,
 }
 
 /// One row that holds something.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Row<'t> {
-    pub(super) cells: Vec<Cell<'t>>,
+pub struct Row<'t> {
+    /// Its cells, at least one.
+    pub cells: Vec<Cell<'t>>,
     /// Byte offset of its beginning.
-    pub(super) at: usize,
+    pub at: usize,
 }
 
 /// What is not CSV; the row it stands in is lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Fault {
+pub struct Fault {
     /// Byte offset.
-    pub(super) at: usize,
-    pub(super) what: What,
+    pub at: usize,
+    /// What it is.
+    pub what: What,
 }
 
 /// How a text can fail to be CSV.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum What {
+pub enum What {
     /// A quote opens and is never closed.
     Open,
     /// A quote stands inside a cell that does not begin with one.
@@ -53,13 +55,14 @@ enum End {
 
 /// The rows of a text, blank ones left out.
 #[derive(Debug)]
-pub(super) struct Rows<'t> {
+pub struct Rows<'t> {
     text: &'t str,
     at: usize,
 }
 
 impl<'t> Rows<'t> {
-    pub(super) fn new(text: &'t str) -> Self {
+    /// Those of `text`.
+    pub fn new(text: &'t str) -> Self {
         Self { text, at: 0 }
     }
 

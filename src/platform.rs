@@ -1,0 +1,177 @@
+//! The platform's own files, as it lets people download them: the CSV of allocated numbers (字軌檔),
+//! and MIG E0501 as Turnkey receives it. Written, and read with suspicion.
+//!
+//! Guarantees: what is written is read back as the same ranges; a file with one thing wrong yields no
+//! range, and every mistake that can be told apart is named with its place; what is read has passed
+//! every check that needs nothing but itself. Left out on purpose: where files come from, and whether
+//! what they say agrees with what is recorded.
+
+mod csv;
+mod e0501;
+
+pub use self::{
+    csv::{name as csv_name, write as csv},
+    e0501::write as e0501,
+};
+
+use std::borrow::Cow;
+
+use encoding_rs::BIG5;
+
+use crate::notice::Allocation;
+
+/// In which bytes a CSV is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Encoding {
+    /// UTF-8 with BOM, so that spreadsheets show the Chinese.
+    #[default]
+    Utf8,
+    /// Big5 (CP950), as the platform wrote it for long.
+    Big5,
+}
+
+/// Which of the platform's files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// `invnoapply*.csv`
+    Csv,
+    /// MIG E0501 `InvoiceAssignNo`, by itself or in its envelope.
+    E0501,
+}
+
+impl Source {
+    /// The stable word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::E0501 => "e0501",
+        }
+    }
+}
+
+/// A file that was understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    /// Which.
+    pub source: Source,
+    /// What it grants, in its own order.
+    pub rows: Vec<Row>,
+}
+
+/// One range of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// The range and whose it is; neither file states requested and added booklets.
+    pub allocation: Allocation,
+    /// The line on which it begins, from 1.
+    pub line: usize,
+}
+
+/// Something wrong with a file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{line}:{column}: {message}")]
+pub struct Mistake {
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// What was expected, what was found, what to do.
+    pub message: String,
+}
+
+/// Which of the platform's files it is, by its content; `None` for anything else.
+pub fn kind(bytes: &[u8]) -> Option<Source> {
+    const LOOKED_AT: usize = 4096;
+    let start = bytes.get(..LOOKED_AT).unwrap_or(bytes);
+    if csv::is_one(start) {
+        Some(Source::Csv)
+    } else if e0501::is_one(start) {
+        Some(Source::E0501)
+    } else {
+        None
+    }
+}
+
+/// Reads a file of the platform's.
+///
+/// # Errors
+/// Every [`Mistake`], in the order of the file; at least one.
+pub fn read(source: Source, bytes: &[u8]) -> Result<File, Vec<Mistake>> {
+    let text = decoded(bytes).map_err(|mistake| vec![mistake])?;
+    let mut mistakes = Mistakes {
+        text: &text,
+        found: Vec::new(),
+    };
+    let rows = match source {
+        Source::Csv => csv::read(&text, &mut mistakes),
+        Source::E0501 => e0501::read(&text, &mut mistakes),
+    };
+    if mistakes.found.is_empty() {
+        Ok(File { source, rows })
+    } else {
+        Err(mistakes.listed())
+    }
+}
+
+/// The text without its BOM; UTF-8, or else Big5.
+fn decoded(bytes: &[u8]) -> Result<Cow<'_, str>, Mistake> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let valid = match str::from_utf8(bytes) {
+        Ok(text) => return Ok(Cow::Borrowed(text)),
+        Err(error) => error.valid_up_to(),
+    };
+    let in_big5 = BIG5.decode_without_bom_handling_and_without_replacement(bytes);
+    in_big5.ok_or_else(|| {
+        let good = String::from_utf8_lossy(bytes.get(..valid).unwrap_or_default());
+        let (line, column) = position(&good, good.len());
+        Mistake {
+            line,
+            column,
+            message:
+                "expected UTF-8 or Big5, found bytes that are neither; download the file again"
+                    .to_owned(),
+        }
+    })
+}
+
+/// The mistakes found so far, by byte offset.
+struct Mistakes<'t> {
+    text: &'t str,
+    found: Vec<(usize, String)>,
+}
+
+impl Mistakes<'_> {
+    fn add(&mut self, at: usize, message: impl Into<String>) {
+        self.found.push((at, message.into()));
+    }
+
+    fn line(&self, at: usize) -> usize {
+        position(self.text, at).0
+    }
+
+    fn listed(mut self) -> Vec<Mistake> {
+        self.found.sort_by_key(|(at, _)| *at);
+        let text = self.text;
+        let found = self.found.into_iter();
+        found
+            .map(|(at, message)| {
+                let (line, column) = position(text, at);
+                Mistake {
+                    line,
+                    column,
+                    message,
+                }
+            })
+            .collect()
+    }
+}
+
+/// Line and column in characters, both from 1, of a byte offset.
+fn position(text: &str, at: usize) -> (usize, usize) {
+    let before = text.get(..at).unwrap_or(text);
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    (before.matches('\n').count() + 1, line.chars().count() + 1)
+}
+
+#[cfg(test)]
+mod tests;
