@@ -253,10 +253,9 @@ async fn take_back(
     transaction: &mut Transaction,
     come: &[(&Company, (Awaited, &Alarm))],
 ) -> Result<HashSet<(Ban, Awaited)>, LedgerError> {
-    let is_first = |stage: &str| stage == Stage::Overdue.as_str();
     let first = come
         .iter()
-        .filter(|(_, (_, alarm))| is_first(alarm.stage.as_str()))
+        .filter(|(_, (_, alarm))| alarm.stage == Stage::Overdue)
         .map(|(company, (awaited, _))| {
             let written = (company.ban.to_string(), awaited.to_string());
             (written, (company.ban, *awaited))
@@ -273,7 +272,6 @@ async fn take_back(
         let told = overdue.companies.len();
         overdue.companies.retain(|one| {
             let come = first.get(&(one.ban.clone(), one.awaited.clone()));
-            let come = come.filter(|_| is_first(&one.stage));
             taken.extend(come);
             come.is_none()
         });
