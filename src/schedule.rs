@@ -174,7 +174,7 @@ impl Awaited {
     /// The first moment (Asia/Taipei) at which anybody, whatever his days, can be told that it has
     /// reached `stage`. Who was told before was told by a clock that was ahead.
     pub fn earliest(self, stage: Stage) -> DateTime {
-        let first_day = first_day(self.first());
+        let first_day = self.first().first_day();
         let month = month_before(self.first());
         let earliest = match stage {
             Stage::Reminder => month,
@@ -367,7 +367,7 @@ impl Terms {
     /// The latest stage whose moment has come; `None` while there is none, and again once it is too
     /// late to change the number of booklets.
     fn stage(&self, awaited: Awaited, now: DateTime) -> Option<Stage> {
-        let first_day = first_day(awaited.first());
+        let first_day = awaited.first().first_day();
         let due_by = self.expected(awaited).by;
         let overdue = [
             (Stage::FirstDay, first_day),
@@ -396,7 +396,7 @@ pub fn last_day_to_change(next: Period) -> Date {
 
 /// The first day of the even month before the period begins.
 fn month_before(period: Period) -> Date {
-    first_day(period).saturating_sub(1.month())
+    period.first_day().saturating_sub(1.month())
 }
 
 /// The day of the month that begins with `first`.
@@ -404,14 +404,7 @@ fn day(first: Date, day: i8) -> Date {
     first.saturating_add((day - 1).days())
 }
 
-/// Saturates at the end of jiff's calendar, the year 9999.
-fn first_day(period: Period) -> Date {
-    let year = i16::try_from(period.roc_year() + 1911).unwrap_or(i16::MAX);
-    let odd = i8::try_from(period.even_month() - 1).unwrap_or(1);
-    Date::new(year, odd, 1).unwrap_or(Date::MAX)
-}
-
-/// As [`first_day`].
+/// At most the end of jiff's calendar, the year 9999.
 fn new_year(roc_year: u16) -> Date {
     let year = i16::try_from(roc_year.saturating_add(1911)).unwrap_or(i16::MAX);
     Date::new(year, 1, 1).unwrap_or(Date::MAX)

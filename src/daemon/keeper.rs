@@ -1,5 +1,6 @@
 //! What has to be looked after once a minute: whether the ledger can be written to, whether every
-//! mailbox and the resolver answer, what has waited long enough to be told or thrown away.
+//! mailbox and the resolver answer, what has waited long enough to be told or thrown away, and, in
+//! `due`, what is due and has not come.
 //!
 //! Left out on purpose: the mailboxes themselves, and the asking. Guarantee: people are told once
 //! that a mailbox or the resolver does not answer and once that it is back, whatever is restarted in

@@ -11,7 +11,7 @@ use invoice_trackd::{
     clock::Clock,
     daemon::{Expectations, Keeper},
     http::{Signs, Vitals},
-    ledger::{Cause, Entry, Kind, Ledger, LedgerError, Letter, Transaction},
+    ledger::{Cause, Entry, Kind, Ledger, LedgerError, Letter, Transaction, Watched},
     mailbox::{Content, Origin, RawMessage},
     notice::{
         Allocation, Assignment, Authenticity, Ban, Block, Companies, Company, CompanySource,

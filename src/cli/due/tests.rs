@@ -236,7 +236,9 @@ fn machines_read_each_period_of_each_company_and_what_people_were_told() {
     let told = BTreeMap::from([(period("11512"), late), (period("11602"), reminded)]);
     known.alarms.insert(merchants[0].ban, told);
     let open = alarm(Stage::Overdue, "2026-12-26T01:00:00Z", None);
-    let told = BTreeMap::from([(Awaited::Year(116), open)]);
+    // Before it became one that is given numbers by the year.
+    let reminded = alarm(Stage::Reminder, "2026-12-15T01:00:00Z", None);
+    let told = BTreeMap::from([(Awaited::Year(116), open), (period("11602"), reminded)]);
     known.alarms.insert(merchants[1].ban, told);
     let objects = dues(&merchants, known, "2026-12-27").objects();
     assert_eq!(

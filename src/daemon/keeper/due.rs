@@ -81,7 +81,9 @@ struct Facts {
 }
 
 impl Dues {
-    /// One look. Numbers may come meanwhile, so all of it is one transaction.
+    /// One look. Numbers may come meanwhile, so what is told is found and written in one transaction.
+    /// That there is something to tell is found before: in most minutes there is nothing, and a
+    /// notice need not wait until all companies have been looked at.
     pub(super) async fn look(
         &mut self,
         ledger: &Ledger,
@@ -89,24 +91,31 @@ impl Dues {
         vitals: &Vitals,
         now: Timestamp,
     ) -> Result<Look, LedgerError> {
+        let running = Period::containing(taipei_date(now));
+        // A ledger that a clock that was ahead has dated is watched from today on.
+        let since = taipei_date(ledger.created_at().min(now));
+        let premature = {
+            let alarms = ledger.alarms(running).await?;
+            let premature = self.premature(&alarms, now);
+            let booklets = ledger.booklets(first_needed(&alarms, running)).await?;
+            let tidings = reckon(expected, since, &alarms, &booklets, now);
+            if premature.is_empty() && tidings.is_empty() {
+                return Ok(tidings.silent());
+            }
+            premature
+        };
         let mailboxes = watched(ledger, vitals).await?;
         let waiting = ledger.waiting().await?.map_or(0, |waiting| waiting.mails);
-        let running = Period::containing(taipei_date(now));
         let mut transaction = ledger.begin().await?;
         let mut alarms = transaction.alarms(running).await?;
-        let premature = self.premature(&alarms, now);
         for (ban, awaited) in &premature {
             transaction.forget_told(*ban, *awaited).await?;
             alarms.get_mut(ban).map(|alarms| alarms.remove(awaited));
         }
         let booklets = transaction.booklets(first_needed(&alarms, running)).await?;
-        // A ledger that a clock that was ahead has dated is watched from today on.
-        let since = taipei_date(ledger.created_at().min(now));
         let tidings = reckon(expected, since, &alarms, &booklets, now);
-        let overdue = tidings.overdue;
         if premature.is_empty() && tidings.is_empty() {
-            let has_told = false;
-            return Ok(Look { overdue, has_told });
+            return Ok(tidings.silent());
         }
         let unheard = take_back(&mut transaction, &tidings.come).await?;
         write_down(&mut transaction, &tidings, now).await?;
@@ -133,7 +142,7 @@ impl Dues {
         transaction.commit().await?;
         log(&tidings, premature.len());
         Ok(Look {
-            overdue,
+            overdue: tidings.overdue,
             has_told: !news.is_empty(),
         })
     }
@@ -167,6 +176,14 @@ impl Tidings<'_> {
             && self.alarms.is_empty()
             && self.come.is_empty()
             && self.rest.is_empty()
+    }
+
+    /// A look at which nothing is told.
+    fn silent(&self) -> Look {
+        Look {
+            overdue: self.overdue,
+            has_told: false,
+        }
     }
 }
 
@@ -236,10 +253,9 @@ async fn take_back(
     transaction: &mut Transaction,
     come: &[(&Company, (Awaited, &Alarm))],
 ) -> Result<HashSet<(Ban, Awaited)>, LedgerError> {
-    let is_first = |stage: &str| stage == Stage::Overdue.as_str();
     let first = come
         .iter()
-        .filter(|(_, (_, alarm))| is_first(alarm.stage.as_str()))
+        .filter(|(_, (_, alarm))| alarm.stage == Stage::Overdue)
         .map(|(company, (awaited, _))| {
             let written = (company.ban.to_string(), awaited.to_string());
             (written, (company.ban, *awaited))
@@ -256,7 +272,6 @@ async fn take_back(
         let told = overdue.companies.len();
         overdue.companies.retain(|one| {
             let come = first.get(&(one.ban.clone(), one.awaited.clone()));
-            let come = come.filter(|_| is_first(&one.stage));
             taken.extend(come);
             come.is_none()
         });

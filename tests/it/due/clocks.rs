@@ -68,6 +68,10 @@ async fn what_a_clock_ten_years_ahead_told_is_forgotten_after_a_day_of_a_clock_t
     assert_eq!(office.alarms().await, 2);
     let mut office = office.restart(at("2026-12-11T12:20")).await;
     office.looks("2026-12-11T12:20", "2026-12-12T12:20").await;
+    // Nor is a day one in which the clock was set back.
+    office.looks("2026-12-12T13:20", "2026-12-13T10:20").await;
+    office.looks("2026-12-13T09:20", "2026-12-13T20:20").await;
+    assert_eq!(office.alarms().await, 2);
     office.looks("2026-12-12T22:20", "2026-12-13T22:20").await;
     assert_eq!(office.alarms().await, 2);
     office.look_at("2026-12-13T22:21").await;

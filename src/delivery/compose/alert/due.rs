@@ -275,20 +275,13 @@ fn months(year_months: &[String]) -> String {
     out
 }
 
-/// The day from which numbers of the period are needed.
-fn first_day(period: Period) -> Option<Date> {
-    let year = i16::try_from(period.roc_year()).ok()?.checked_add(1911)?;
-    let odd = i8::try_from(period.even_month()).ok()? - 1;
-    Date::new(year, odd, 1).ok()
-}
-
 /// The first day of what is awaited as one.
 fn begins(awaited: &str) -> Option<Date> {
     match awaited.parse::<Period>() {
-        Ok(period) => first_day(period),
+        Ok(period) => Some(period.first_day()),
         Err(_) => {
-            let year: i16 = awaited.parse().ok()?;
-            Date::new(year.checked_add(1911)?, 1, 1).ok()
+            let year = awaited.parse().ok()?;
+            Some(Period::from_months((year, 1), (year, 2)).ok()?.first_day())
         }
     }
 }

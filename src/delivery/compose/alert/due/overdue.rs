@@ -8,8 +8,8 @@ mod remedy;
 use jiff::{SignedDuration, Timestamp, civil::Date};
 
 use super::{
-    awaited, company, day, day_before, distinct, first_day, in_companies, months, numbered,
-    paragraph, several, table, who,
+    awaited, company, day, day_before, distinct, in_companies, months, numbered, paragraph,
+    several, table, who,
 };
 use crate::{
     clock::{taipei_date, taipei_minute},
@@ -55,7 +55,7 @@ impl Urgency {
 /// The first day without numbers.
 fn needed(one: &Missing) -> Option<Date> {
     let first = one.year_months.first()?.parse::<Period>().ok()?;
-    first_day(first)
+    Some(first.first_day())
 }
 
 pub(super) fn subject(overdue: &Overdue, at: Timestamp, language: Language) -> String {
