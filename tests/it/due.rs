@@ -27,6 +27,7 @@ use tokio::sync::{Notify, watch};
 use crate::support::outbox::style;
 
 mod audiences;
+mod broken;
 mod clocks;
 mod comes;
 mod many;

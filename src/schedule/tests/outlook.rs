@@ -156,3 +156,14 @@ fn booklets_of_several_ranges_are_one_number() {
     ]);
     assert_eq!(Awaited::Year(116).booklets(&year), 6);
 }
+
+#[test]
+fn what_is_missing_of_a_running_year_is_overdue_until_it_comes() {
+    let terms = terms(Assignment::Year);
+    let recorded = ["11602", "11604", "11606"];
+    for today in [date(2026, 12, 31), date(2027, 1, 1), date(2027, 3, 15)] {
+        let outlook = terms.outlook(&booklets(&recorded), today);
+        let overdue = outlook.iter().any(|due| due.state == State::Overdue);
+        assert!(overdue, "{today}");
+    }
+}
