@@ -32,6 +32,7 @@ mod demo;
 mod dispatch;
 mod due;
 mod explain;
+mod export;
 mod files;
 mod ingest;
 mod json;
@@ -151,6 +152,24 @@ async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
             year_month,
             json,
         } => allocations::allocations(&load()?, ban, year_month, json).await,
+        Command::Export {
+            format,
+            encoding,
+            ban,
+            year_month,
+            since,
+            output,
+        } => {
+            let asked = export::Asked {
+                format,
+                encoding,
+                ban,
+                period: year_month,
+                since,
+                output,
+            };
+            export::export(&load()?, &asked).await
+        }
         Command::Quarantine { action } => quarantine::quarantine(&load()?, action).await,
         Command::Outbox { action } => outbox::outbox(&load()?, action).await,
         Command::Status { json } => status::status(&load()?, json).await,

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::{
     Timestamp,
-    civil::{Date, DateTime},
+    civil::{Date, DateTime, Time},
     tz::Offset,
 };
 
@@ -51,6 +51,14 @@ impl Clock {
 /// Asia/Taipei has been UTC+8 without daylight saving since 1979, so no zone database is needed.
 pub fn taipei_time(at: Timestamp) -> DateTime {
     Offset::constant(8).to_datetime(at)
+}
+
+/// The moment at which the day begins in Taipei; the year 9999 ends a little early.
+pub fn taipei_midnight(day: Date) -> Timestamp {
+    let midnight = day.to_datetime(Time::midnight());
+    Offset::constant(8)
+        .to_timestamp(midnight)
+        .unwrap_or(Timestamp::MAX)
 }
 
 /// The calendar day in Taipei, which is what the Ministry's periods are counted in.

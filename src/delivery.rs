@@ -130,12 +130,7 @@ impl Style {
         let Some(company) = company else {
             return Cow::Borrowed(self);
         };
-        let mut alert_to = self.alert_to.clone();
-        for reader in &company.alert_to {
-            if !alert_to.contains(reader) {
-                alert_to.push(reader.clone());
-            }
-        }
+        let alert_to = [&*self.alert_to, &*company.alert_to].concat();
         self.with_readers(&company.confirm_to, &alert_to)
     }
 

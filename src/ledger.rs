@@ -49,7 +49,7 @@ mod tests;
 
 pub use self::{
     alarms::{Alarm, Alarms},
-    allocations::{AllocationFilter, AllocationRow},
+    allocations::{AllocationFilter, AllocationRow, Handing},
     condition::{Condition, Stage},
     decisions::{Decision, DecisionRow},
     lock::{Daemon, DaemonLock},

@@ -174,7 +174,7 @@ impl Awaited {
     /// The first moment (Asia/Taipei) at which anybody, whatever his days, can be told that it has
     /// reached `stage`. Who was told before was told by a clock that was ahead.
     pub fn earliest(self, stage: Stage) -> DateTime {
-        let first_day = first_day(self.first());
+        let first_day = self.first().first_day();
         let month = month_before(self.first());
         let earliest = match stage {
             Stage::Reminder => month,
@@ -311,13 +311,21 @@ impl Terms {
         .collect()
     }
 
-    /// How the last period, the running one and the next stand on `today` (Asia/Taipei), and for
-    /// 年配 in December all of the next year.
+    /// How the last period, the running one and the next stand on `today` (Asia/Taipei); for 年配 what
+    /// is missing of the running year as well, and in December all of the next.
     pub fn outlook(&self, recorded: &Booklets, today: Date) -> Vec<Due> {
         let running = Period::containing(today);
         let mut periods = BTreeSet::from([running.previous(), running, running.next()]);
-        if self.assignment == Assignment::Year && today.month() == 12 {
-            periods.extend(Awaited::Year(running.roc_year() + 1).periods());
+        if self.assignment == Assignment::Year {
+            // What is missing of this year comes by no other notice.
+            let this_year = Awaited::Year(running.roc_year()).periods().into_iter();
+            let is_missing = |one: &Period| *one > running && !recorded.contains_key(one);
+            if self.is_ours(Awaited::Year(running.roc_year())) {
+                periods.extend(this_year.filter(is_missing));
+            }
+            if today.month() == 12 {
+                periods.extend(Awaited::Year(running.roc_year() + 1).periods());
+            }
         }
         let due = periods.into_iter();
         due.map(|period| self.due(period, recorded, today))
@@ -367,7 +375,7 @@ impl Terms {
     /// The latest stage whose moment has come; `None` while there is none, and again once it is too
     /// late to change the number of booklets.
     fn stage(&self, awaited: Awaited, now: DateTime) -> Option<Stage> {
-        let first_day = first_day(awaited.first());
+        let first_day = awaited.first().first_day();
         let due_by = self.expected(awaited).by;
         let overdue = [
             (Stage::FirstDay, first_day),
@@ -396,7 +404,7 @@ pub fn last_day_to_change(next: Period) -> Date {
 
 /// The first day of the even month before the period begins.
 fn month_before(period: Period) -> Date {
-    first_day(period).saturating_sub(1.month())
+    period.first_day().saturating_sub(1.month())
 }
 
 /// The day of the month that begins with `first`.
@@ -404,14 +412,7 @@ fn day(first: Date, day: i8) -> Date {
     first.saturating_add((day - 1).days())
 }
 
-/// Saturates at the end of jiff's calendar, the year 9999.
-fn first_day(period: Period) -> Date {
-    let year = i16::try_from(period.roc_year() + 1911).unwrap_or(i16::MAX);
-    let odd = i8::try_from(period.even_month() - 1).unwrap_or(1);
-    Date::new(year, odd, 1).unwrap_or(Date::MAX)
-}
-
-/// As [`first_day`].
+/// At most the end of jiff's calendar, the year 9999.
 fn new_year(roc_year: u16) -> Date {
     let year = i16::try_from(roc_year.saturating_add(1911)).unwrap_or(i16::MAX);
     Date::new(year, 1, 1).unwrap_or(Date::MAX)

@@ -4,7 +4,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use jiff::civil::Date;
 
 use crate::{
     config::DEFAULT_PATH,
@@ -73,6 +74,27 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Write the ranges in force as a file that issuing systems load
+    Export {
+        /// The platform's own CSV, MIG E0501 in its envelope, or a JSON array
+        #[arg(long, value_enum)]
+        format: ExportFormat,
+        /// Of the CSV; UTF-8 (with BOM) unless said otherwise
+        #[arg(long, value_enum)]
+        encoding: Option<ExportEncoding>,
+        /// Only this company's (統一編號)
+        #[arg(long, value_name = "BAN")]
+        ban: Option<Ban>,
+        /// Only this period's, as 5 digits: ROC year and even month, e.g. 11512
+        #[arg(long, value_name = "YYYMM")]
+        year_month: Option<Period>,
+        /// Only what was recorded on this day or later, e.g. 2026-12-20 (UTC+8)
+        #[arg(long, value_name = "DAY")]
+        since: Option<Date>,
+        /// A file that appears when it is complete; standard output unless given
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
     /// Decide about mails that wait for a person
     Quarantine {
         #[command(subcommand)]
@@ -91,6 +113,22 @@ pub(super) enum Command {
     },
     /// Try it: a scratch directory, three mails, the real daemon; needs no configuration
     Demo,
+}
+
+/// The forms of an export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ExportFormat {
+    Csv,
+    E0501,
+    Json,
+}
+
+/// The encodings of a CSV.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ExportEncoding {
+    #[value(name = "utf-8")]
+    Utf8,
+    Big5,
 }
 
 #[derive(Debug, Subcommand)]

@@ -288,6 +288,9 @@ fn all_is_surveyed_when_what_has_not_been_scanned_has_failed_for_long() {
         (Signs::default(), false),
         (failing("2026-11-22T03:55:01Z"), false),
         (failing("2026-11-22T03:55:00Z"), true),
+        // By a clock that was ahead.
+        (failing("2026-11-22T04:04:59Z"), false),
+        (failing("2026-11-22T04:05:00Z"), true),
     ] {
         let vitals = Vitals {
             mailboxes: BTreeMap::from([("first".into(), scanned), ("second".into(), second)]),

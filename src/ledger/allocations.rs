@@ -87,6 +87,72 @@ impl Ledger {
     }
 }
 
+/// Which ranges in force are handed out.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Handing {
+    /// Only this company's.
+    pub ban: Option<Ban>,
+    /// Only this period's.
+    pub period: Option<Period>,
+    /// Only what was recorded at that moment or later.
+    pub since: Option<Timestamp>,
+}
+
+impl Ledger {
+    /// Ranges in force in the order of company, type, period, track and number. They are read piece
+    /// by piece, so that nobody who writes waits for a large ledger to be read.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub async fn in_force(&self, which: Handing) -> Result<Vec<AllocationRow>, LedgerError> {
+        let mut rows: Vec<AllocationRow> = Vec::new();
+        loop {
+            let last = rows.last().map(|row| row.allocation);
+            let piece = self.in_force_after(which, last).await?;
+            if piece.is_empty() {
+                return Ok(rows);
+            }
+            rows.extend(piece);
+        }
+    }
+
+    async fn in_force_after(
+        &self,
+        which: Handing,
+        last: Option<Allocation>,
+    ) -> Result<Vec<AllocationRow>, LedgerError> {
+        const PIECE: u32 = 10_000;
+        let after = |part: fn(&Allocation) -> String| last.as_ref().map(part).unwrap_or_default();
+        let rows: Vec<Columns> = sqlx::query_as(
+            "SELECT id, ban, invoice_type, year_month, invoice_track, invoice_begin_no,
+                 invoice_end_no, requested_booklets, added_booklets, message_id, imported_at,
+                 withdrawn_at, source
+             FROM allocation
+             WHERE withdrawn_at IS NULL
+                 AND (ban, invoice_type, year_month, invoice_track, invoice_begin_no, invoice_end_no)
+                     > (?1, ?2, ?3, ?4, ?5, ?6)
+                 AND (?7 IS NULL OR ban = ?7) AND (?8 IS NULL OR year_month = ?8)
+                 AND (?9 IS NULL OR imported_at >= ?9)
+             ORDER BY ban, invoice_type, year_month, invoice_track, invoice_begin_no, invoice_end_no
+             LIMIT ?10",
+        )
+        .bind(after(|one| one.ban.to_string()))
+        .bind(after(|one| one.block.invoice_type.code().to_owned()))
+        .bind(after(|one| one.block.period.year_month()))
+        .bind(after(|one| one.block.track.to_string()))
+        .bind(after(|one| one.block.range.begin().to_string()))
+        .bind(after(|one| one.block.range.end().to_string()))
+        .bind(which.ban.map(|ban| ban.to_string()))
+        .bind(which.period.map(Period::year_month))
+        .bind(which.since.map(moment))
+        .bind(PIECE)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(LedgerError::during("read what is in force"))?;
+        rows.iter().map(Columns::row).collect()
+    }
+}
+
 impl Transaction {
     /// One recorded range; `None` where no allocation has this id.
     ///

@@ -97,6 +97,14 @@ impl Period {
         self.even_month
     }
 
+    /// The first day on which its numbers are valid; at most the last of jiff's calendar, the year
+    /// 9999.
+    pub fn first_day(self) -> Date {
+        let year = i16::try_from(self.roc_year.saturating_add(1911)).unwrap_or(i16::MAX);
+        let odd = i8::try_from(self.even_month - 1).unwrap_or(1);
+        Date::new(year, odd, 1).unwrap_or(Date::MAX)
+    }
+
     /// MIG's form, ROC year and even month in five digits: `10706`. MIG 4.0 E0501 `YearMonth`.
     pub fn year_month(self) -> String {
         format!("{:03}{:02}", self.roc_year, self.even_month)
@@ -153,6 +161,18 @@ mod tests {
             "09912".parse::<Period>().unwrap().to_string(),
             "099/11 - 099/12"
         );
+    }
+
+    #[test]
+    fn begins_on_the_first_of_its_odd_month_and_no_later_than_the_calendar_ends() {
+        let day = |text: &str| text.parse::<Period>().unwrap().first_day();
+        assert_eq!(day("00102"), date(1912, 1, 1));
+        assert_eq!(day("10706"), date(2018, 5, 1));
+        assert_eq!(day("99912"), date(2910, 11, 1));
+        let mut last = Period::containing(Date::MAX);
+        assert_eq!(last.first_day(), date(9999, 11, 1));
+        last = last.next();
+        assert_eq!(last.first_day(), Date::MAX);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use invoice_trackd::{
     clock::Clock,
     daemon::{Expectations, Keeper},
     http::{Signs, Vitals},
-    ledger::{Cause, Entry, Kind, Ledger, LedgerError, Letter, Transaction},
+    ledger::{Cause, Entry, Kind, Ledger, LedgerError, Letter, Transaction, Watched},
     mailbox::{Content, Origin, RawMessage},
     notice::{
         Allocation, Assignment, Authenticity, Ban, Block, Companies, Company, CompanySource,
@@ -27,6 +27,7 @@ use tokio::sync::{Notify, watch};
 use crate::support::outbox::style;
 
 mod audiences;
+mod broken;
 mod clocks;
 mod comes;
 mod many;
@@ -131,7 +132,8 @@ impl Office {
     async fn tries_to_look(&mut self, now: Timestamp) -> Result<(), LedgerError> {
         self.vitals.send_modify(|vitals| {
             let mailboxes = vitals.mailboxes.values_mut();
-            mailboxes.for_each(|signs| signs.last_ok = Some(now));
+            let answering = mailboxes.filter(|signs| signs.failing_since.is_none());
+            answering.for_each(|signs| signs.last_ok = Some(now));
         });
         self.keeper.run_once(&style(), now).await
     }

@@ -309,6 +309,18 @@ async fn digests_go_each_to_their_own_with_only_their_own_numbers() {
 }
 
 #[tokio::test]
+async fn where_nobody_reads_everything_a_companys_own_readers_have_their_digest_all_the_same() {
+    let mut post = Post::new(Confirm::Digest).await;
+    post.dispatcher.style.confirm_to.clear();
+    post.intake.style = Some(post.dispatcher.style.clone());
+    for ban in [CLOUD, SHOP] {
+        post.comes(ban, &[("107/05", 1)], after(0)).await;
+    }
+    let mails = post.sends(after(60 * MINUTE)).await;
+    assert_eq!(readers(&mails), ["confirm@cloud.example"]);
+}
+
+#[tokio::test]
 async fn a_withdrawal_goes_to_all_who_may_have_been_told_of_the_range() {
     let mut post = Post::new(Confirm::Each).await;
     post.comes(CLOUD, &[("107/05", 1)], after(0)).await;
@@ -546,5 +558,17 @@ async fn a_range_that_was_withdrawn_is_no_measure() {
     post.comes(SHOP, &[("107/05", 1)], after(MINUTE)).await;
     post.dispatcher.flush(after(MINUTE)).await.unwrap();
     let text = mails(post.sent.path()).remove(0).text;
+    assert!(!text.contains("目前只有"), "{text}");
+}
+
+#[tokio::test]
+async fn of_a_range_that_was_withdrawn_before_the_digest_nothing_is_pointed_out() {
+    let mut post = Post::new(Confirm::Digest).await;
+    post.comes(SHOP, &[("107/03", 9)], after(0)).await;
+    post.comes(SHOP, &[("107/05", 1)], after(1)).await;
+    post.withdraw(2, after(2)).await;
+    post.sends(after(3)).await;
+    let mails = post.sends(after(60 * MINUTE)).await;
+    let text = &mails["ops@example.com"].text;
     assert!(!text.contains("目前只有"), "{text}");
 }

@@ -4,6 +4,7 @@ use super::*;
 use crate::{
     delivery::{Confirm, Language},
     ledger::{Kind, Letter, Settled},
+    notice::{Companies, Company},
 };
 
 #[test]
@@ -166,4 +167,28 @@ async fn a_trouble_is_written_down_before_the_minute_is_over() {
         _ = keeper.run(style, &look, &pulse, stopped) => panic!("it has ended"),
         noted = tokio::time::timeout(MINUTE / 2, noted) => noted.unwrap(),
     }
+}
+
+#[tokio::test]
+async fn a_look_at_which_nothing_is_told_waits_for_nobody_who_writes() {
+    let home = tempfile::tempdir().unwrap();
+    let at = |text: &str| text.parse::<Timestamp>().unwrap();
+    let ledger = Ledger::open(&home.path().join("ledger.db"), at("2026-05-05T01:00:00Z"))
+        .await
+        .unwrap();
+    let company = Company::new("53567686".parse().unwrap(), "one");
+    let expected = Expectations {
+        companies: Companies::new(vec![company]).unwrap(),
+        ..Expectations::default()
+    };
+    let vitals = Vitals::default();
+    let told = due::look(&ledger, &expected, &vitals, at("2026-06-26T02:00:00Z"));
+    assert!(told.await.unwrap().has_told);
+    let writing = ledger.begin().await.unwrap();
+    let silent = due::look(&ledger, &expected, &vitals, at("2026-06-26T02:01:00Z"));
+    // Far less than a writer waits for another.
+    let silent = tokio::time::timeout(Duration::from_secs(20), silent).await;
+    let look = silent.unwrap().unwrap();
+    assert_eq!((look.overdue, look.has_told), (1, false));
+    drop(writing);
 }

@@ -105,7 +105,7 @@ proptest! {
         let silent = first.next();
         let terms = days(due_day, reminder_day);
         let (mut told, mut heard) = (BTreeMap::new(), Vec::new());
-        let mut now = first_day(first).saturating_add(1.month()).to_datetime(Time::midnight());
+        let mut now = first.first_day().saturating_add(1.month()).to_datetime(Time::midnight());
         let recorded = Booklets::from([(first, 1)]);
         for step in steps {
             for call in terms.calls(&recorded, &told, now) {
@@ -117,7 +117,7 @@ proptest! {
             now = now.saturating_add(step.minutes());
         }
         // A morning before the last day is there for each stage but in a February with a late due day.
-        let last = first_day(silent).yesterday().unwrap().day();
+        let last = silent.first_day().yesterday().unwrap().day();
         let mut expected = vec![Stage::Reminder];
         expected.extend((due_day + 1 < last).then_some(Stage::Overdue));
         expected.extend((due_day < last).then_some(Stage::LastDay));

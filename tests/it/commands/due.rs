@@ -38,8 +38,8 @@ fn page(house: &House, arguments: &[&str]) -> String {
     String::from_utf8(house.command(arguments).stdout).unwrap()
 }
 
-fn records_the_running_period(house: &House) {
-    let period = running().to_string();
+fn records(house: &House, period: Period) {
+    let period = period.to_string();
     let notice = Notice {
         period: &period,
         ..Notice::default()
@@ -69,7 +69,7 @@ async fn numbers_that_are_overdue_are_in_the_headline_until_they_come() {
         "{status}"
     );
 
-    records_the_running_period(&house);
+    records(&house, running());
     let status = page(&house, &["status"]);
     let title = format!("本期 {}", running().year_month());
     assert!(status.contains(&title), "{status}");
@@ -117,6 +117,7 @@ async fn machines_read_what_is_due_and_what_people_were_told_of_it() {
         transaction.commit().await.unwrap();
     }
     ledger.close().await;
+    records(&house, running().previous());
     let (code, status) = house.json(&["status", "--json"]);
     assert_eq!(code, 0);
     let due = status["due"].as_array().unwrap();
@@ -131,10 +132,10 @@ async fn machines_read_what_is_due_and_what_people_were_told_of_it() {
     );
     assert_eq!(facts("assignment"), ["period", "period", "period"]);
     assert_eq!(facts("when"), ["past", "current", "next"]);
-    assert_eq!(facts("booklets"), [json!(0), json!(0), json!(0)]);
+    assert_eq!(facts("booklets"), [json!(128), json!(0), json!(0)]);
     let periods = [running().previous(), running(), running().next()];
     assert_eq!(facts("year_month"), periods.map(Period::year_month));
-    assert_eq!(facts("state")[..2], ["missed", "overdue"]);
+    assert_eq!(facts("state")[..2], ["recorded", "overdue"]);
     for date in [facts("expected_on"), facts("due_by")].concat() {
         date.as_str().unwrap().parse::<jiff::civil::Date>().unwrap();
     }
@@ -158,7 +159,7 @@ async fn allocations_say_below_the_ranges_what_is_due() {
     old_ledger(&house).await.close().await;
     assert!(page(&house, &["allocations"]).contains("OVERDUE"));
 
-    records_the_running_period(&house);
+    records(&house, running());
     let of_all = page(&house, &["allocations"]);
     let (ranges, due) = of_all.split_once("\n\nDue 應收到的配號").unwrap();
     assert!(ranges.contains("22628000-22634399"), "{of_all}");

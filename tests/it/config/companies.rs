@@ -114,7 +114,7 @@ fn what_spreadsheets_add_does_no_harm() {
 
 #[test]
 fn the_file_and_the_tables_are_one_list_and_a_mailbox_may_name_any_of_it() {
-    let table = "[[company]]\nban = \"22099131\"\nname = \"丙\"\n";
+    let table = "[[company]]\nban = \"22099131\"\nname = \" 丙　\"\n";
     let mailbox = |ban: &str| {
         format!(
             "[[mailbox]]\nname = \"m\"\nkind = \"maildir\"\npath = \"/m\"\ncompany = \"{ban}\"\n"
@@ -216,15 +216,32 @@ fn a_file_in_another_charset_is_told_how_to_be_saved() {
     assert!(complaint(big5).starts_with(
         "companies.csv:2:10: expected text in UTF-8, found Big5; in Excel save it as \"CSV UTF-8\""
     ));
-    let mut utf16 = vec![0xff, 0xfe];
-    utf16.extend("ban\tname\r\n".encode_utf16().flat_map(u16::to_le_bytes));
-    assert!(
-        complaint(utf16).starts_with("companies.csv:1:1: expected text in UTF-8, found UTF-16; ")
-    );
+    let utf16 = |bytes: fn(u16) -> [u8; 2]| -> Vec<u8> {
+        let text = "\u{feff}ban\tname\r\n".encode_utf16();
+        text.flat_map(bytes).collect()
+    };
+    for text in [utf16(u16::to_le_bytes), utf16(u16::to_be_bytes)] {
+        assert!(
+            complaint(text)
+                .starts_with("companies.csv:1:1: expected text in UTF-8, found UTF-16; ")
+        );
+    }
     assert!(
         complaint(b"ban,name\n\xff\xff\xff,a\n")
             .starts_with("companies.csv:2:1: expected text in UTF-8, found other bytes; ")
     );
+}
+
+#[test]
+fn a_number_that_a_spreadsheet_may_have_shortened_is_asked_about() {
+    for (number, question) in [
+        ("4595257", "dropped the 0 of `04595257`?"),
+        ("1234567", "dropped a 0 at the beginning?"),
+    ] {
+        let complaint = complaint(format!("ban,name\n{number},a\n"));
+        assert!(complaint.contains(question), "{complaint}");
+    }
+    assert!(!complaint("ban,name\n123456,a\n").contains("spreadsheet"));
 }
 
 #[test]

@@ -14,7 +14,7 @@ async fn companies_with_the_same_readers_go_together_and_others_apart() {
     let companies = vec![
         read_by(ONE, &["a@example.com", "b@example.com"]),
         company(TWO, Assignment::Period),
-        read_by(THREE, &["b@example.com", "a@example.com"]),
+        read_by(THREE, &["b@example.com", "a@example.com", "b@example.com"]),
         company("04595257", Assignment::Period),
         read_by("10458575", &["b@example.com"]),
         company("62198132", Assignment::None),

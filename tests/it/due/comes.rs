@@ -175,6 +175,43 @@ async fn a_year_that_comes_in_march_has_come_and_one_that_is_over_has_not() {
 }
 
 #[tokio::test]
+async fn a_year_of_which_no_more_comes_has_not_come_when_it_is_over() {
+    let mut office = alarmed(vec![company(ONE, Assignment::Year)]).await;
+    office.grants(ONE, "11602").await;
+    office.look_at("2026-12-28T09:00").await;
+    let alarms = office.ledger.alarms("11512".parse().unwrap()).await;
+    let alarm = &alarms.unwrap()[&ONE.parse().unwrap()][&"116".parse().unwrap()];
+    assert_eq!(alarm.missing.len(), 5, "what has come is missing no more");
+    office.look_at("2027-01-01T09:00").await;
+    office.grants(ONE, "11604").await;
+    office.look_at("2027-02-20T09:00").await;
+    let so_far = office.told().await;
+    office.looks("2027-12-31T23:30", "2028-01-02T10:00").await;
+    let told = office.told().await;
+    let of_last_year = told.iter().filter(|one| one.contains(" 116 "));
+    assert_eq!(
+        of_last_year.collect::<Vec<_>>(),
+        so_far.iter().collect::<Vec<_>>()
+    );
+}
+
+#[tokio::test]
+async fn an_alarm_that_waits_for_its_letter_is_not_taken_back_for_a_later_one() {
+    let mut office = Office::new(period_company(), "2026-11-05T12:00").await;
+    office.grants(ONE, "11512").await;
+    // No letter is gathered for days.
+    office.look_at("2026-12-26T09:00").await;
+    office.look_at("2026-12-31T09:00").await;
+    office.grants(ONE, "11602").await;
+    office.look_at("2026-12-31T09:01").await;
+    let expected = ["overdue", "last_day", "has come"];
+    assert_eq!(
+        office.told().await,
+        expected.map(|one| format!("{ONE} 11602 {one}"))
+    );
+}
+
+#[tokio::test]
 async fn what_came_to_whoever_is_awaited_no_more_is_told_all_the_same() {
     let mut office = alarmed(period_company()).await;
     office.expects(vec![company(ONE, Assignment::None)]);

@@ -49,16 +49,61 @@ async fn a_daemon_that_was_off_over_several_stages_tells_of_the_latest() {
 async fn an_alarm_says_what_may_stand_in_the_way() {
     let mut office = Office::new(period_company(), "2026-11-05T12:00").await;
     office.grants(ONE, "11512").await;
+    office.scans("spare", true);
+    office.sql(IN_THE_WAY).await;
+    office.vitals.send_modify(|vitals| {
+        let spare = vitals.mailboxes.get_mut("spare").unwrap();
+        spare.failing_since = Some(at("2026-12-26T08:00"));
+    });
     office.look_at("2026-12-26T09:00").await;
     let [Cause::NoticeOverdue(overdue)] = &office.causes().await[..] else {
         panic!("expected one alarm");
     };
-    assert_eq!((overdue.nobodys, overdue.waiting), (0, 0));
+    assert_eq!((overdue.nobodys, overdue.waiting), (2, 1));
     let missing = &overdue.companies[0];
     assert_eq!(missing.year_months, ["11602"]);
     assert_eq!(missing.due_by.to_string(), "2026-12-25");
-    assert_eq!(missing.quarantined, [0_i64; 0]);
+    assert_eq!(missing.quarantined, [101, 103]);
+    let said = |name: &str, last_ok_at, trouble: Option<&str>| Watched {
+        name: name.to_owned(),
+        last_ok_at,
+        trouble: trouble.map(str::to_owned),
+    };
+    let answered = Some(at("2026-12-26T09:00"));
+    assert_eq!(
+        overdue.mailboxes,
+        [
+            said("einvoice", answered, None),
+            said("spare", None, Some("no route")),
+        ],
+        "and none that is watched no more"
+    );
 }
+
+/// Mail in quarantine, of which 104 was dismissed, 105 is a copy and 106 another company's; one mail
+/// that waits for a resolver; and three mailboxes.
+const IN_THE_WAY: &str = "
+    INSERT INTO message (id, sha256, disposition, received_at, file, size, subject, company_ban,
+        company_source, dismissed_at, copy_of, raw)
+    SELECT value ->> 0, printf('%064d', value ->> 0), value ->> 1, '2026-12-26T00:00:00.000Z',
+        value ->> 0, 1, '', value ->> 2, iif(value ->> 2 IS NULL, NULL, 'body'), value ->> 3,
+        value ->> 4, x'00'
+    FROM json_each('[
+        [101, \"quarantined\", \"53567686\", null, null],
+        [102, \"quarantined\", null, null, null],
+        [103, \"quarantined\", \"53567686\", null, null],
+        [104, \"quarantined\", \"53567686\", \"2026-12-26T00:30:00.000Z\", null],
+        [105, \"quarantined\", \"53567686\", null, 101],
+        [106, \"quarantined\", \"24634102\", null, null],
+        [107, \"quarantined\", null, null, null],
+        [108, \"waiting\", null, null, null]
+    ]');
+    INSERT INTO waiting (message_id, since, asked, asked_at, next_ask_at, words)
+    SELECT 108, now, 1, now, now, 'timeout' FROM (SELECT '2026-12-26T00:50:00.000Z' AS now);
+    INSERT INTO mailbox (name, last_ok_at, trouble) VALUES
+        ('einvoice', '2026-12-26T00:59:00.000Z', NULL), ('spare', NULL, 'no route'),
+        ('watched no more', '2026-12-01T00:00:00.000Z', 'stopped');
+";
 
 #[tokio::test]
 async fn a_reminder_says_how_many_booklets_there_are() {

@@ -61,7 +61,8 @@ async fn gathered(house: &House) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn silence_is_an_alarm_until_the_notice_comes() {
     let mailbox = "[[mailbox]]\nname = \"spool\"\nkind = \"maildir\"\npath = \"@ROOT@/mail\"\n";
-    let house = House::with_mail(&format!("{COMPANY}{mailbox}"));
+    let awaited = COMPANY.replace("assignment = \"none\"", "assignment = \"period\"");
+    let house = House::with_mail(&format!("{awaited}{mailbox}"));
     maildir(&house.path("mail"));
     let file = house.path("ledger.db");
     let created = Ledger::open(&file, at("2026-11-05T12:00")).await;

@@ -158,6 +158,19 @@ async fn what_is_long_over_is_not_read_and_what_is_ahead_is() {
         9,
         "in 1970 all lie ahead"
     );
+    // What has come may be withdrawn: while it runs, what was told of it must be known.
+    let mut transaction = ledger.begin().await.unwrap();
+    for awaited in ["11604", "116"] {
+        let awaited = awaited.parse().unwrap();
+        transaction.set_come(ban(), awaited, noon()).await.unwrap();
+    }
+    transaction.commit().await.unwrap();
+    let running = ["11604", "12602", "115", "116", "126"];
+    assert_eq!(names(&ledger, "11604").await, running);
+    assert_eq!(
+        names(&ledger, "11606").await,
+        ["12602", "115", "116", "126"]
+    );
 }
 
 #[tokio::test]

@@ -9,7 +9,10 @@ use jiff::{Timestamp, ToSpan as _, civil::Date};
 
 use crate::{
     columns::{cut, width, wrap},
-    delivery::{Language, compose::table::columns},
+    delivery::{
+        Language,
+        compose::table::{columns, grouped},
+    },
     ledger::{Arrived, Cause, Come, Overdue, Pending, Reminder},
     notice::Period,
     stranger::one_line,
@@ -216,7 +219,7 @@ fn who<'a>(mut companies: impl Iterator<Item = (&'a str, &'a str)>, language: La
 /// `3 家公司`
 fn in_companies(count: usize, language: Language) -> String {
     let en = if count == 1 { "company" } else { "companies" };
-    format!("{count} {}", language.pick("家公司", en))
+    format!("{} {}", grouped(count as u64), language.pick("家公司", en))
 }
 
 /// The company as a fact says it.
@@ -278,20 +281,13 @@ fn months(year_months: &[String]) -> String {
     out
 }
 
-/// The day from which numbers of the period are needed.
-fn first_day(period: Period) -> Option<Date> {
-    let year = i16::try_from(period.roc_year()).ok()?.checked_add(1911)?;
-    let odd = i8::try_from(period.even_month()).ok()? - 1;
-    Date::new(year, odd, 1).ok()
-}
-
 /// The first day of what is awaited as one.
 fn begins(awaited: &str) -> Option<Date> {
     match awaited.parse::<Period>() {
-        Ok(period) => first_day(period),
+        Ok(period) => Some(period.first_day()),
         Err(_) => {
-            let year: i16 = awaited.parse().ok()?;
-            Date::new(year.checked_add(1911)?, 1, 1).ok()
+            let year = awaited.parse().ok()?;
+            Some(Period::from_months((year, 1), (year, 2)).ok()?.first_day())
         }
     }
 }

@@ -287,7 +287,7 @@ fn of_thousands_fifty_stand_in_the_letter() {
     };
     let text = told(&[told_on("2026-10-26", many("overdue"))], Language::ZhTw);
     assert!(
-        text.starts_with("需要處理：配號通知逾期未到，115/11 - 115/12（3000 家公司）\n"),
+        text.starts_with("需要處理：配號通知逾期未到，115/11 - 115/12（3,000 家公司）\n"),
         "{text}"
     );
     assert_eq!(text.matches("  2026-10-25\n").count(), 50);
@@ -437,4 +437,39 @@ fn a_letter_says_what_a_broken_row_says_and_does_not_fail() {
     };
     let text = told(&[told_on("2026-10-26", vec![odd])], Language::En);
     assert!(text.contains("next<U+202E>"), "{text}");
+}
+
+#[test]
+fn an_alarm_that_is_the_last_for_all_of_them_promises_no_further_one() {
+    let year = missing_of_a_year(CLOUD, "first_day", &[4, 6]);
+    let period = Missing {
+        awaited: "11604".to_owned(),
+        year_months: vec!["11604".to_owned()],
+        ..missing(LONG, "first_day", &[])
+    };
+    let text = told(&[told_on("2027-03-05", vec![year, period])], Language::ZhTw);
+    assert!(!text.contains("再各警示一次"), "{text}");
+}
+
+#[test]
+fn a_mail_in_quarantine_that_is_spoken_of_stands_in_the_letter() {
+    let many = (0..80).map(|n| Missing {
+        ban: format!("{n:08}"),
+        ..missing(LONG, "overdue", if n < 70 { &[] } else { &[4711, 4712] })
+    });
+    let text = told(&[told_on("2026-10-26", many.collect())], Language::ZhTw);
+    assert!(text.contains("4711"), "{text}");
+}
+
+/// RFC 5322 §2.1.1; exim and others refuse what is longer.
+#[test]
+fn a_letter_to_many_has_no_line_that_is_too_long() {
+    let mut style = style(Language::En);
+    style.alert_to = (0..60)
+        .map(|n| format!("person{n}@example.com.tw").parse().unwrap())
+        .collect();
+    let alarm = told_on("2026-10-26", vec![missing(CLOUD, "overdue", &[])]);
+    let letter = super::super::alert(&[alarm], &style, the_twentieth()).unwrap();
+    let longest = letter.eml.split(|byte| *byte == b'\n').map(<[u8]>::len);
+    assert!(longest.max().unwrap() <= 999);
 }
