@@ -21,6 +21,17 @@ CREATE TABLE alarm (
     CHECK (came_at IS NULL OR stage <> 'reminder')
 ) STRICT, WITHOUT ROWID;
 
+-- By which clock that is known: from when to when it has gone on since something had been told that
+-- lay ahead of it. No row while nothing does.
+CREATE TABLE steady_clock (
+    -- Always 1, so that there is never a second row.
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    -- Since when.
+    since TEXT NOT NULL CHECK (since GLOB '????-??-??T??:??:??.???Z'),
+    -- When it was looked at last.
+    last TEXT NOT NULL CHECK (last GLOB '????-??-??T??:??:??.???Z')
+) STRICT;
+
 -- How many booklets a company has for a period, for thousands of companies every minute. The last
 -- column spares SQLite the look at the row.
 CREATE INDEX allocation_booklets ON allocation (year_month, ban, invoice_booklet, withdrawn_at)

@@ -311,13 +311,21 @@ impl Terms {
         .collect()
     }
 
-    /// How the last period, the running one and the next stand on `today` (Asia/Taipei), and for
-    /// 年配 in December all of the next year.
+    /// How the last period, the running one and the next stand on `today` (Asia/Taipei); for 年配 what
+    /// is missing of the running year as well, and in December all of the next.
     pub fn outlook(&self, recorded: &Booklets, today: Date) -> Vec<Due> {
         let running = Period::containing(today);
         let mut periods = BTreeSet::from([running.previous(), running, running.next()]);
-        if self.assignment == Assignment::Year && today.month() == 12 {
-            periods.extend(Awaited::Year(running.roc_year() + 1).periods());
+        if self.assignment == Assignment::Year {
+            // What is missing of this year comes by no other notice.
+            let this_year = Awaited::Year(running.roc_year()).periods().into_iter();
+            let is_missing = |one: &Period| *one > running && !recorded.contains_key(one);
+            if self.is_ours(Awaited::Year(running.roc_year())) {
+                periods.extend(this_year.filter(is_missing));
+            }
+            if today.month() == 12 {
+                periods.extend(Awaited::Year(running.roc_year() + 1).periods());
+            }
         }
         let due = periods.into_iter();
         due.map(|period| self.due(period, recorded, today))

@@ -206,7 +206,8 @@ impl Entry<'_> {
     }
 
     /// What has not come and when it is due, in time: `11602 by 12-25`; of a 年配 of which all
-    /// periods are in view, how many are there: `116: 4/6 by 12-25`.
+    /// periods are in view, how many are there: `116: 4/6 by 12-25`; of the running year, how many
+    /// are missing.
     fn awaited(&self, today: Date) -> Cell {
         let name = |due: &Due| match self.company.assignment {
             Assignment::Year => Awaited::Year(due.period.roc_year()),
@@ -220,6 +221,13 @@ impl Entry<'_> {
                 if is_whole_year {
                     let there = dues.iter().filter(|due| due.state == State::Recorded);
                     write!(name, ": {}/6", there.count()).ok()?;
+                }
+                let missing = dues
+                    .iter()
+                    .filter(|due| due.state == State::Overdue)
+                    .count();
+                if !is_whole_year && missing > 0 && self.company.assignment == Assignment::Year {
+                    write!(name, ": {missing} missing").ok()?;
                 }
                 let is_awaited = |due: &&Due| matches!(due.state, State::Expected | State::Overdue);
                 let missing = dues.iter().find(is_awaited);

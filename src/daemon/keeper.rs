@@ -58,7 +58,6 @@ pub struct Keeper {
     resolvers: watch::Receiver<Vec<SocketAddr>>,
     /// Whose numbers are awaited.
     expected: due::Current,
-    dues: due::Dues,
     /// Whether every mailbox has been scanned, or given up, since the start.
     surveyed: bool,
     /// The lock on the ledger, where it is written down, for a command that asks, that the ledger
@@ -87,7 +86,6 @@ impl Keeper {
             unanswered: false,
             resolvers: watch::channel(Vec::new()).1,
             expected: watch::channel(Arc::default()).1,
-            dues: due::Dues::default(),
             surveyed: false,
             notes: None,
             noted: None,
@@ -261,7 +259,7 @@ impl Keeper {
             return Ok(());
         }
         let expected = Arc::clone(&self.expected.borrow());
-        let looked = self.dues.look(&self.ledger, &expected, &vitals, now);
+        let looked = due::look(&self.ledger, &expected, &vitals, now);
         let look = looked.await?;
         self.vitals
             .send_modify(|vitals| vitals.overdue = look.overdue);

@@ -5,7 +5,10 @@
 //! set holds nothing back. What was gathered when stands in the ledger, so a restart changes nothing.
 //! Left out on purpose: sending.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 
@@ -28,7 +31,9 @@ impl Dispatcher {
     ) -> Result<Option<Timestamp>, LedgerError> {
         let mut transaction = self.ledger.begin().await?;
         let mut next = Vec::new();
-        for (audience, alerts) in by_audience(transaction.pending::<Cause>().await?) {
+        for (audience, alerts) in
+            by_audience(transaction.pending::<Cause>().await?, &self.style.alert_to)
+        {
             let gathering = self.gather_alerts(&mut transaction, &audience, alerts, now);
             next.extend(gathering.await?);
         }
@@ -92,7 +97,10 @@ impl Dispatcher {
         if !flush && now < opens && since < later(now, window) {
             return Ok(Some(opens));
         }
-        for (audience, imports) in by_audience(transaction.pending::<Import>().await?) {
+        for (audience, imports) in by_audience(
+            transaction.pending::<Import>().await?,
+            &self.style.confirm_to,
+        ) {
             let messages: Vec<i64> = imports.iter().map(|news| news.cause.message_id).collect();
             let granted = transaction.granted_by(&messages).await?;
             let style = self.style.with_readers(&addresses(&audience), &[]);
@@ -105,10 +113,19 @@ impl Dispatcher {
 }
 
 /// News to the same people, in the order in which it was raised.
-fn by_audience<T: News>(news: Vec<Pending<T>>) -> BTreeMap<Vec<String>, Vec<Pending<T>>> {
+fn by_audience<T: News>(
+    news: Vec<Pending<T>>,
+    everybody: &[Address],
+) -> BTreeMap<Vec<String>, Vec<Pending<T>>> {
+    let everybody: BTreeSet<&str> = everybody.iter().map(Address::as_str).collect();
     let mut groups = BTreeMap::<_, Vec<_>>::new();
     for piece in news {
-        let audience = piece.cause.audience().to_vec();
+        let mut audience = piece.cause.audience().to_vec();
+        // Two letters to the same people would be one too many.
+        let named: BTreeSet<&str> = audience.iter().map(String::as_str).collect();
+        if named == everybody {
+            audience.clear();
+        }
         groups.entry(audience).or_default().push(piece);
     }
     groups

@@ -74,6 +74,51 @@ impl Ledger {
     }
 }
 
+impl Ledger {
+    /// From when to when the clock has gone on since something had been told that lay ahead of it;
+    /// `None` where nothing does.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub async fn steady_clock(&self) -> Result<Option<(Timestamp, Timestamp)>, LedgerError> {
+        let row: Option<(String, String)> = sqlx::query_as("SELECT since, last FROM steady_clock")
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(LedgerError::during("read how long the clock has gone on"))?;
+        row.map(|(since, last)| {
+            let since = parsed("steady_clock.since", &since)?;
+            Ok((since, parsed("steady_clock.last", &last)?))
+        })
+        .transpose()
+    }
+
+    /// Writes down from when to when it has; `None`: nothing lies ahead of it.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub async fn set_steady_clock(
+        &self,
+        steady: Option<(Timestamp, Timestamp)>,
+    ) -> Result<(), LedgerError> {
+        let failed = LedgerError::during("write down how long the clock has gone on");
+        let mut transaction = self.begin().await?;
+        let written = match steady {
+            None => sqlx::query("DELETE FROM steady_clock"),
+            Some((since, last)) => sqlx::query(
+                "INSERT INTO steady_clock (one, since, last) VALUES (1, ?, ?)
+                 ON CONFLICT (one) DO UPDATE SET since = excluded.since, last = excluded.last",
+            )
+            .bind(moment(since))
+            .bind(moment(last)),
+        };
+        written
+            .execute(&mut *transaction.inner)
+            .await
+            .map_err(failed)?;
+        transaction.commit().await
+    }
+}
+
 impl Transaction {
     /// As [`Ledger::alarms`], seen from inside the transaction.
     ///

@@ -458,6 +458,7 @@ const SQLITE_CORRUPT: i32 = 11;
 const SQLITE_CANTOPEN: i32 = 14;
 const SQLITE_NOTADB: i32 = 26;
 const SQLITE_READONLY_ROLLBACK: i32 = 776;
+const SQLITE_READONLY_DIRECTORY: i32 = 1544;
 const SQLITE_IOERR_SHMOPEN: i32 = 4618;
 const SQLITE_IOERR_SHMSIZE: i32 = 4874;
 
@@ -475,6 +476,11 @@ fn unusable(path: &Path) -> impl Fn(sqlx::Error) -> LedgerError + Copy + '_ {
                 Ok(_) => io::Error::other(source),
                 Err(error) => error,
             },
+        },
+        // Even a reader leaves files beside the ledger.
+        _ if extended_code(&source) == Some(SQLITE_READONLY_DIRECTORY) => LedgerError::Io {
+            path: path.to_owned(),
+            source: io::Error::new(io::ErrorKind::PermissionDenied, source),
         },
         // The first that SQLite wants is room for the file by which its processes know each other.
         Some(SQLITE_IOERR)

@@ -8,6 +8,9 @@ use std::{fmt, str::FromStr};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ban([u8; 8]);
 
+/// So much of what is no number is repeated, characters.
+const SHOWN: usize = 40;
+
 /// Why a text is not a [`Ban`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BanError {
@@ -36,7 +39,7 @@ impl FromStr for Ban {
             .try_into()
             .ok()
             .filter(|bytes: &[u8; 8]| bytes.iter().all(u8::is_ascii_digit))
-            .ok_or_else(|| BanError::NotEightDigits(text.to_owned()))?;
+            .ok_or_else(|| BanError::NotEightDigits(text.chars().take(SHOWN).collect()))?;
         // The Fiscal Information Agency's rule since 2023-04-01: divisible by 5 (before: 10).
         // A 7th digit of 7 gives 28 → 10, whose digits may count as 1 or as 0.
         const WEIGHTS: [u8; 8] = [1, 2, 1, 2, 1, 2, 4, 1];

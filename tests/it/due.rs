@@ -132,7 +132,8 @@ impl Office {
     async fn tries_to_look(&mut self, now: Timestamp) -> Result<(), LedgerError> {
         self.vitals.send_modify(|vitals| {
             let mailboxes = vitals.mailboxes.values_mut();
-            mailboxes.for_each(|signs| signs.last_ok = Some(now));
+            let answering = mailboxes.filter(|signs| signs.failing_since.is_none());
+            answering.for_each(|signs| signs.last_ok = Some(now));
         });
         self.keeper.run_once(&style(), now).await
     }

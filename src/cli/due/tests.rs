@@ -116,9 +116,16 @@ fn in_december_a_company_with_numbers_by_the_year_has_all_six_periods_counted() 
         (4, "2026-12-26", "6 6 6 116: 4/6 by 12-25", 1),
         (0, "2026-12-26", "6 6 OVERDUE 116: 0/6 by 12-25", 1),
         (6, "2026-12-26", "6 6 6 116: 6/6", 0),
-        // Four of them are out of view again.
-        (1, "2027-01-02", "6 6 OVERDUE 116 by 2026-12-25", 1),
-        (0, "2027-01-02", "6 OVERDUE OVERDUE 116 by 2026-12-25", 1),
+        // What was due in December and did not come goes on being missed.
+        (6, "2027-01-02", "6 6 6 —", 0),
+        (5, "2027-01-02", "6 6 6 116: 1 missing by 2026-12-25", 1),
+        (1, "2027-01-02", "6 6 OVERDUE 116: 1/6 by 2026-12-25", 1),
+        (
+            0,
+            "2027-01-02",
+            "6 OVERDUE OVERDUE 116: 0/6 by 2026-12-25",
+            1,
+        ),
     ] {
         let found = row(of_next_year, today);
         assert_eq!(found, (expected.to_owned(), overdue), "{today}");
@@ -154,8 +161,9 @@ fn what_is_overdue_stands_first_and_in_alarm_and_then_what_never_came() {
 Due 應收到的配號 (booklets 本)
   統編 ban  名稱 name  上期 11510  本期 11512  下期 11602  應收 due
   04595257  丙                  1     OVERDUE           1  11512 by 10-25
-  22099131  丁                  1     OVERDUE     OVERDUE  115 by 2025-12-25,
-                                                           116: 0/6 by 12-25
+  22099131  丁                  1     OVERDUE     OVERDUE  115: 1 missing by
+                                                           2025-12-25, 116: 0/6
+                                                           by 12-25
   24634102  乙             missed           1           1  —
   53567686  甲                  1           2           3  —
 ",
@@ -163,7 +171,7 @@ Due 應收到的配號 (booklets 本)
     let coloured = overdue.page(COLOURED, "");
     let alarms = |line: &str| line.matches("\u{1b}[31m").count();
     let alarms: Vec<usize> = coloured.lines().map(alarms).collect();
-    assert_eq!(alarms, [0, 0, 2, 3, 0, 0, 0], "{coloured}");
+    assert_eq!(alarms, [0, 0, 2, 3, 0, 0, 0, 0], "{coloured}");
     // Nobody is without numbers while there is time.
     let on_time = dues(&companies[..1], known(), "2026-12-25").page(COLOURED, "");
     assert!(!on_time.contains('\u{1b}'), "{on_time}");

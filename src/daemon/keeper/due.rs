@@ -17,8 +17,8 @@ use crate::{
     clock::{taipei_date, taipei_time},
     http::Vitals,
     ledger::{
-        Alarm, Alarms, Arrived, Cause, Come, Ledger, LedgerError, LinkState, Missing, Overdue,
-        Pending, Reminded, Reminder, Transaction, Watched,
+        Alarm, Alarms, Arrived, Cause, Come, Ledger, LedgerError, LinkState, MailboxRow, Missing,
+        Overdue, Pending, Reminded, Reminder, Transaction, Watched,
     },
     notice::{Ban, Companies, Company, Period},
     schedule::{self, Awaited, Booklets, Call, Progress, Stage, State, Terms},
@@ -28,9 +28,9 @@ use crate::{
 /// ahead. One that was set back by a day at most thus makes nobody hear anything twice.
 const STEADY: SignedDuration = SignedDuration::from_hours(24);
 
-/// From one look to the next it is a minute; where it is longer, or less than nothing, the clock
-/// was set or the machine slept.
-const JUMP: SignedDuration = SignedDuration::from_mins(15);
+/// A machine may sleep for a night. Where more than this lies between two looks, or less than
+/// nothing, the clock was set.
+const JUMP: SignedDuration = SignedDuration::from_hours(25);
 
 /// Whose numbers are awaited, and when.
 #[derive(Debug, Clone, Default)]
@@ -43,13 +43,6 @@ pub struct Expectations {
 
 /// Shared with whoever changes what is expected.
 pub(super) type Current = tokio::sync::watch::Receiver<Arc<Expectations>>;
-
-/// Looks after what is due.
-#[derive(Debug, Default)]
-pub(super) struct Dues {
-    /// From when to when the clock has gone on while something was told that lay ahead of it.
-    steady: Option<(Timestamp, Timestamp)>,
-}
 
 /// What one look has found.
 #[derive(Debug, Clone, Copy)]
@@ -80,93 +73,98 @@ struct Facts {
     quarantined: HashMap<Option<Ban>, Vec<i64>>,
 }
 
-impl Dues {
-    /// One look. Numbers may come meanwhile, so what is told is found and written in one transaction.
-    /// That there is something to tell is found before: in most minutes there is nothing, and a
-    /// notice need not wait until all companies have been looked at.
-    pub(super) async fn look(
-        &mut self,
-        ledger: &Ledger,
-        expected: &Expectations,
-        vitals: &Vitals,
-        now: Timestamp,
-    ) -> Result<Look, LedgerError> {
-        let running = Period::containing(taipei_date(now));
-        // A ledger that a clock that was ahead has dated is watched from today on.
-        let since = taipei_date(ledger.created_at().min(now));
-        let premature = {
-            let alarms = ledger.alarms(running).await?;
-            let premature = self.premature(&alarms, now);
-            let booklets = ledger.booklets(first_needed(&alarms, running)).await?;
-            let tidings = reckon(expected, since, &alarms, &booklets, now);
-            if premature.is_empty() && tidings.is_empty() {
-                return Ok(tidings.silent());
-            }
-            premature
-        };
-        let mailboxes = watched(ledger, vitals).await?;
-        let waiting = ledger.waiting().await?.map_or(0, |waiting| waiting.mails);
-        let mut transaction = ledger.begin().await?;
-        let mut alarms = transaction.alarms(running).await?;
-        for (ban, awaited) in &premature {
-            transaction.forget_told(*ban, *awaited).await?;
-            alarms.get_mut(ban).map(|alarms| alarms.remove(awaited));
-        }
-        let booklets = transaction.booklets(first_needed(&alarms, running)).await?;
+/// One look. Numbers may come meanwhile, so what is told is found and written in one transaction.
+/// That there is something to tell is found before: in most minutes there is nothing, and a
+/// notice need not wait until all companies have been looked at.
+pub(super) async fn look(
+    ledger: &Ledger,
+    expected: &Expectations,
+    vitals: &Vitals,
+    now: Timestamp,
+) -> Result<Look, LedgerError> {
+    let running = Period::containing(taipei_date(now));
+    // A ledger that a clock that was ahead has dated is watched from today on.
+    let since = taipei_date(ledger.created_at().min(now));
+    let premature = {
+        let alarms = ledger.alarms(running).await?;
+        let premature = premature(ledger, &alarms, now).await?;
+        let booklets = ledger.booklets(first_needed(&alarms, running)).await?;
         let tidings = reckon(expected, since, &alarms, &booklets, now);
         if premature.is_empty() && tidings.is_empty() {
             return Ok(tidings.silent());
         }
-        let unheard = take_back(&mut transaction, &tidings.come).await?;
-        write_down(&mut transaction, &tidings, now).await?;
-        let mut news = reminders(&tidings.reminders, &booklets);
-        if !tidings.alarms.is_empty() {
-            let facts = Facts {
-                mailboxes,
-                waiting,
-                quarantined: transaction.quarantined_by_company().await?,
-            };
-            news.extend(alarmed(&tidings.alarms, &facts));
-        }
-        let heard = tidings.come.iter().copied();
-        let heard = heard.filter(|(company, (one, _))| !unheard.contains(&(company.ban, *one)));
-        news.extend(arrived(&heard.collect::<Vec<_>>(), &booklets));
-        for (about, cause) in &news {
-            let mut key = format!("{}:{}:{about}", cause.theme(), taipei_date(now));
-            // Told once before, on that day of a clock that was ahead.
-            if transaction.is_told(&key).await? {
-                key = format!("{key}:{now}");
-            }
-            transaction.tell(&key, cause, now).await?;
-        }
-        transaction.commit().await?;
-        log(&tidings, premature.len());
-        Ok(Look {
-            overdue: tidings.overdue,
-            has_told: !news.is_empty(),
-        })
+        premature
+    };
+    let mailboxes = watched(ledger, vitals).await?;
+    let waiting = ledger.waiting().await?.map_or(0, |waiting| waiting.mails);
+    let mut transaction = ledger.begin().await?;
+    let mut alarms = transaction.alarms(running).await?;
+    for (ban, awaited) in &premature {
+        transaction.forget_told(*ban, *awaited).await?;
+        alarms.get_mut(ban).map(|alarms| alarms.remove(awaited));
     }
-
-    /// What only a clock that was ahead can have told, once this one has gone on for long enough.
-    fn premature(&mut self, alarms: &Alarms, now: Timestamp) -> Vec<(Ban, Awaited)> {
-        let premature: Vec<(Ban, Awaited)> = alarms
-            .iter()
-            .flat_map(|(ban, alarms)| alarms.iter().map(move |(one, alarm)| (*ban, *one, alarm)))
-            .filter(|(_, awaited, alarm)| awaited.earliest(alarm.stage) > taipei_time(now))
-            .map(|(ban, awaited, _)| (ban, awaited))
-            .collect();
-        let goes_on = |last: Timestamp| {
-            let passed = now.duration_since(last);
-            !passed.is_negative() && passed <= JUMP
+    let booklets = transaction.booklets(first_needed(&alarms, running)).await?;
+    let tidings = reckon(expected, since, &alarms, &booklets, now);
+    if premature.is_empty() && tidings.is_empty() {
+        return Ok(tidings.silent());
+    }
+    let unheard = take_back(&mut transaction, &tidings.come).await?;
+    write_down(&mut transaction, &tidings, now).await?;
+    let mut news = reminders(&tidings.reminders, &booklets);
+    if !tidings.alarms.is_empty() {
+        let facts = Facts {
+            mailboxes,
+            waiting,
+            quarantined: transaction.quarantined_by_company().await?,
         };
-        let steady = self.steady.filter(|(_, last)| goes_on(*last));
-        let since = steady.map_or(now, |(since, _)| since);
-        self.steady = (!premature.is_empty()).then_some((since, now));
-        if now.duration_since(since) > STEADY {
-            premature
-        } else {
-            Vec::new()
+        news.extend(alarmed(&tidings.alarms, &facts));
+    }
+    let heard = tidings.come.iter().copied();
+    let heard = heard.filter(|(company, (one, _))| !unheard.contains(&(company.ban, *one)));
+    news.extend(arrived(&heard.collect::<Vec<_>>(), &booklets));
+    for (about, cause) in &news {
+        let mut key = format!("{}:{}:{about}", cause.theme(), taipei_date(now));
+        // Told once before, on that day of a clock that was ahead.
+        if transaction.is_told(&key).await? {
+            key = format!("{key}:{now}");
         }
+        transaction.tell(&key, cause, now).await?;
+    }
+    transaction.commit().await?;
+    log(&tidings, premature.len());
+    Ok(Look {
+        overdue: tidings.overdue,
+        has_told: !news.is_empty(),
+    })
+}
+
+/// What only a clock that was ahead can have told, once this one has gone on for long enough; for
+/// how long is written down, for a daemon may be restarted every night.
+async fn premature(
+    ledger: &Ledger,
+    alarms: &Alarms,
+    now: Timestamp,
+) -> Result<Vec<(Ban, Awaited)>, LedgerError> {
+    let premature: Vec<(Ban, Awaited)> = alarms
+        .iter()
+        .flat_map(|(ban, alarms)| alarms.iter().map(move |(one, alarm)| (*ban, *one, alarm)))
+        .filter(|(_, awaited, alarm)| awaited.earliest(alarm.stage) > taipei_time(now))
+        .map(|(ban, awaited, _)| (ban, awaited))
+        .collect();
+    let before = ledger.steady_clock().await?;
+    let goes_on = |(_, last): &(Timestamp, Timestamp)| {
+        let passed = now.duration_since(*last);
+        !passed.is_negative() && passed <= JUMP
+    };
+    let since = before.filter(goes_on).map_or(now, |(since, _)| since);
+    let steady = (!premature.is_empty()).then_some((since, now));
+    if steady != before {
+        ledger.set_steady_clock(steady).await?;
+    }
+    if now.duration_since(since) > STEADY {
+        Ok(premature)
+    } else {
+        Ok(Vec::new())
     }
 }
 
@@ -228,22 +226,29 @@ fn reckon<'a>(
     tidings
 }
 
-/// The watched mailboxes as the ledger last saw them.
+/// The watched mailboxes as they show themselves; of one that has not answered since the start, what
+/// the ledger was told of it before. What it says of the others may be the daemon's before this one.
 async fn watched(ledger: &Ledger, vitals: &Vitals) -> Result<Vec<Watched>, LedgerError> {
     let rows = ledger.mailboxes().await?;
-    let watched = rows
+    let mut rows: HashMap<String, MailboxRow> = rows
         .into_iter()
-        .filter(|row| vitals.mailboxes.contains_key(&row.name));
-    Ok(watched
-        .map(|row| Watched {
-            name: row.name,
-            last_ok_at: row.last_ok_at,
-            trouble: match row.state {
-                LinkState::Up => None,
-                LinkState::Down(words) => Some(words),
+        .map(|row| (row.name.clone(), row))
+        .collect();
+    let watched = vitals.mailboxes.iter().map(|(name, signs)| {
+        let (seen, state) = match rows.remove(name) {
+            Some(row) => (row.last_ok_at, row.state),
+            None => (None, LinkState::Up),
+        };
+        Watched {
+            name: name.clone(),
+            last_ok_at: signs.last_ok.or(seen),
+            trouble: match state {
+                LinkState::Down(words) if signs.failing_since.is_some() => Some(words),
+                LinkState::Down(_) | LinkState::Up => None,
             },
-        })
-        .collect())
+        }
+    });
+    Ok(watched.collect())
 }
 
 /// Takes back, of the alarms that are in no letter yet, those whose numbers have come: nobody need

@@ -180,11 +180,11 @@ async fn a_look_at_which_nothing_is_told_waits_for_nobody_who_writes() {
         companies: Companies::new(vec![company]).unwrap(),
         ..Expectations::default()
     };
-    let (vitals, mut dues) = (Vitals::default(), due::Dues::default());
-    let told = dues.look(&ledger, &expected, &vitals, at("2026-06-26T02:00:00Z"));
+    let vitals = Vitals::default();
+    let told = due::look(&ledger, &expected, &vitals, at("2026-06-26T02:00:00Z"));
     assert!(told.await.unwrap().has_told);
     let writing = ledger.begin().await.unwrap();
-    let silent = dues.look(&ledger, &expected, &vitals, at("2026-06-26T02:01:00Z"));
+    let silent = due::look(&ledger, &expected, &vitals, at("2026-06-26T02:01:00Z"));
     // Far less than a writer waits for another.
     let silent = tokio::time::timeout(Duration::from_secs(20), silent).await;
     let look = silent.unwrap().unwrap();

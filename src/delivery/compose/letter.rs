@@ -10,7 +10,7 @@ use lettre::message::{
     Attachment, Mailbox, Mailboxes, MultiPart, SinglePart,
     header::{
         ContentType, Date, From, HeaderName, HeaderValue, Headers, MIME_VERSION_1_0, MessageId,
-        Subject, To,
+        Subject,
     },
 };
 use sha2::{Digest, Sha256};
@@ -60,10 +60,10 @@ impl Draft {
             name,
             lettre_address(&from.address),
         ))));
-        headers.set(To::from(
-            to.iter()
-                .map(|address| Mailbox::new(None, lettre_address(address)))
-                .collect::<Mailboxes>(),
+        headers.insert_raw(HeaderValue::dangerous_new_pre_encoded(
+            HeaderName::new_from_ascii_str("To"),
+            String::new(),
+            folded(to),
         ));
         headers.set(Subject::from(self.subject.clone()));
         headers.set(Date::new(now.into()));
@@ -115,6 +115,29 @@ impl Draft {
         let hex: String = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
         hex.chars().take(32).collect()
     }
+}
+
+/// The addresses with a comma between them, each line as long as it may be and no longer: lettre
+/// 0.11.23 writes them all on one. RFC 5322 §2.1.1, §2.2.3.
+fn folded(addresses: &[Address]) -> String {
+    const LINE: usize = 78;
+    let mut text = String::new();
+    let mut length = "To:".len();
+    for address in addresses {
+        let address = address.as_str();
+        if !text.is_empty() {
+            text.push(',');
+            length += 1;
+            if length + " ,".len() + address.len() > LINE {
+                text.push_str("\r\n");
+                length = 0;
+            }
+            text.push(' ');
+        }
+        text.push_str(address);
+        length += 1 + address.len();
+    }
+    text
 }
 
 /// [`Address`] has been checked more strictly than the form below needs, but lettre's own check

@@ -53,9 +53,12 @@ async fn a_daemon_that_is_restarted_every_night_tells_of_what_a_clock_ahead_told
     office.grants(ONE, "11512").await;
     // It is the 16th, and the clock says New Year.
     office.look_at("2027-01-01T09:05").await;
-    for now in ["2026-12-16T10:00", "2026-12-26T09:00", "2026-12-31T09:00"] {
-        office.look_at(now).await;
-        office = office.restart(at(now)).await;
+    for day in 16..=31 {
+        for hour in ["09:00", "18:00"] {
+            let now = format!("2026-12-{day}T{hour}");
+            office.look_at(&now).await;
+            office = office.restart(at(&now)).await;
+        }
     }
     office.look_at("2027-01-01T09:10").await;
     let told = office.told().await;

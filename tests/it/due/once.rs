@@ -51,6 +51,10 @@ async fn an_alarm_says_what_may_stand_in_the_way() {
     office.grants(ONE, "11512").await;
     office.scans("spare", true);
     office.sql(IN_THE_WAY).await;
+    office.vitals.send_modify(|vitals| {
+        let spare = vitals.mailboxes.get_mut("spare").unwrap();
+        spare.failing_since = Some(at("2026-12-26T08:00"));
+    });
     office.look_at("2026-12-26T09:00").await;
     let [Cause::NoticeOverdue(overdue)] = &office.causes().await[..] else {
         panic!("expected one alarm");
@@ -65,7 +69,7 @@ async fn an_alarm_says_what_may_stand_in_the_way() {
         last_ok_at,
         trouble: trouble.map(str::to_owned),
     };
-    let answered = Some(at("2026-12-26T08:59"));
+    let answered = Some(at("2026-12-26T09:00"));
     assert_eq!(
         overdue.mailboxes,
         [

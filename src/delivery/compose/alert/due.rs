@@ -9,7 +9,10 @@ use jiff::{Timestamp, ToSpan as _, civil::Date};
 
 use crate::{
     columns::{cut, width, wrap},
-    delivery::{Language, compose::table::columns},
+    delivery::{
+        Language,
+        compose::table::{columns, grouped},
+    },
     ledger::{Arrived, Cause, Come, Overdue, Pending, Reminder},
     notice::Period,
     stranger::one_line,
@@ -213,7 +216,7 @@ fn who<'a>(mut companies: impl Iterator<Item = (&'a str, &'a str)>, language: La
 /// `3 家公司`
 fn in_companies(count: usize, language: Language) -> String {
     let en = if count == 1 { "company" } else { "companies" };
-    format!("{count} {}", language.pick("家公司", en))
+    format!("{} {}", grouped(count as u64), language.pick("家公司", en))
 }
 
 /// The company as a fact says it.

@@ -287,7 +287,7 @@ fn of_thousands_fifty_stand_in_the_letter() {
     };
     let text = told(&[told_on("2026-10-26", many("overdue"))], Language::ZhTw);
     assert!(
-        text.starts_with("需要處理：配號通知逾期未到，115/11 - 115/12（3000 家公司）\n"),
+        text.starts_with("需要處理：配號通知逾期未到，115/11 - 115/12（3,000 家公司）\n"),
         "{text}"
     );
     assert_eq!(text.matches("  2026-10-25\n").count(), 50);

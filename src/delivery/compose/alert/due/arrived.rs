@@ -58,7 +58,7 @@ fn single(one: &Come, at: Timestamp, language: Language) -> String {
         (language.pick("期別", "Period"), what),
         (language.pick("本數", "Booklets"), grouped(one.booklets)),
         (
-            language.pick("警示時間", "Alert raised (UTC+8)"),
+            language.pick("上次警示", "Last alert (UTC+8)"),
             taipei_minute(one.told_at),
         ),
         (language.pick("確認到達", "Seen (UTC+8)"), taipei_minute(at)),
@@ -80,14 +80,8 @@ fn listed(many: &[(Come, Timestamp)], language: Language) -> String {
         ),
     );
     let head = language.pick(
-        ["統編", "公司", "期別", "本數", "警示時間"],
-        [
-            "BAN",
-            "Company",
-            "Period",
-            "Booklets",
-            "Alert raised (UTC+8)",
-        ],
+        ["統編", "公司", "期別", "本數", "上次警示"],
+        ["BAN", "Company", "Period", "Booklets", "Last alert (UTC+8)"],
     );
     let rows = many.iter().map(|(one, _)| {
         vec![

@@ -5,6 +5,8 @@
 
 mod remedy;
 
+use std::cmp::Reverse;
+
 use jiff::{SignedDuration, Timestamp, civil::Date};
 
 use super::{
@@ -16,7 +18,7 @@ use crate::{
     columns::cut,
     delivery::{
         Language,
-        compose::table::{columns, facts},
+        compose::table::{columns, facts, grouped},
     },
     ledger::{Missing, Overdue, Watched},
     notice::Period,
@@ -92,7 +94,8 @@ pub(super) fn subject(overdue: &Overdue, at: Timestamp, language: Language) -> S
 pub(super) fn text(overdue: &Overdue, at: Timestamp, language: Language) -> String {
     let today = taipei_date(at);
     let mut companies: Vec<&Missing> = overdue.companies.iter().collect();
-    companies.sort_by_key(|one| std::cmp::Reverse(Urgency::of(one, today)));
+    // Of those that are as urgent, first the ones about which something can be done here.
+    companies.sort_by_key(|one| (Reverse(Urgency::of(one, today)), one.quarantined.is_empty()));
     let (deaf, heard): (Vec<&Watched>, Vec<&Watched>) =
         overdue.mailboxes.iter().partition(|one| is_deaf(one, at));
     let mut text = deafness(overdue, &deaf, language);
@@ -228,7 +231,7 @@ fn listed(many: &[&Missing], today: Date, language: Language) -> String {
             language.pick("期別都".to_owned(), "The".to_owned())
         } else {
             language.pick(
-                format!("其中 {begun} 家的期別"),
+                format!("其中 {} 家的期別", grouped(begun as u64)),
                 format!("For {} the", in_companies(begun, language)),
             )
         };
@@ -237,9 +240,13 @@ fn listed(many: &[&Missing], today: Date, language: Language) -> String {
             format!("{these} period has begun: issue no invoices with the last period's numbers."),
         )));
     }
-    if tomorrow > 0 {
+    if tomorrow == count {
+        text.push_str(&paragraph(
+            language.pick("明天起就要用。", "They are needed from tomorrow on."),
+        ));
+    } else if tomorrow > 0 {
         text.push_str(&paragraph(&language.pick(
-            format!("其中 {tomorrow} 家明天起就要用。"),
+            format!("其中 {} 家明天起就要用。", grouped(tomorrow as u64)),
             format!(
                 "Needed from tomorrow on by {}.",
                 in_companies(tomorrow, language)
@@ -287,14 +294,14 @@ fn places(overdue: &Overdue, companies: &[&Missing], language: Language) -> Stri
         ([one], _) => {
             let ids = ids(&one.quarantined, MAILS, language);
             lines.push(language.pick(
-                format!("隔離區有這家公司的信：{ids}"),
-                format!("In quarantine there is mail of this company: {ids}"),
+                format!("隔離區有這家公司的信，也可能是偽造的：{ids}"),
+                format!("In quarantine there is mail of this company, or forged in its name: {ids}"),
             ));
         }
         (_, count) => lines.push(language.pick(
-            format!("隔離區有上面 {count} 筆的信，編號在最後一欄"),
+            format!("隔離區有上面 {count} 筆的信，也可能是偽造的；編號在最後一欄"),
             format!(
-                "In quarantine there is mail of {count} of the above; the last column has its ids"
+                "In quarantine there is mail of {count} of the above, or forged; the last column has its ids"
             ),
         )),
     }

@@ -104,7 +104,13 @@ pub(super) fn again(companies: &[&Missing], language: Language) -> String {
         "號碼匯入就停止，並寄信告知。",
         "Once the numbers are recorded it stops, and a mail says so.",
     );
-    let text = match (stage.map(|one| one.stage.as_str()), begins) {
+    let is_last = companies.iter().all(|one| one.stage == "first_day");
+    let stage = match stage {
+        _ if is_last => Some("first_day"),
+        Some(one) => Some(one.stage.as_str()),
+        None => None,
+    };
+    let text = match (stage, begins) {
         (Some("overdue"), Some(begins)) => {
             let (last, first) = (day(day_before(begins), language), day(begins, language));
             language.pick(
@@ -126,10 +132,10 @@ pub(super) fn again(companies: &[&Missing], language: Language) -> String {
             )
             .to_owned(),
         _ => language.pick(
-            format!("期別開始的前一天和第一天，上午 9 點會再各警示一次；{resolved}"),
+            format!("期別還沒開始的，前一天和第一天上午 9 點會再各警示一次；{resolved}"),
             format!(
-                "The alarm comes again on the day before a period begins and on its first day at 09:00, \
-                 then no more. {resolved}"
+                "Of a period that is still to begin the alarm comes again on the day before and on its \
+                 first day at 09:00, then no more. {resolved}"
             ),
         ),
     };
