@@ -11,14 +11,19 @@ CREATE TABLE alarm (
     stage TEXT NOT NULL CHECK (stage IN ('reminder', 'overdue', 'last_day', 'first_day')),
     -- When they were.
     told_at TEXT NOT NULL CHECK (told_at GLOB '????-??-??T??:??:??.???Z'),
+    -- The periods that they were told have no numbers, and that have had none since: as MIG writes
+    -- them, in time, with a comma between them.
+    missing TEXT NOT NULL CHECK (missing GLOB '[0-9]*' AND missing NOT GLOB '*[^0-9,]*'),
     -- When it was seen to have come after they had been told that it had not; null before.
     came_at TEXT CHECK (came_at GLOB '????-??-??T??:??:??.???Z'),
-    PRIMARY KEY (ban, awaited),
+    -- What is over for long is not looked at.
+    PRIMARY KEY (awaited, ban),
     CHECK (came_at IS NULL OR stage <> 'reminder')
 ) STRICT, WITHOUT ROWID;
 
--- How many booklets a company has for a period, for thousands of companies every minute.
-CREATE INDEX allocation_booklets ON allocation (year_month, ban, invoice_booklet)
+-- How many booklets a company has for a period, for thousands of companies every minute. The last
+-- column spares SQLite the look at the row.
+CREATE INDEX allocation_booklets ON allocation (year_month, ban, invoice_booklet, withdrawn_at)
     WHERE withdrawn_at IS NULL;
 
 -- For whom it is, as addresses with a comma between them; null for those whom everything is for.

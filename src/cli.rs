@@ -30,6 +30,7 @@ mod arguments;
 mod check;
 mod demo;
 mod dispatch;
+mod due;
 mod explain;
 mod files;
 mod ingest;

@@ -121,12 +121,19 @@ pub struct Style {
 }
 
 impl Style {
-    /// As it is for `company`, which may have readers of its own.
+    /// As it is for `company`: its own readers of confirmations stand in everybody's place. Its own
+    /// readers of alerts stand beside the others, who may have been told of its mail in quarantine.
     pub fn of(&self, company: Option<&Company>) -> Cow<'_, Self> {
-        let (confirm_to, alert_to) = company.map_or((&[][..], &[][..]), |company| {
-            (&company.confirm_to, &company.alert_to)
-        });
-        self.with_readers(confirm_to, alert_to)
+        let Some(company) = company else {
+            return Cow::Borrowed(self);
+        };
+        let mut alert_to = self.alert_to.clone();
+        for reader in &company.alert_to {
+            if !alert_to.contains(reader) {
+                alert_to.push(reader.clone());
+            }
+        }
+        self.with_readers(&company.confirm_to, &alert_to)
     }
 
     /// As it is where these are told, each list unless it is empty.

@@ -49,6 +49,9 @@ pub use self::{
 /// Mail that is older than this when the ledger is created is past: a first run floods nobody.
 const OLD: SignedDuration = SignedDuration::from_hours(7 * 24);
 
+/// No server's clock is further ahead of one that is right.
+const SKEW: SignedDuration = SignedDuration::from_hours(24);
+
 /// So much of a resolver's words stands in the log, characters.
 const WORDS: usize = 200;
 
@@ -321,7 +324,7 @@ impl Intake {
     ) -> Result<(), LedgerError> {
         match &self.style {
             None => Ok(()),
-            Some(_) if self.is_past(entry.message) => {
+            Some(_) if self.is_past(entry.message, entry.now) => {
                 tell_past(transaction, &self.rules, id, entry).await
             }
             Some(style) => tell(transaction, style, &self.rules, id, entry).await,
@@ -330,13 +333,16 @@ impl Intake {
 
     /// Whether it lay in a mailbox long before the ledger was created. A file that the operator
     /// names is meant now, however old it is.
-    fn is_past(&self, message: &RawMessage) -> bool {
-        let old = self.ledger.created_at().checked_sub(OLD);
-        message.origin.mailbox().is_some()
-            && message
-                .internal_date
-                .zip(old.ok())
-                .is_some_and(|(date, old)| date < old)
+    fn is_past(&self, message: &RawMessage, now: Timestamp) -> bool {
+        let Some(date) = message.internal_date else {
+            return false;
+        };
+        let created = self.ledger.created_at();
+        // Where the ledger lies ahead, a clock that was ahead has dated it; where the mail does as
+        // well, it is the clock of today that is behind.
+        let is_behind = date.duration_since(now) > SKEW;
+        let began = if is_behind { created } else { created.min(now) };
+        message.origin.mailbox().is_some() && began.duration_since(date) > OLD
     }
 }
 

@@ -56,8 +56,8 @@ pub use self::{
     mailboxes::{LinkState, MailboxRow},
     messages::{Counts, Earlier, Entry},
     news::{
-        AlertWindow, Arrived, Cause, Come, FoundIn, Import, Missing, News, Overdue, Past, Pending,
-        Quarantined, Reason, Reminded, Reminder, Watched,
+        AlertWindow, Arrived, Cause, Come, Fallen, FoundIn, Import, Missing, News, Overdue, Past,
+        Pending, Quarantined, Reason, Reminded, Reminder, Watched,
     },
     outbox::{
         Declined, Kind, Lease, Letter, OutboxCounts, OutboxDecision, OutboxRecipient, OutboxRow,

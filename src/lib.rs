@@ -28,7 +28,7 @@
 //! | [`ledger`] | the SQLite file; all SQL |
 //! | [`delivery`] | composes mails and sends them from the outbox |
 //! | [`oauth`] | access tokens, where servers take no passwords |
-//! | [`schedule`] | what is due when |
+//! | [`schedule`] | what is due when, and what must be said of it |
 //! | [`http`] | health |
 //! | [`stranger`] | what strangers wrote, made fit to be shown |
 //! | [`config`] | the file, checked, with line and column |

@@ -2,11 +2,12 @@
 //!
 //! 期配: the next period's notice comes on the 20th of each even month, and the number of booklets
 //! can be changed before that day. 年配: all six periods of the next year come in December. All
-//! moments are Asia/Taipei, at [`HOUR`].
+//! moments are Asia/Taipei, at nine in the morning.
 //!
-//! Guarantees: of what is awaited as one, each [`Stage`] is called at most once, whatever the clock
-//! does, and only the latest of several; what has come is never called. Left out on purpose: who is
-//! told, and in which words.
+//! Guarantees: of what is awaited as one, each [`Stage`] is called at most once and none after a
+//! later one, whatever the clock does; of several that have begun only the latest is; what has come
+//! is never called. Left out on purpose: who is told, in which words, and what is done about a clock
+//! that was wrong.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -81,6 +82,17 @@ pub enum Stage {
     LastDay,
     /// The first day on which they are needed.
     FirstDay,
+}
+
+/// What has become of periods of which people were told that they have no numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// None of them has any yet.
+    None,
+    /// Some have; these have not, and some of these are not over.
+    Part(Vec<Period>),
+    /// All have that are not over.
+    Done,
 }
 
 /// Something that people must be told now.
@@ -159,25 +171,18 @@ impl Awaited {
         periods.filter_map(|period| recorded.get(&period)).sum()
     }
 
-    /// Whether it is not missed any more on `today`: all that is not over has numbers in force.
-    pub fn has_come(self, recorded: &Booklets, today: Date) -> bool {
-        let running = Period::containing(today);
-        let (over, ahead): (Vec<Period>, Vec<Period>) = self
-            .periods()
-            .into_iter()
-            .partition(|period| *period < running);
-        let needed = if ahead.is_empty() { over } else { ahead };
-        needed.iter().all(|period| recorded.contains_key(period))
-    }
-
-    /// Whether nobody can have been told of it yet on `today`: it was told by a clock that was far
-    /// ahead.
-    pub fn is_too_far(self, today: Date) -> bool {
-        let running = Period::containing(today);
-        match self {
-            Self::Period(period) => period > running.next(),
-            Self::Year(year) => year > running.roc_year() + 1,
-        }
+    /// The first moment (Asia/Taipei) at which anybody, whatever his days, can be told that it has
+    /// reached `stage`. Who was told before was told by a clock that was ahead.
+    pub fn earliest(self, stage: Stage) -> DateTime {
+        let first_day = first_day(self.first());
+        let month = month_before(self.first());
+        let earliest = match stage {
+            Stage::Reminder => month,
+            Stage::Overdue => day(month, ALLOTTED_ON + 1),
+            Stage::LastDay => first_day.saturating_sub(1.day()),
+            Stage::FirstDay => first_day,
+        };
+        earliest.to_datetime(HOUR)
     }
 }
 
@@ -201,11 +206,29 @@ impl FromStr for Awaited {
 
     fn from_str(text: &str) -> Result<Self, AwaitedError> {
         let error = || AwaitedError(text.to_owned());
-        if text.len() == 3 && text.bytes().all(|digit| digit.is_ascii_digit()) {
-            let year = text.parse().map_err(|_| error())?;
-            return Ok(Self::Year(year));
+        if text.len() != 3 {
+            return text.parse().map(Self::Period).map_err(|_| error());
         }
-        text.parse().map(Self::Period).map_err(|_| error())
+        // A year is what has a first period.
+        let first: Period = format!("{text}02").parse().map_err(|_| error())?;
+        Ok(Self::Year(first.roc_year()))
+    }
+}
+
+impl Progress {
+    /// That of the `missing` on `today`. That a period is over is no progress: its numbers never
+    /// came.
+    pub fn of(missing: &[Period], recorded: &Booklets, today: Date) -> Self {
+        let lacking = missing.iter().filter(|one| !recorded.contains_key(*one));
+        let lacking: Vec<Period> = lacking.copied().collect();
+        let running = Period::containing(today);
+        if lacking.len() == missing.len() {
+            Self::None
+        } else if lacking.iter().all(|period| *period < running) {
+            Self::Done
+        } else {
+            Self::Part(lacking)
+        }
     }
 }
 
@@ -267,15 +290,17 @@ impl Terms {
             }
             Assignment::None => Vec::new(),
         };
-        let due = awaited.into_iter().filter(|one| self.is_ours(*one));
+        // What people were told of is ours, even if a clock that was ahead has dated the ledger.
+        let due = awaited
+            .into_iter()
+            .filter(|one| self.is_ours(*one) || told.contains_key(one));
         due.filter_map(|awaited| {
-            let missing: Vec<Period> = awaited
-                .periods()
-                .into_iter()
-                .filter(|period| *period >= running && !recorded.contains_key(period))
-                .collect();
             let stage = self.stage(awaited, now)?;
             let is_news = told.get(&awaited).is_none_or(|told| *told < stage);
+            let periods = awaited.periods().into_iter();
+            let missing: Vec<Period> = periods
+                .filter(|period| *period >= running && !recorded.contains_key(period))
+                .collect();
             (is_news && !missing.is_empty()).then(|| Call {
                 awaited,
                 stage,
@@ -307,9 +332,9 @@ impl Terms {
         };
         let awaited = awaited.filter(|one| self.is_ours(*one));
         let expected = awaited.map(|one| self.expected(one));
-        let booklets = recorded.get(&period).copied().unwrap_or_default();
+        let booklets = recorded.get(&period).copied();
         let state = match expected {
-            _ if booklets > 0 => State::Recorded,
+            _ if booklets.is_some() => State::Recorded,
             None => State::NotDue,
             Some(_) if period < Period::containing(today) => State::Missed,
             Some(expected) if today > expected.by => State::Overdue,
@@ -317,7 +342,7 @@ impl Terms {
         };
         Due {
             period,
-            booklets,
+            booklets: booklets.unwrap_or_default(),
             expected,
             state,
         }

@@ -1,4 +1,4 @@
-//! `allocations`: what is recorded, and taking one of it out of use.
+//! `allocations`: what is recorded and what is due; taking one of the ranges out of use.
 
 use std::collections::BTreeMap;
 
@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::{
     Exit,
     dispatch::send_unless_daemon,
+    due::{Dues, when},
     intake, json, person, print, print_json,
     table::{Column, Screen, Table},
 };
@@ -28,7 +29,8 @@ pub(super) async fn allocations(
     period: Option<Period>,
     as_json: bool,
 ) -> anyhow::Result<Exit> {
-    let (rows, withdrawals) = match Ledger::open_for_reading(&config.ledger).await? {
+    let ledger = Ledger::open_for_reading(&config.ledger).await?;
+    let (rows, withdrawals) = match &ledger {
         Some(ledger) => (
             ledger.allocations(AllocationFilter { ban, period }).await?,
             ledger.withdrawals().await?,
@@ -39,19 +41,26 @@ pub(super) async fn allocations(
         print_json(&Value::Array(
             rows.iter().map(json::allocation_row).collect(),
         ))?;
-    } else if rows.is_empty() {
-        print(if ban.is_none() && period.is_none() {
-            "nothing is recorded yet 還沒有配號紀錄\n"
-        } else {
-            "nothing is recorded for that company or period 查無符合的配號\n"
-        })?;
-    } else {
-        let today = Period::containing(taipei_date(Clock::System.now()));
-        let screen = Screen::stdout();
-        let mut page = render(&rows, today, screen);
-        page.push_str(&screen.prose(&withdrawn(&rows, &withdrawals)));
-        print(&page)?;
+        return Ok(Exit::Done);
     }
+    let (today, screen) = (taipei_date(Clock::System.now()), Screen::stdout());
+    let mut page = if !rows.is_empty() {
+        render(&rows, Period::containing(today), screen)
+            + &screen.prose(&withdrawn(&rows, &withdrawals))
+    } else if ban.is_none() && period.is_none() {
+        "nothing is recorded yet 還沒有配號紀錄\n".to_owned()
+    } else {
+        "nothing is recorded for that company or period 查無符合的配號\n".to_owned()
+    };
+    // Whoever asks for one period has its ranges, and was not asking how the others stand.
+    if period.is_none() {
+        let dues = Dues::gather(config, ban, ledger.as_ref(), today).await?;
+        if !dues.is_empty() {
+            let list = "`invoice-trackd status --json` has all";
+            page = page + "\n" + &dues.page(screen, list);
+        }
+    }
+    print(&page)?;
     Ok(Exit::Done)
 }
 
@@ -103,7 +112,7 @@ fn withdrawn(rows: &[AllocationRow], withdrawals: &BTreeMap<i64, DecisionRow>) -
     )
 }
 
-fn render(rows: &[AllocationRow], today: Period, screen: Screen) -> String {
+fn render(rows: &[AllocationRow], running: Period, screen: Screen) -> String {
     let mut table = Table::new(
         0,
         &[
@@ -128,24 +137,16 @@ fn render(rows: &[AllocationRow], today: Period, screen: Screen) -> String {
             block.track.to_string().into(),
             block.range.to_string().into(),
             block.range.booklets().to_string().into(),
-            state(row, today).into(),
+            state(row, running).into(),
             taipei_minute(row.imported_at).into(),
         ]);
     }
     table.on(screen)
 }
 
-fn state(row: &AllocationRow, today: Period) -> &'static str {
-    let period = row.allocation.block.period;
-    if row.withdrawn_at.is_some() {
-        "withdrawn"
-    } else if period < today {
-        "past"
-    } else if period == today {
-        "current"
-    } else if period == today.next() {
-        "next"
-    } else {
-        "later"
+fn state(row: &AllocationRow, running: Period) -> &'static str {
+    match row.withdrawn_at {
+        Some(_) => "withdrawn",
+        None => when(row.allocation.block.period, running),
     }
 }

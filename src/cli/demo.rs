@@ -117,7 +117,9 @@ dns_servers = ["{dns}"]
 [[company]]
 ban = "53567686"
 name = "雲端行動科技股份有限公司"
-assignment = "period"
+# 停止使用: nothing is due. With "period" the demo would tell, on some days, that the next period's
+# numbers have not come.
+assignment = "none"
 recipients = ["einvoice@example.com"]
 
 [[mailbox]]
@@ -239,12 +241,31 @@ async fn shown(config: &Config, root: &Path) -> anyhow::Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use jiff::{ToSpan as _, civil::Date};
+
     use super::*;
     use crate::{
         authenticity::{Evidence, Verifier},
         intake,
         mailbox::{Content, Origin, RawMessage},
+        schedule::{Booklets, Terms},
     };
+
+    #[test]
+    fn whatever_day_it_is_the_demo_tells_of_its_mails_and_of_nothing_else() {
+        let root = tempfile::tempdir().unwrap();
+        let config = set_up(root.path(), "127.0.0.1:53".parse().unwrap()).unwrap();
+        let told = BTreeMap::new();
+        for day in Date::constant(2026, 11, 1).series(1.day()).take(800) {
+            for company in config.rules.companies.iter() {
+                let terms = Terms::of(company, config.schedule, day);
+                let calls = terms.calls(&Booklets::new(), &told, day.at(23, 59, 0, 0));
+                assert_eq!(calls, [], "{day}");
+            }
+        }
+    }
 
     /// What the demo's own configuration makes of a mail's origin.
     async fn origin(raw: &[u8]) -> Evidence {

@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::{
-    ledger::{AllocationRow, QuarantineRow, Wait},
-    notice::{Allocation, Finding},
+    ledger::{Alarm, AllocationRow, QuarantineRow, Wait},
+    notice::{Allocation, Company, Finding},
+    schedule::Due,
     stranger,
 };
 
@@ -52,6 +53,29 @@ pub(super) fn quarantined(row: &QuarantineRow) -> Value {
         "from": row.from,
         "subject": row.subject,
         "defects": row.defects.iter().map(defect).collect::<Vec<_>>(),
+    })
+}
+
+/// How one period of a company stands; `when` it is, and what people were told of it.
+pub(super) fn due(company: &Company, due: &Due, when: &str, told: Option<&Alarm>) -> Value {
+    let told = told.map(|alarm| {
+        json!({
+            "stage": alarm.stage.as_str(),
+            "told_at": alarm.told_at.to_string(),
+            "came_at": alarm.came_at.map(|at| at.to_string()),
+        })
+    });
+    json!({
+        "ban": company.ban.as_str(),
+        "name": company.name,
+        "assignment": company.assignment.as_str(),
+        "year_month": due.period.year_month(),
+        "when": when,
+        "booklets": due.booklets,
+        "expected_on": due.expected.map(|expected| expected.on.to_string()),
+        "due_by": due.expected.map(|expected| expected.by.to_string()),
+        "state": due.state.as_str(),
+        "told": told,
     })
 }
 

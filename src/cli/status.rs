@@ -1,13 +1,15 @@
 //! `status`: mailboxes, messages, mails to be sent, what waits for a person and what is due.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
-    Exit, json, print, print_json,
-    table::{Cell, Column, Screen, Table, tally},
+    Exit,
+    due::Dues,
+    json, print, print_json,
+    table::{Cell, Column, ROWS, Screen, Table, more, tally},
 };
 use crate::{
     clock::{Clock, taipei_date, taipei_minute},
@@ -17,15 +19,11 @@ use crate::{
         Counts, Daemon, Ledger, LinkState, MailboxRow, OutboxCounts, OutboxState, PutOff,
         QuarantineRow, Waiting,
     },
-    notice::{Company, Period},
-    schedule::{self, Due, Terms},
     stranger::one_line,
 };
 
 /// So much of a stranger's words is shown, characters.
 const WORDS: usize = 200;
-/// So many rows of a kind are shown.
-const ROWS: usize = 50;
 /// A ledger that is held for longer is being written to, and so can be.
 const TRYING: Duration = Duration::from_secs(5);
 
@@ -38,7 +36,7 @@ struct Overview<'a> {
     put_off: Option<PutOff>,
     waiting: Option<Waiting>,
     quarantine: Vec<QuarantineRow>,
-    due: Vec<(&'a Company, Vec<Due>)>,
+    due: Dues<'a>,
 }
 
 /// Whether the ledger can be written to, and who would.
@@ -108,21 +106,15 @@ async fn gather(config: &Config, now: Timestamp) -> anyhow::Result<Overview<'_>>
         put_off: None,
         waiting: None,
         quarantine: Vec::new(),
-        due: Vec::new(),
+        due: Dues::gather(config, None, ledger.as_ref(), taipei_date(now)).await?,
     };
-    let mut booklets = HashMap::new();
-    let today = taipei_date(now);
-    let mut watched_since = today;
     if let Some(ledger) = ledger {
-        watched_since = taipei_date(ledger.created_at()).min(today);
         seen = ledger.mailboxes().await?;
         overview.messages = ledger.counts().await?;
         overview.outbox = ledger.outbox_counts().await?;
         overview.put_off = ledger.put_off().await?;
         overview.waiting = ledger.waiting().await?;
         overview.quarantine = ledger.quarantine().await?;
-        let last = Period::containing(today).previous();
-        booklets = ledger.booklets(last).await?;
         ledger.close().await;
     }
     // Every configured mailbox is listed: one that was never seen is the most important of all.
@@ -143,13 +135,6 @@ async fn gather(config: &Config, now: Timestamp) -> anyhow::Result<Overview<'_>>
         }
         overview.mailboxes.push(row);
     }
-    for company in config.rules.companies.iter() {
-        let terms = Terms::of(company, config.schedule, watched_since);
-        let recorded = booklets.remove(&company.ban).unwrap_or_default();
-        overview
-            .due
-            .push((company, terms.outlook(&recorded, today)));
-    }
     Ok(overview)
 }
 
@@ -167,20 +152,6 @@ fn object(overview: &Overview<'_>) -> Value {
         })
         .collect();
     let quarantine: Vec<Value> = overview.quarantine.iter().map(json::quarantined).collect();
-    let due: Vec<Value> = overview
-        .due
-        .iter()
-        .flat_map(|(company, list)| list.iter().map(move |due| (company, due)))
-        .map(|(company, due)| {
-            json!({
-                "ban": company.ban.as_str(),
-                "year_month": due.period.year_month(),
-                "expected_on": due.expected.map(|expected| expected.on.to_string()),
-                "due_by": due.expected.map(|expected| expected.by.to_string()),
-                "state": due.state.as_str(),
-            })
-        })
-        .collect();
     let Standing { daemon, trouble } = &overview.ledger;
     let put_off = overview.put_off.as_ref().map(|put_off| {
         json!({
@@ -210,7 +181,7 @@ fn object(overview: &Overview<'_>) -> Value {
         "put_off": put_off,
         "waiting": waiting,
         "quarantine": quarantine,
-        "due": due,
+        "due": overview.due.objects(),
     })
 }
 
@@ -283,8 +254,8 @@ fn page(overview: &Overview<'_>, now: Timestamp, screen: Screen) -> String {
         text.push_str(&more(rows.len(), list));
     }
 
-    text.push_str("\nDue 應收到的配號\n");
-    text.push_str(&dues(overview, screen));
+    text.push('\n');
+    text.push_str(&overview.due.page(screen, "`--json` has all"));
     text
 }
 
@@ -321,65 +292,12 @@ pub(super) fn quarantined_mails<'a>(
     table.on(screen)
 }
 
-/// What is overdue first, in alarm; then the others, in the order of the configuration.
-fn dues(overview: &Overview<'_>, screen: Screen) -> String {
-    let mut rows: Vec<(&Company, &Due)> = overview
-        .due
-        .iter()
-        .flat_map(|(company, list)| list.iter().map(move |due| (*company, due)))
-        .collect();
-    rows.sort_by_key(|(_, due)| due.state != schedule::State::Overdue);
-    if rows.is_empty() {
-        return "  nothing 無\n".to_owned();
-    }
-    let mut table = Table::new(
-        2,
-        &[
-            Column::whole("統編 ban"),
-            Column::cut("營業人 company", 14),
-            Column::whole("期別 period"),
-            Column::whole("state"),
-            Column::whole("comes from"),
-            Column::whole("late after"),
-        ],
-    );
-    for (company, due) in rows.iter().take(ROWS) {
-        let state = due.state.as_str();
-        table.row([
-            company.ban.to_string().into(),
-            company.name.as_str().into(),
-            due.period.to_string().into(),
-            match due.state {
-                schedule::State::Overdue => Cell::alarm(state),
-                _ => state.into(),
-            },
-            due.expected
-                .map_or_else(String::new, |one| one.on.to_string())
-                .into(),
-            due.expected
-                .map_or_else(String::new, |one| one.by.to_string())
-                .into(),
-        ]);
-    }
-    table.on(screen) + &more(rows.len(), "`--json` has all")
-}
-
-/// How many rows are not shown.
-fn more(all: usize, where_else: &str) -> String {
-    match all.saturating_sub(ROWS) {
-        0 => String::new(),
-        rest => format!("  … and {rest} more; {where_else}\n"),
-    }
-}
-
 /// The important fact first.
 fn headline(overview: &Overview<'_>, screen: Screen) -> String {
     let down = overview
         .mailboxes
         .iter()
         .filter(|row| row.state != LinkState::Up);
-    let dues = overview.due.iter().flat_map(|(_, list)| list);
-    let overdue = dues.filter(|due| due.state == schedule::State::Overdue);
     let put_off = overview
         .put_off
         .as_ref()
@@ -393,11 +311,15 @@ fn headline(overview: &Overview<'_>, screen: Screen) -> String {
             "mailboxes not heard",
         ),
         (
+            overview.due.overdue(),
+            "company without the numbers that are due",
+            "companies without the numbers that are due",
+        ),
+        (
             overview.quarantine.len() as u64,
             "in quarantine",
             "in quarantine",
         ),
-        (overdue.count() as u64, "notice overdue", "notices overdue"),
         (put_off, "mail put off", "mails put off"),
         (
             overview.waiting.as_ref().map_or(0, |waiting| waiting.mails),

@@ -29,6 +29,8 @@ const GAP: usize = 2;
 const CHARACTERS: usize = 1000;
 /// A column that is wrapped keeps at least so many columns of the page.
 const LEAST_WRAPPED: usize = 24;
+/// So many rows of a kind are shown where there may be thousands.
+pub(super) const ROWS: usize = 50;
 
 /// Where a page is shown.
 #[derive(Debug, Clone, Copy)]
@@ -133,15 +135,15 @@ enum Fit {
 
 /// One column.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Column {
-    title: &'static str,
+pub(super) struct Column<'a> {
+    title: &'a str,
     fit: Fit,
     least: usize,
     right: bool,
 }
 
-impl Column {
-    const fn new(title: &'static str, fit: Fit, least: usize) -> Self {
+impl<'a> Column<'a> {
+    const fn new(title: &'a str, fit: Fit, least: usize) -> Self {
         Self {
             title,
             fit,
@@ -151,17 +153,17 @@ impl Column {
     }
 
     /// Ids, numbers, moments: never cut.
-    pub(super) const fn whole(title: &'static str) -> Self {
+    pub(super) const fn whole(title: &'a str) -> Self {
         Self::new(title, Fit::Whole, 0)
     }
 
     /// As [`Column::whole`], and as wide in every table.
-    pub(super) const fn at_least(title: &'static str, wide: usize) -> Self {
+    pub(super) const fn at_least(title: &'a str, wide: usize) -> Self {
         Self::new(title, Fit::Whole, wide)
     }
 
     /// As [`Column::whole`], flush right.
-    pub(super) const fn number(title: &'static str) -> Self {
+    pub(super) const fn number(title: &'a str) -> Self {
         Self {
             right: true,
             ..Self::whole(title)
@@ -169,23 +171,28 @@ impl Column {
     }
 
     /// Shown where there is room for all of the table; the last one goes first.
-    pub(super) const fn spare(title: &'static str) -> Self {
+    pub(super) const fn spare(title: &'a str) -> Self {
         Self::new(title, Fit::Spare, 0)
     }
 
     /// Words, of which at least so many columns are shown.
-    pub(super) const fn cut(title: &'static str, least: usize) -> Self {
+    pub(super) const fn cut(title: &'a str, least: usize) -> Self {
         Self::new(title, Fit::Cut, least)
     }
 
     /// A path, whose end tells most.
-    pub(super) const fn path(title: &'static str, least: usize) -> Self {
+    pub(super) const fn path(title: &'a str, least: usize) -> Self {
         Self::new(title, Fit::CutFront, least)
     }
 
     /// Words that are shown in full; the last column.
-    pub(super) const fn wrapped(title: &'static str) -> Self {
-        Self::new(title, Fit::Wrap, LEAST_WRAPPED)
+    pub(super) const fn wrapped(title: &'a str) -> Self {
+        Self::wrapped_at(title, LEAST_WRAPPED)
+    }
+
+    /// As [`Column::wrapped`], where at least so many columns are kept for it.
+    pub(super) const fn wrapped_at(title: &'a str, least: usize) -> Self {
+        Self::new(title, Fit::Wrap, least)
     }
 }
 
@@ -216,9 +223,9 @@ impl<T: Into<String>> From<T> for Cell {
 
 /// Rows under a header.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(super) struct Table<'a> {
     indent: usize,
-    columns: Vec<Column>,
+    columns: Vec<Column<'a>>,
     rows: Vec<Row>,
 }
 
@@ -236,10 +243,10 @@ struct Below {
     fit: Fit,
 }
 
-impl Table {
+impl<'a> Table<'a> {
     /// A table with `indent` blanks before every line. There is no header where no column has a
     /// title.
-    pub(super) fn new(indent: usize, columns: &[Column]) -> Self {
+    pub(super) fn new(indent: usize, columns: &[Column<'a>]) -> Self {
         Self {
             indent,
             columns: columns.to_vec(),
@@ -397,6 +404,14 @@ pub(super) fn tally(counts: &BTreeMap<String, u64>) -> String {
         "none".to_owned()
     } else {
         parts.join(", ")
+    }
+}
+
+/// How many of `all` rows are not shown after the first [`ROWS`], and where they are.
+pub(super) fn more(all: usize, where_else: &str) -> String {
+    match all.saturating_sub(ROWS) {
+        0 => String::new(),
+        rest => format!("  … and {rest} more; {where_else}\n"),
     }
 }
 

@@ -261,9 +261,10 @@ impl Keeper {
         }
         let expected = Arc::clone(&self.expected.borrow());
         let looked = self.dues.look(&self.ledger, &expected, &vitals, now);
-        let (overdue, has_told) = looked.await?;
-        self.vitals.send_modify(|vitals| vitals.overdue = overdue);
-        if has_told {
+        let look = looked.await?;
+        self.vitals
+            .send_modify(|vitals| vitals.overdue = look.overdue);
+        if look.has_told {
             self.wake.notify_one();
         }
         Ok(())
@@ -441,6 +442,9 @@ fn status(vitals: &Vitals, found: Option<&Found>, now: Timestamp) -> String {
     let down: Vec<&str> = down.map(|(name, _)| name.as_str()).collect();
     if !down.is_empty() {
         trouble.push(format!("mailbox down: {}", down.join(", ")));
+    }
+    if vitals.overdue > 0 {
+        trouble.push(format!("notices overdue: {}", vitals.overdue));
     }
     if let Some(Found {
         quarantined,

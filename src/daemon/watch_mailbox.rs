@@ -211,9 +211,11 @@ impl Watch {
             .await??;
         if let Some(uidvalidity) = link.uidvalidity() {
             let (ledger, name) = (&orders.intake.ledger, &self.name);
+            // A ledger that lies ahead was dated by a clock that was.
+            let began = ledger.created_at().min(self.clock.now());
             let since = orders
                 .since
-                .unwrap_or_else(|| taipei_date(ledger.created_at()).first_of_year());
+                .unwrap_or_else(|| taipei_date(began).first_of_year());
             if !ledger.is_scanned(name, uidvalidity, since).await? {
                 let older = self.unless_stopped(link.older_than(since)).await??;
                 ledger.begin_scan(name, uidvalidity, since, &older).await?;

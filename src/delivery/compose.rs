@@ -9,14 +9,15 @@ use jiff::Timestamp;
 
 use super::Style;
 use crate::{
-    ledger::{AllocationRow, Cause, Import, Letter, Past, Pending},
-    notice::{Allocation, Ban, Period, Sentence, Warning},
+    ledger::{AllocationRow, Cause, Fallen, Import, Letter, Past, Pending},
+    notice::{Allocation, Ban, Sentence, Warning},
 };
 
 mod alert;
 mod confirmation;
 mod digest;
 mod extent;
+mod fallen;
 mod granted;
 mod letter;
 mod meaning;
@@ -59,17 +60,6 @@ pub struct Imported<'a> {
     pub warnings: &'a [Warning],
     /// Periods for which the company has less than half of what it had for the one before.
     pub fallen: &'a [Fallen],
-}
-
-/// A period with less than half the booklets of the one before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fallen {
-    /// The period.
-    pub period: Period,
-    /// Its booklets, those recorded just now among them.
-    pub booklets: u64,
-    /// Those of the period before.
-    pub before: u64,
 }
 
 /// The facts of one range that was taken out of use.

@@ -1,8 +1,9 @@
 //! When news becomes a letter: at once, or together with what follows.
 //!
-//! Guarantees: each piece of news is in exactly one letter; none waits longer than its window, an
-//! alert never longer than six hours; a clock that is set holds nothing back. What was gathered
-//! when stands in the ledger, so a restart changes nothing. Left out on purpose: sending.
+//! Guarantees: each piece of news is in exactly one letter, and with it only what is for the same
+//! people; none waits longer than its window, an alert never longer than six hours; a clock that is
+//! set holds nothing back. What was gathered when stands in the ledger, so a restart changes nothing.
+//! Left out on purpose: sending.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -73,7 +74,8 @@ impl Dispatcher {
         Ok(alerts.iter().map(|alert| windows.due(alert, now)).min())
     }
 
-    /// Confirmations go together when the oldest has waited for `confirm_window`.
+    /// Confirmations go together when the oldest has waited for `confirm_window`: those to everybody
+    /// at the same time, so that no two to the same people are closer to each other than that.
     async fn gather_imports(
         &self,
         transaction: &mut Transaction,

@@ -186,6 +186,19 @@ async fn mail_that_waits_for_a_resolver_is_a_remark_however_long() {
 }
 
 #[tokio::test]
+async fn numbers_that_have_not_come_are_a_remark_and_the_daemon_does_its_job() {
+    let mut vitals = healthy();
+    vitals.overdue = 12;
+    vitals.mail.failed = 3;
+    let server = Server::start(vitals).await;
+    let said = "ready\n\
+                companies without the numbers that are due: 12; `invoice-trackd status` shows them\n\
+                mails given up: 3; `invoice-trackd outbox list` shows them\n";
+    let expected = ("HTTP/1.1 200 OK".to_owned(), said.to_owned());
+    assert_eq!(server.get("/readyz").await, expected);
+}
+
+#[tokio::test]
 async fn a_foreign_name_is_refused_and_our_own_are_not() {
     let server = Server::start(healthy()).await;
     for (target, host, expected) in [

@@ -1,17 +1,19 @@
 //! Who is told what of a message that was judged.
 //!
 //! Guarantee: what is written down here is written in the transaction that records the message,
-//! and once for the same bytes. Left out on purpose: when news becomes a letter, which is the
+//! after its ranges, and once for the same bytes. Left out on purpose: when news becomes a letter, which is the
 //! dispatcher's to say, and how it reads.
 
-use std::fmt::Display;
+use std::{collections::BTreeSet, fmt::Display};
 
 use crate::{
     authenticity::{Evidence, Method},
     delivery::{Confirm, Style, compose},
-    ledger::{Cause, Entry, FoundIn, Import, LedgerError, Past, Quarantined, Reason, Transaction},
+    ledger::{
+        Cause, Entry, Fallen, FoundIn, Import, LedgerError, Past, Quarantined, Reason, Transaction,
+    },
     mailbox::{Content, Origin},
-    notice::{Allocation, Authenticity, Disposition, Finding, Rules, Sentence},
+    notice::{Allocation, Authenticity, Ban, Disposition, Finding, Period, Rules, Sentence},
 };
 
 /// Writes down the mails that this message calls for, or the news that will become one.
@@ -32,7 +34,10 @@ pub(super) async fn tell(
             let told =
                 !style.of(company).confirm_to.is_empty() && judgement.fresh().next().is_some();
             match import(rules, id, entry).filter(|_| told) {
-                Some(news) => transaction.tell(&imported_key(entry), &news, now).await,
+                Some(mut news) => {
+                    news.fallen = fallen(transaction, entry).await?;
+                    transaction.tell(&imported_key(entry), &news, now).await
+                }
                 None => Ok(()),
             }
         }
@@ -57,7 +62,7 @@ pub(super) async fn tell(
                 allocations: &fresh,
                 known: &known,
                 warnings: &judgement.warnings,
-                fallen: &[],
+                fallen: &fallen(transaction, entry).await?,
             };
             match compose::confirmation(&facts, &style.of(company), now) {
                 Some(letter) => transaction.post(&letter, Some(id), now).await,
@@ -121,6 +126,33 @@ pub(super) async fn tell_past(
     }
 }
 
+/// Periods with new ranges for which the company has less than half of what it has for the one
+/// before. Asked once everything in the mail is recorded: of the six periods of a 年配 each is
+/// compared with the one before in the same mail.
+async fn fallen(
+    transaction: &mut Transaction,
+    entry: &Entry<'_>,
+) -> Result<Vec<Fallen>, LedgerError> {
+    let periods: BTreeSet<(Ban, Period)> = entry
+        .judgement
+        .fresh()
+        .map(|allocation| (allocation.ban, allocation.block.period))
+        .collect();
+    let mut fallen = Vec::new();
+    for (ban, period) in periods {
+        let before = transaction.booklets_of(ban, period.previous()).await?;
+        let booklets = transaction.booklets_of(ban, period).await?;
+        if booklets.saturating_mul(2) < before {
+            fallen.push(Fallen {
+                year_month: period.year_month(),
+                booklets,
+                before,
+            });
+        }
+    }
+    Ok(fallen)
+}
+
 fn import(rules: &Rules, id: i64, entry: &Entry<'_>) -> Option<Import> {
     let (ban, _) = entry.judgement.company?;
     let company = rules.companies.get(ban);
@@ -131,6 +163,7 @@ fn import(rules: &Rules, id: i64, entry: &Entry<'_>) -> Option<Import> {
         company_name: company.map(|company| company.name.clone()),
         found_in: found_in(&entry.message.origin),
         warnings: entry.judgement.warnings.iter().map(reason).collect(),
+        fallen: Vec::new(),
         to: company.map_or_else(Vec::new, |company| {
             company.confirm_to.iter().map(ToString::to_string).collect()
         }),

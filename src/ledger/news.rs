@@ -200,9 +200,23 @@ pub struct Import {
     pub found_in: FoundIn,
     /// What a person should know.
     pub warnings: Vec<Reason>,
+    /// Periods for which the company has less than half of what it had for the one before.
+    #[serde(default)]
+    pub fallen: Vec<Fallen>,
     /// For whom it is; empty: for those who get all confirmations.
     #[serde(default)]
     pub to: Vec<String>,
+}
+
+/// A period with less than half the booklets of the one before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fallen {
+    /// The period, as MIG writes it.
+    pub year_month: String,
+    /// Its booklets in force, those recorded just now among them.
+    pub booklets: u64,
+    /// Those of the period before.
+    pub before: u64,
 }
 
 /// What became of a mail that was old when the ledger was created. Told in one summary.
@@ -365,6 +379,48 @@ impl Transaction {
             .await
             .map_err(LedgerError::during("gather news"))?;
         }
+        Ok(())
+    }
+
+    /// Whether there is news under this key, in a letter or not.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub async fn is_told(&mut self, key: &str) -> Result<bool, LedgerError> {
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM news WHERE key = ?)")
+            .bind(key)
+            .fetch_one(&mut *self.inner)
+            .await
+            .map_err(LedgerError::during("look for news"))
+    }
+
+    /// Changes what a piece of news says; what is in a letter stays.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub async fn correct<T: News + Sync>(&mut self, id: i64, cause: &T) -> Result<(), LedgerError> {
+        let failed = LedgerError::during("correct news");
+        let cause = serde_json::to_string(cause)
+            .map_err(|error| failed(sqlx::Error::Encode(error.into())))?;
+        sqlx::query("UPDATE news SET cause = ? WHERE id = ? AND outbox_id IS NULL")
+            .bind(cause)
+            .bind(id)
+            .execute(&mut *self.inner)
+            .await
+            .map_err(failed)?;
+        Ok(())
+    }
+
+    /// Takes a piece of news back that nobody need hear any more; what is in a letter stays.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub async fn take_back(&mut self, id: i64) -> Result<(), LedgerError> {
+        sqlx::query("DELETE FROM news WHERE id = ? AND outbox_id IS NULL")
+            .bind(id)
+            .execute(&mut *self.inner)
+            .await
+            .map_err(LedgerError::during("take news back"))?;
         Ok(())
     }
 

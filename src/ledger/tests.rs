@@ -87,6 +87,28 @@ async fn deciding_about_one_message_does_not_look_at_all_that_wait() {
     }
 }
 
+#[tokio::test]
+async fn what_is_read_every_minute_is_found_by_its_period() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ledger.db");
+    let ledger = Ledger::open(&path, Timestamp::UNIX_EPOCH).await.unwrap();
+    for (statement, found) in [
+        (
+            alarms::BOOKLETS,
+            "SEARCH allocation USING COVERING INDEX allocation_booklets (year_month>?)",
+        ),
+        (alarms::ALARMS, "SEARCH alarm USING PRIMARY KEY (awaited>?)"),
+    ] {
+        let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
+        let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(explain)
+            .fetch_all(&ledger.pool)
+            .await
+            .unwrap();
+        let steps: Vec<&str> = plan.iter().map(|(.., step)| step.as_str()).collect();
+        assert_eq!(steps, [found]);
+    }
+}
+
 #[test]
 fn a_ledger_that_one_may_not_see_is_not_a_ledger_that_is_not_there() {
     let directory = tempfile::tempdir().unwrap();

@@ -8,15 +8,15 @@ CREATE TABLE _sqlx_migrations (
     execution_time BIGINT NOT NULL
 );
 INSERT INTO _sqlx_migrations (version, description, installed_on, success, checksum, execution_time)
-    VALUES (1, 'ledger', '2026-11-23 06:25:53', 1, X'A5E43BF24304820D38DC853BC8C78267F99D61E72ADDEF907D87D9307A849E0BAB6B1F905F2562D1DE0C13D8BE6D4BC1', 2616903);
+    VALUES (1, 'ledger', '2026-11-23 06:52:40', 1, X'A5E43BF24304820D38DC853BC8C78267F99D61E72ADDEF907D87D9307A849E0BAB6B1F905F2562D1DE0C13D8BE6D4BC1', 2289149);
 INSERT INTO _sqlx_migrations (version, description, installed_on, success, checksum, execution_time)
-    VALUES (2, 'suspects', '2026-11-23 06:25:53', 1, X'A1D85B8B888C3BB9ACA81D4B9DF6FF4B72BDB18C80379F2185CB804EBB35D9B0ACCD3EDD880F234E6B8330DC44B905CE', 1218330);
+    VALUES (2, 'suspects', '2026-11-23 06:52:40', 1, X'A1D85B8B888C3BB9ACA81D4B9DF6FF4B72BDB18C80379F2185CB804EBB35D9B0ACCD3EDD880F234E6B8330DC44B905CE', 247008);
 INSERT INTO _sqlx_migrations (version, description, installed_on, success, checksum, execution_time)
-    VALUES (3, 'operations', '2026-11-23 06:25:53', 1, X'489958E0236A04DCB8FC80DC046B4F3E65A3E5AC14456875EED7DFA6061DE2A2245789BFA2CF7B985E1889036E7E6F85', 8963762);
+    VALUES (3, 'operations', '2026-11-23 06:52:40', 1, X'489958E0236A04DCB8FC80DC046B4F3E65A3E5AC14456875EED7DFA6061DE2A2245789BFA2CF7B985E1889036E7E6F85', 9312473);
 INSERT INTO _sqlx_migrations (version, description, installed_on, success, checksum, execution_time)
-    VALUES (4, 'waiting', '2026-11-23 06:25:53', 1, X'695CE59CAAAAEF022E17C346A6BEA8D1F48A58E80C33C0A8AFE30BBE821AF28C669B015C4DB1D4E5F2E581BF2172BC48', 1685823);
+    VALUES (4, 'waiting', '2026-11-23 06:52:40', 1, X'695CE59CAAAAEF022E17C346A6BEA8D1F48A58E80C33C0A8AFE30BBE821AF28C669B015C4DB1D4E5F2E581BF2172BC48', 963676);
 INSERT INTO _sqlx_migrations (version, description, installed_on, success, checksum, execution_time)
-    VALUES (5, 'due', '2026-11-23 06:25:53', 1, X'A9603DACE3064BF9A2F70BD94907F61B9692AF3C31AFC5FAF06CFABA009C08E5A0B1D41C47D86531F3C7EE86730D0012', 3882069);
+    VALUES (5, 'due', '2026-11-23 06:52:40', 1, X'1A44FABD085672540341FB80F97134DB4178139A56CAEA7AD480AAFAD8788C719EB1D853FEB2A77D8A4B7F69DA21AE7B', 6554954);
 CREATE TABLE ledger (
     -- Always 1, so that there is never a second row.
     one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -370,11 +370,17 @@ CREATE TABLE alarm (
     stage TEXT NOT NULL CHECK (stage IN ('reminder', 'overdue', 'last_day', 'first_day')),
     -- When they were.
     told_at TEXT NOT NULL CHECK (told_at GLOB '????-??-??T??:??:??.???Z'),
+    -- The periods that they were told have no numbers, and that have had none since: as MIG writes
+    -- them, in time, with a comma between them.
+    missing TEXT NOT NULL CHECK (missing GLOB '[0-9]*' AND missing NOT GLOB '*[^0-9,]*'),
     -- When it was seen to have come after they had been told that it had not; null before.
     came_at TEXT CHECK (came_at GLOB '????-??-??T??:??:??.???Z'),
-    PRIMARY KEY (ban, awaited),
+    -- What is over for long is not looked at.
+    PRIMARY KEY (awaited, ban),
     CHECK (came_at IS NULL OR stage <> 'reminder')
 ) STRICT, WITHOUT ROWID;
+INSERT INTO alarm (ban, awaited, stage, told_at, missing, came_at)
+    VALUES ('53567686', '116', 'overdue', '2026-01-20T04:00:00.250Z', '11610,11612', NULL);
 CREATE TABLE "alert_window" (
     -- For whom they are, as in news; '' for those whom everything is for.
     audience TEXT NOT NULL,
@@ -468,5 +474,5 @@ WHEN NEW.disposition <> 'waiting'
 BEGIN
     DELETE FROM waiting WHERE message_id = NEW.id;
 END;
-CREATE INDEX allocation_booklets ON allocation (year_month, ban, invoice_booklet)
+CREATE INDEX allocation_booklets ON allocation (year_month, ban, invoice_booklet, withdrawn_at)
     WHERE withdrawn_at IS NULL;

@@ -11,6 +11,7 @@ use jiff::SignedDuration;
 
 use crate::support::daemon::{COMPANY, House, Notice, PROGRAM, maildir};
 
+mod due;
 mod explain;
 mod ingest;
 

@@ -121,6 +121,7 @@ async fn takes_in(ledger: &Ledger, id: i64, at: Timestamp) {
         company_name: None,
         found_in: FoundIn::Mailbox("einvoice".to_owned()),
         warnings: Vec::new(),
+        fallen: Vec::new(),
         to: Vec::new(),
     });
     let mut transaction = ledger.begin().await.unwrap();

@@ -7,19 +7,21 @@ use std::path::{Path, PathBuf};
 use invoice_trackd::{
     authenticity::{Evidence, Method, Proof},
     ledger::{
-        AllocationFilter, Cause, Entry, FoundIn, Kind, Ledger, Letter, LinkState, Quarantined,
-        Reason, Settled, Transaction,
+        Alarm, AllocationFilter, Cause, Entry, FoundIn, Kind, Ledger, Letter, LinkState,
+        Quarantined, Reason, Settled, Transaction,
     },
     mailbox::{Content, Known, Origin, RawMessage, UidSet},
     notice::{
         Address, Allocation, Authenticity, Block, CompanySource, Defect, DefectCode, Disposition,
         InvoiceNo, InvoiceType, Judged, Judgement, Range, Reading, Sentence, Warning, WarningCode,
     },
+    schedule::{Awaited, Call, Stage},
 };
 use jiff::{Timestamp, ToSpan};
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 
+mod alarms;
 mod concurrency;
 mod defences;
 mod filing;
@@ -265,6 +267,16 @@ fn unanswered(origin: Origin) -> Mail {
     mail
 }
 
+/// The numbers of the next year have not come.
+fn overdue() -> Call {
+    Call {
+        awaited: Awaited::Year(116),
+        stage: Stage::Overdue,
+        missing: ["11610", "11612"].map(|one| one.parse().unwrap()).to_vec(),
+        due_by: "2026-12-25".parse().unwrap(),
+    }
+}
+
 /// Writes something into every table, through the front door.
 async fn tell_the_story(ledger: &Ledger) {
     let since = "2026-01-01".parse().unwrap();
@@ -322,6 +334,10 @@ async fn tell_the_story(ledger: &Ledger) {
     unanswered(imap(22)).record(&mut transaction).await;
     transaction
         .set_resolver_alarmed(Some(noon()))
+        .await
+        .unwrap();
+    transaction
+        .set_told(BAN.parse().unwrap(), &overdue(), noon())
         .await
         .unwrap();
     transaction
@@ -432,4 +448,15 @@ async fn assert_the_story(ledger: &Ledger) {
         panic!("expected one alert");
     };
     assert_eq!(alert.cause, quarantine_alert(2));
+    // Ledgers from before anything was missed have no alarms.
+    let alarms = transaction.alarms("11512".parse().unwrap()).await.unwrap();
+    for alarms in alarms.values() {
+        let told = Alarm {
+            stage: Stage::Overdue,
+            missing: overdue().missing,
+            told_at: noon(),
+            came_at: None,
+        };
+        assert_eq!(*alarms, [(Awaited::Year(116), told)].into());
+    }
 }

@@ -195,3 +195,57 @@ async fn a_summary_waits_for_somebody_to_be_told() {
             .unwrap()
     );
 }
+
+#[tokio::test]
+async fn a_ledger_that_a_clock_ahead_has_dated_makes_no_new_mail_old() {
+    let (intake, dispatcher, _home, _sent) = first_run().await;
+    let day = |days: i64| SignedDuration::from_hours(24 * days);
+    // The clock was ten years ahead when the ledger was created, and is right now.
+    let now = start() - day(3_650);
+    let table = [
+        ("EA", now),
+        ("EB", now - day(7)),
+        ("EC", now - day(8)),
+        // A server's clock that is a little ahead proves nothing.
+        ("ED", now + day(1)),
+    ];
+    assert_eq!(old_ones(&intake, &dispatcher, &table, now).await, ["EC"]);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_behind_makes_no_old_mail_new() {
+    let (intake, dispatcher, _home, _sent) = first_run().await;
+    let day = |days: i64| SignedDuration::from_hours(24 * days);
+    // Mail from the future: it is the clock that is wrong, not the ledger's date.
+    let now = Timestamp::UNIX_EPOCH;
+    let table = [
+        ("EA", start()),
+        ("EB", start() - day(7)),
+        ("EC", start() - day(8)),
+        ("ED", start() - day(800)),
+    ];
+    let old = old_ones(&intake, &dispatcher, &table, now).await;
+    assert_eq!(old, ["EC", "ED"]);
+}
+
+/// Takes a notice in for each track, and returns those that are told as old mail.
+async fn old_ones(
+    intake: &Intake,
+    dispatcher: &Dispatcher,
+    table: &[(&'static str, Timestamp)],
+    now: Timestamp,
+) -> Vec<&'static str> {
+    let mut old = Vec::new();
+    for (uid, (track, date)) in (1..).zip(table) {
+        let before = past(dispatcher).await;
+        let mail = message(in_mailbox(uid), *date, notice(track, "107/05 - 107/06"));
+        intake.take(&[mail], Place::default(), now).await.unwrap();
+        old.extend((past(dispatcher).await > before).then_some(*track));
+    }
+    old
+}
+
+async fn past(dispatcher: &Dispatcher) -> usize {
+    let mut transaction = dispatcher.ledger.begin().await.unwrap();
+    transaction.pending::<Past>().await.unwrap().len()
+}

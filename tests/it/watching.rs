@@ -108,6 +108,28 @@ async fn the_first_scan_looks_back_to_january_unless_since_says_otherwise() {
 }
 
 #[tokio::test]
+async fn a_ledger_that_a_clock_ahead_has_dated_is_scanned_from_the_real_year_on() {
+    let dovecot = Dovecot::start();
+    for (day, track) in [("30-Dec-2025", "EB"), ("02-Jan-2026", "EC")] {
+        let notice = Notice {
+            track,
+            ..Notice::default()
+        };
+        dovecot.deliver_dated("ann", &format!("{day} 12:00:00 +0000"), &notice.eml());
+    }
+    let home = tempfile::tempdir().unwrap();
+    let ahead = "2036-07-20T04:00:00Z".parse().unwrap();
+    let ledger = Ledger::open(&home.path().join("ledger.db"), ahead)
+        .await
+        .unwrap();
+    let (_stop, stopped) = watch::channel(false);
+    let (_orders, current) = watch::channel(orders(source(&dovecot), &ledger, None));
+    let watch = watching(current, &stopped);
+    let mut link = watch.open().await.unwrap();
+    assert_eq!(watch.catch_up(&mut link).await.unwrap(), 1);
+}
+
+#[tokio::test]
 async fn an_earlier_since_is_followed_at_once() {
     let dovecot = Dovecot::start();
     let notice = Notice::default().eml();

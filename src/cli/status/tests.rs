@@ -1,8 +1,14 @@
 //! The page on a terminal: whatever stands in it, it fits and stays what it is.
 
+use std::slice;
+
 use proptest::prelude::*;
 
-use super::{super::table::trial::*, *};
+use super::{
+    super::{due::Known, table::trial::*},
+    *,
+};
+use crate::{notice::Company, schedule};
 
 #[test]
 fn a_server_s_words_cannot_write_on_the_terminal() {
@@ -18,7 +24,7 @@ fn a_server_s_words_cannot_write_on_the_terminal() {
         put_off: Some(put_off("451 \u{202e}later\r")),
         waiting: Some(waiting("\u{1b}[2Jno\nanswer")),
         quarantine: Vec::new(),
-        due: Vec::new(),
+        due: due(&[]),
     };
     let page = page(&overview, Timestamp::UNIX_EPOCH, PLAIN);
     assert_fits(&page);
@@ -62,20 +68,20 @@ fn row(id: i64, words: &str) -> QuarantineRow {
     }
 }
 
-fn company(name: &str) -> Company {
-    Company::new("53567686".parse().unwrap(), name)
-}
-
-fn due(state: schedule::State) -> Due {
-    Due {
-        period: Period::containing("2026-05-20".parse().unwrap()),
-        booklets: 0,
-        expected: Some(schedule::Expected {
-            on: "2026-04-20".parse().unwrap(),
-            by: "2026-04-25".parse().unwrap(),
-        }),
-        state,
-    }
+/// On New Year's Day 2027, of a ledger of 2025 that knows nothing: the running period's numbers
+/// are overdue.
+fn due(companies: &[Company]) -> Dues<'_> {
+    let known = Known {
+        since: "2025-01-01".parse().unwrap(),
+        ..Known::default()
+    };
+    let today = "2027-01-01".parse().unwrap();
+    Dues::reckon(
+        companies.iter(),
+        schedule::Settings::default(),
+        known,
+        today,
+    )
 }
 
 fn calm() -> Overview<'static> {
@@ -87,7 +93,7 @@ fn calm() -> Overview<'static> {
         put_off: None,
         waiting: None,
         quarantine: Vec::new(),
-        due: Vec::new(),
+        due: due(&[]),
     }
 }
 
@@ -99,19 +105,31 @@ fn what_a_person_called_off_is_no_trouble() {
 }
 
 #[test]
-fn what_is_overdue_stands_first_and_in_alarm() {
-    let (one, two) = (company("雲端"), company("企業"));
-    let mut overview = calm();
-    overview.due = vec![
-        (&one, vec![due(schedule::State::Recorded); 60]),
-        (&two, vec![due(schedule::State::Overdue)]),
-    ];
-    let page = page(&overview, Timestamp::UNIX_EPOCH, COLOURED);
-    let list = page.split_once("late after\n").unwrap().1;
-    let first = list.lines().next().unwrap();
-    assert!(first.contains("企業") && first.contains('\u{1b}'), "{page}");
-    assert!(page.ends_with("and 11 more; `--json` has all\n"), "{page}");
-    assert!(page.starts_with('\u{1b}'), "{page}");
+fn the_headline_counts_the_companies_whose_numbers_are_overdue() {
+    let companies: Vec<Company> = ["53567686", "24634102"]
+        .map(|ban| Company::new(ban.parse().unwrap(), "雲端"))
+        .into();
+    for (companies, headline) in [
+        (0, "all is well 一切正常"),
+        (
+            1,
+            "needs attention 需要處理: 1 company without the numbers that are due",
+        ),
+        (
+            2,
+            "needs attention 需要處理: 2 companies without the numbers that are due",
+        ),
+    ]
+    .map(|(count, headline)| (companies.get(..count).unwrap(), headline))
+    {
+        let overview = Overview {
+            due: due(companies),
+            ..calm()
+        };
+        let page = page(&overview, Timestamp::UNIX_EPOCH, PLAIN);
+        assert_eq!(page.lines().next(), Some(headline), "{page}");
+        assert_eq!(page.matches("OVERDUE").count(), companies.len(), "{page}");
+    }
 }
 
 proptest! {
@@ -121,7 +139,7 @@ proptest! {
     fn the_page_fits_whatever_stands_in_it(
         a in hostile(), b in hostile(), c in hostile(), id in 0..10_000_000_i64,
     ) {
-        let company = company(&a);
+        let company = Company::new("53567686".parse().unwrap(), &*a);
         let overview = Overview {
             ledger: Standing { daemon: None, trouble: Some(a.clone()) },
             mailboxes: vec![MailboxRow {
@@ -134,7 +152,7 @@ proptest! {
             put_off: Some(put_off(&c)),
             waiting: Some(waiting(&b)),
             quarantine: vec![row(id, &a), row(1, &c)],
-            due: vec![(&company, vec![due(schedule::State::Overdue)])],
+            due: due(slice::from_ref(&company)),
         };
         assert_fits(&page(&overview, "2026-11-22T00:00:00Z".parse().unwrap(), PLAIN));
     }

@@ -14,6 +14,11 @@ pub(in crate::cli) const COLOURED: Screen = Screen {
     colour: true,
 };
 
+/// No terminal, and so many columns.
+pub(in crate::cli) fn wide(width: usize) -> Screen {
+    Screen { width, ..PLAIN }
+}
+
 /// Fails when a line of `page` is wider than 80 columns or does more than show text.
 pub(in crate::cli) fn assert_fits(page: &str) {
     for line in page.lines() {

@@ -1,14 +1,15 @@
 //! What is due for each company: looked at against the ledger, and told where it must be.
 //!
-//! Left out on purpose: the rules, which are `schedule`'s, and the words. Guarantee: that people are
-//! told, and that they were, is written down in one transaction.
+//! Left out on purpose: the rules, which are `schedule`'s, and the words. Guarantees: that people
+//! are told, and that they were, is written down in one transaction; what a clock that was ahead
+//! has told too early is told again in its time.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, civil::Date};
 use sha2::{Digest as _, Sha256};
 use tracing::{info, warn};
 
@@ -16,15 +17,20 @@ use crate::{
     clock::{taipei_date, taipei_time},
     http::Vitals,
     ledger::{
-        Alarms, Arrived, Cause, Come, Ledger, LedgerError, LinkState, Missing, Overdue, Reminded,
-        Reminder, Transaction, Watched,
+        Alarm, Alarms, Arrived, Cause, Come, Ledger, LedgerError, LinkState, Missing, Overdue,
+        Pending, Reminded, Reminder, Transaction, Watched,
     },
     notice::{Ban, Companies, Company, Period},
-    schedule::{self, Awaited, Booklets, Call, Stage, State, Terms},
+    schedule::{self, Awaited, Booklets, Call, Progress, Stage, State, Terms},
 };
 
-/// A clock that has shown the same time for so long is believed over one that was far ahead.
+/// A clock that has gone on without a jump for longer than this is believed over one that was
+/// ahead. One that was set back by a day at most thus makes nobody hear anything twice.
 const STEADY: SignedDuration = SignedDuration::from_hours(24);
+
+/// From one look to the next it is a minute; where it is longer, or less than nothing, the clock
+/// was set or the machine slept.
+const JUMP: SignedDuration = SignedDuration::from_mins(15);
 
 /// Whose numbers are awaited, and when.
 #[derive(Debug, Clone, Default)]
@@ -35,151 +41,170 @@ pub struct Expectations {
     pub days: schedule::Settings,
 }
 
+/// Shared with whoever changes what is expected.
+pub(super) type Current = tokio::sync::watch::Receiver<Arc<Expectations>>;
+
 /// Looks after what is due.
 #[derive(Debug, Default)]
 pub(super) struct Dues {
-    /// Since when people have been told, by this clock, of what is still too far.
-    too_far_since: Option<Timestamp>,
+    /// From when to when the clock has gone on while something was told that lay ahead of it.
+    steady: Option<(Timestamp, Timestamp)>,
 }
 
-/// What is said beside it.
-struct Facts<'a> {
-    booklets: &'a HashMap<Ban, Booklets>,
-    mailboxes: Vec<Watched>,
-    quarantined: HashMap<Option<Ban>, Vec<i64>>,
-    waiting: u64,
+/// What one look has found.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Look {
+    /// How many companies lack numbers that they should have.
+    pub(super) overdue: u64,
+    /// Whether there is something to send.
+    pub(super) has_told: bool,
 }
 
-/// What there is to be told and written down.
+/// What there is to be told and written down, in the order of the configuration.
 #[derive(Debug, Default)]
 struct Tidings<'a> {
-    calls: Vec<(&'a Company, Call)>,
-    come: Vec<(&'a Company, Awaited, Timestamp)>,
+    reminders: Vec<(&'a Company, Call)>,
+    alarms: Vec<(&'a Company, Call)>,
+    /// What has come, and what people were told of it.
+    come: Vec<(&'a Company, (Awaited, &'a Alarm))>,
+    /// What has come in part, and the rest.
+    rest: Vec<(&'a Company, (Awaited, Vec<Period>))>,
     /// How many companies lack numbers that they should have.
     overdue: u64,
 }
 
-impl Tidings<'_> {
-    fn is_empty(&self) -> bool {
-        self.calls.is_empty() && self.come.is_empty()
-    }
+/// What is said beside an alarm: where the notices may be stuck.
+struct Facts {
+    mailboxes: Vec<Watched>,
+    waiting: u64,
+    quarantined: HashMap<Option<Ban>, Vec<i64>>,
 }
 
 impl Dues {
-    /// One look; returns how many companies lack numbers that they should have, and whether there
-    /// is something to send.
+    /// One look. Numbers may come meanwhile, so all of it is one transaction.
     pub(super) async fn look(
         &mut self,
         ledger: &Ledger,
         expected: &Expectations,
         vitals: &Vitals,
         now: Timestamp,
-    ) -> Result<(u64, bool), LedgerError> {
-        let today = taipei_date(now);
-        let running = Period::containing(today);
-        // A ledger that a clock that was ahead created is watched from today on.
-        let since = taipei_date(ledger.created_at()).min(today);
-        let alarms = ledger.alarms(running).await?;
-        let booklets = ledger.booklets(first_of_interest(&alarms, running)).await?;
-        self.forget_what_is_too_far(ledger, &alarms, now).await?;
-        let tidings = reckon(expected, since, &alarms, &booklets, now);
-        let overdue = tidings.overdue;
-        if tidings.is_empty() {
-            return Ok((overdue, false));
-        }
+    ) -> Result<Look, LedgerError> {
         let mailboxes = watched(ledger, vitals).await?;
         let waiting = ledger.waiting().await?.map_or(0, |waiting| waiting.mails);
-        // Once more where nobody else writes: a notice may have come meanwhile.
+        let running = Period::containing(taipei_date(now));
         let mut transaction = ledger.begin().await?;
-        let alarms = transaction.alarms(running).await?;
-        let first = first_of_interest(&alarms, running);
-        let booklets = transaction.booklets(first).await?;
+        let mut alarms = transaction.alarms(running).await?;
+        let premature = self.premature(&alarms, now);
+        for (ban, awaited) in &premature {
+            transaction.forget_told(*ban, *awaited).await?;
+            alarms.get_mut(ban).map(|alarms| alarms.remove(awaited));
+        }
+        let booklets = transaction.booklets(first_needed(&alarms, running)).await?;
+        // A ledger that a clock that was ahead has dated is watched from today on.
+        let since = taipei_date(ledger.created_at().min(now));
         let tidings = reckon(expected, since, &alarms, &booklets, now);
-        let facts = Facts {
-            booklets: &booklets,
-            mailboxes,
-            quarantined: transaction.quarantined_by_company().await?,
-            waiting,
-        };
-        tell(&mut transaction, &tidings, &facts, now).await?;
+        let overdue = tidings.overdue;
+        if premature.is_empty() && tidings.is_empty() {
+            let has_told = false;
+            return Ok(Look { overdue, has_told });
+        }
+        let unheard = take_back(&mut transaction, &tidings.come).await?;
+        write_down(&mut transaction, &tidings, now).await?;
+        let mut news = reminders(&tidings.reminders, &booklets);
+        if !tidings.alarms.is_empty() {
+            let facts = Facts {
+                mailboxes,
+                waiting,
+                quarantined: transaction.quarantined_by_company().await?,
+            };
+            news.extend(alarmed(&tidings.alarms, &facts));
+        }
+        let heard = tidings.come.iter().copied();
+        let heard = heard.filter(|(company, (one, _))| !unheard.contains(&(company.ban, *one)));
+        news.extend(arrived(&heard.collect::<Vec<_>>(), &booklets));
+        for (about, cause) in &news {
+            let mut key = format!("{}:{}:{about}", cause.theme(), taipei_date(now));
+            // Told once before, on that day of a clock that was ahead.
+            if transaction.is_told(&key).await? {
+                key = format!("{key}:{now}");
+            }
+            transaction.tell(&key, cause, now).await?;
+        }
         transaction.commit().await?;
-        log(&tidings);
-        Ok((tidings.overdue, true))
+        log(&tidings, premature.len());
+        Ok(Look {
+            overdue,
+            has_told: !news.is_empty(),
+        })
     }
 
-    /// What a clock that was far ahead told is told again in its own time, once a clock has shown
-    /// for a day that it was. One that is wrong for less must not have people told twice.
-    async fn forget_what_is_too_far(
-        &mut self,
-        ledger: &Ledger,
-        alarms: &Alarms,
-        now: Timestamp,
-    ) -> Result<(), LedgerError> {
-        let today = taipei_date(now);
-        let too_far: Vec<(Ban, Awaited)> = alarms
+    /// What only a clock that was ahead can have told, once this one has gone on for long enough.
+    fn premature(&mut self, alarms: &Alarms, now: Timestamp) -> Vec<(Ban, Awaited)> {
+        let premature: Vec<(Ban, Awaited)> = alarms
             .iter()
-            .flat_map(|(ban, alarms)| alarms.keys().map(|awaited| (*ban, *awaited)))
-            .filter(|(_, awaited)| awaited.is_too_far(today))
+            .flat_map(|(ban, alarms)| alarms.iter().map(move |(one, alarm)| (*ban, *one, alarm)))
+            .filter(|(_, awaited, alarm)| awaited.earliest(alarm.stage) > taipei_time(now))
+            .map(|(ban, awaited, _)| (ban, awaited))
             .collect();
-        if too_far.is_empty() {
-            self.too_far_since = None;
-            return Ok(());
+        let goes_on = |last: Timestamp| {
+            let passed = now.duration_since(last);
+            !passed.is_negative() && passed <= JUMP
+        };
+        let steady = self.steady.filter(|(_, last)| goes_on(*last));
+        let since = steady.map_or(now, |(since, _)| since);
+        self.steady = (!premature.is_empty()).then_some((since, now));
+        if now.duration_since(since) > STEADY {
+            premature
+        } else {
+            Vec::new()
         }
-        let since = *self.too_far_since.get_or_insert(now);
-        if now.duration_since(since) < STEADY {
-            return Ok(());
-        }
-        let mut transaction = ledger.begin().await?;
-        for (ban, awaited) in &too_far {
-            transaction.forget_told(*ban, *awaited).await?;
-        }
-        transaction.commit().await?;
-        self.too_far_since = None;
-        warn!(
-            companies = too_far.len(),
-            "what a clock that was far ahead said is due will be told again in its time"
-        );
-        Ok(())
     }
 }
 
-/// The first period whose booklets matter.
-fn first_of_interest(alarms: &Alarms, running: Period) -> Period {
+impl Tidings<'_> {
+    fn is_empty(&self) -> bool {
+        self.reminders.is_empty()
+            && self.alarms.is_empty()
+            && self.come.is_empty()
+            && self.rest.is_empty()
+    }
+}
+
+/// The first period whose booklets are asked for.
+fn first_needed(alarms: &Alarms, running: Period) -> Period {
     let open = alarms.values().flat_map(BTreeMap::iter);
-    let open = open.filter(|(_, alarm)| alarm.came_at.is_none());
-    open.map(|(awaited, _)| awaited.first())
-        .chain([running.previous()])
-        .min()
-        .unwrap_or(running)
+    let open = open.filter(|(_, alarm)| alarm.is_open());
+    let first = open.map(|(awaited, _)| awaited.first()).min();
+    first.map_or(running.previous(), |first| first.min(running.previous()))
 }
 
 fn reckon<'a>(
     expected: &'a Expectations,
-    since: jiff::civil::Date,
-    alarms: &Alarms,
+    since: Date,
+    alarms: &'a Alarms,
     booklets: &HashMap<Ban, Booklets>,
     now: Timestamp,
 ) -> Tidings<'a> {
-    let (today, none, never) = (taipei_date(now), Booklets::new(), BTreeMap::new());
+    let (today, none) = (taipei_date(now), Booklets::new());
     let mut tidings = Tidings::default();
     for company in expected.companies.iter() {
         let recorded = booklets.get(&company.ban).unwrap_or(&none);
-        let alarms = alarms.get(&company.ban).unwrap_or(&never);
+        let alarms = || alarms.get(&company.ban).into_iter().flatten();
         let terms = Terms::of(company, expected.days, since);
-        let told = alarms
-            .iter()
-            .map(|(awaited, alarm)| (*awaited, alarm.stage));
-        let calls = terms.calls(recorded, &told.collect(), taipei_time(now));
-        tidings
-            .calls
-            .extend(calls.into_iter().map(|call| (company, call)));
-        let open = alarms
-            .iter()
-            .filter(|(_, alarm)| alarm.stage > Stage::Reminder && alarm.came_at.is_none());
-        let come = open.filter(|(awaited, _)| awaited.has_come(recorded, today));
-        tidings
-            .come
-            .extend(come.map(|(awaited, alarm)| (company, *awaited, alarm.told_at)));
+        let told = alarms().map(|(awaited, alarm)| (*awaited, alarm.stage));
+        for call in terms.calls(recorded, &told.collect(), taipei_time(now)) {
+            match call.stage {
+                Stage::Reminder => tidings.reminders.push((company, call)),
+                _ => tidings.alarms.push((company, call)),
+            }
+        }
+        for (awaited, alarm) in alarms().filter(|(_, alarm)| alarm.is_open()) {
+            match Progress::of(&alarm.missing, recorded, today) {
+                Progress::None => {}
+                Progress::Part(rest) => tidings.rest.push((company, (*awaited, rest))),
+                Progress::Done => tidings.come.push((company, (*awaited, alarm))),
+            }
+        }
         let outlook = terms.outlook(recorded, today);
         tidings.overdue += u64::from(outlook.iter().any(|due| due.state == State::Overdue));
     }
@@ -204,151 +229,197 @@ async fn watched(ledger: &Ledger, vitals: &Vitals) -> Result<Vec<Watched>, Ledge
         .collect())
 }
 
-/// Writes down what is told, each audience's by itself, and that it is.
-async fn tell(
+/// Takes back, of the alarms that are in no letter yet, those whose numbers have come: nobody need
+/// hear of either. Only where it is the first; after others that have gone out, the end is news.
+/// Returns whose and which.
+async fn take_back(
     transaction: &mut Transaction,
-    tidings: &Tidings<'_>,
-    facts: &Facts<'_>,
-    now: Timestamp,
-) -> Result<(), LedgerError> {
-    let today = taipei_date(now);
-    let none = Booklets::new();
-    let of = |company: &Company| facts.booklets.get(&company.ban).unwrap_or(&none);
-    let waits = |ban| facts.quarantined.get(&ban).cloned().unwrap_or_default();
-    let mut reminders = BTreeMap::<Vec<String>, Reminder>::new();
-    let mut overdue = BTreeMap::<Vec<String>, Overdue>::new();
-    let mut arrived = BTreeMap::<Vec<String>, Arrived>::new();
-    for (company, call) in &tidings.calls {
-        let to = audience(company);
-        transaction
-            .set_told(company.ban, call.awaited, call.stage, now)
-            .await?;
-        if call.stage == Stage::Reminder {
-            let next = call.awaited.first();
-            let count = |period| of(company).get(&period).copied().unwrap_or_default();
-            let reminder = reminders.entry(to.clone()).or_insert_with(|| Reminder {
-                to,
-                year_month: next.year_month(),
-                until: schedule::last_day_to_change(next),
-                companies: Vec::new(),
-            });
-            reminder.companies.push(Reminded {
-                ban: company.ban.to_string(),
-                name: company.name.clone(),
-                booklets: count(next.previous()),
-                booklets_before: count(next.previous().previous()),
-            });
-        } else {
-            let letter = overdue.entry(to.clone()).or_insert_with(|| Overdue {
-                to,
-                companies: Vec::new(),
-                mailboxes: facts.mailboxes.clone(),
-                nobodys: waits(None).len() as u64,
-                waiting: facts.waiting,
-            });
-            letter.companies.push(Missing {
-                ban: company.ban.to_string(),
-                name: company.name.clone(),
-                stage: call.stage.as_str().to_owned(),
-                awaited: call.awaited.to_string(),
-                year_months: call.missing.iter().map(|one| one.year_month()).collect(),
-                due_by: call.due_by,
-                quarantined: waits(Some(company.ban)),
-            });
+    come: &[(&Company, (Awaited, &Alarm))],
+) -> Result<HashSet<(Ban, Awaited)>, LedgerError> {
+    let is_first = |stage: &str| stage == Stage::Overdue.as_str();
+    let first = come
+        .iter()
+        .filter(|(_, (_, alarm))| is_first(alarm.stage.as_str()))
+        .map(|(company, (awaited, _))| {
+            let written = (company.ban.to_string(), awaited.to_string());
+            (written, (company.ban, *awaited))
+        });
+    let first: HashMap<(String, String), (Ban, Awaited)> = first.collect();
+    let mut taken = HashSet::new();
+    if first.is_empty() {
+        return Ok(taken);
+    }
+    for Pending { id, cause, .. } in transaction.pending::<Cause>().await? {
+        let Cause::NoticeOverdue(mut overdue) = cause else {
+            continue;
+        };
+        let told = overdue.companies.len();
+        overdue.companies.retain(|one| {
+            let come = first.get(&(one.ban.clone(), one.awaited.clone()));
+            let come = come.filter(|_| is_first(&one.stage));
+            taken.extend(come);
+            come.is_none()
+        });
+        if overdue.companies.is_empty() {
+            transaction.take_back(id).await?;
+        } else if overdue.companies.len() < told {
+            let rest = Cause::NoticeOverdue(overdue);
+            transaction.correct(id, &rest).await?;
         }
     }
-    for (company, awaited, told_at) in &tidings.come {
-        let to = audience(company);
-        transaction.set_come(company.ban, *awaited, now).await?;
-        let letter = arrived.entry(to.clone()).or_insert_with(|| Arrived {
-            to,
-            companies: Vec::new(),
-        });
-        letter.companies.push(Come {
-            ban: company.ban.to_string(),
-            name: company.name.clone(),
-            awaited: awaited.to_string(),
-            booklets: awaited.booklets(of(company)),
-            told_at: *told_at,
-        });
+    Ok(taken)
+}
+
+/// Writes down of what people are told, and what has come.
+async fn write_down(
+    transaction: &mut Transaction,
+    tidings: &Tidings<'_>,
+    now: Timestamp,
+) -> Result<(), LedgerError> {
+    for (company, call) in tidings.reminders.iter().chain(&tidings.alarms) {
+        transaction.set_told(company.ban, call, now).await?;
     }
-    let causes = reminders.into_values().map(Cause::NoticeReminder);
-    let causes = causes.chain(overdue.into_values().map(Cause::NoticeOverdue));
-    for cause in causes.chain(arrived.into_values().map(Cause::NoticeArrived)) {
-        let key = format!("{}:{today}:{}", cause.theme(), digest(&cause));
-        transaction.tell(&key, &cause, now).await?;
+    for (company, (awaited, _)) in &tidings.come {
+        transaction.set_come(company.ban, *awaited, now).await?;
+    }
+    for (company, (awaited, rest)) in &tidings.rest {
+        let ban = company.ban;
+        transaction.set_missing(ban, *awaited, rest).await?;
     }
     Ok(())
 }
 
-/// Who is told of what is due for `company`; empty: those who get all alerts.
-fn audience(company: &Company) -> Vec<String> {
-    company.alert_to.iter().map(ToString::to_string).collect()
-}
-
-/// What tells one piece of news of a day from another: whose it is, and at which stage.
-fn digest(cause: &Cause) -> String {
-    let mut hash = Sha256::new();
-    let mut add = |words: &[&str]| {
-        words.iter().for_each(|word| {
-            hash.update(word);
-            hash.update("\n");
-        })
+/// A piece of news for each audience, and what it is about.
+fn reminders(
+    calls: &[(&Company, Call)],
+    booklets: &HashMap<Ban, Booklets>,
+) -> Vec<(String, Cause)> {
+    // Before the 20th nothing else can be changed than what comes next, and so all await the same.
+    let Some((_, first)) = calls.first() else {
+        return Vec::new();
     };
-    match cause {
+    let next = first.awaited.first();
+    let count = |company: &Company, period| {
+        let recorded = booklets.get(&company.ban);
+        let count = recorded.and_then(|recorded| recorded.get(&period));
+        count.copied().unwrap_or_default()
+    };
+    let compose = |to, calls: &[&(&Company, Call)]| {
+        let reminded = calls.iter().map(|(company, _)| Reminded {
+            ban: company.ban.to_string(),
+            name: company.name.clone(),
+            booklets: count(company, next.previous()),
+            booklets_before: count(company, next.previous().previous()),
+        });
         Cause::NoticeReminder(Reminder {
             to,
-            companies,
-            year_month,
-            ..
-        }) => {
-            add(&[&to.join(","), year_month]);
-            companies.iter().for_each(|company| add(&[&company.ban]));
-        }
-        Cause::NoticeOverdue(Overdue { to, companies, .. }) => {
-            add(&[&to.join(",")]);
-            companies
-                .iter()
-                .for_each(|one| add(&[&one.ban, &one.awaited, &one.stage]));
-        }
-        Cause::NoticeArrived(Arrived { to, companies }) => {
-            add(&[&to.join(",")]);
-            companies
-                .iter()
-                .for_each(|one| add(&[&one.ban, &one.awaited]));
-        }
-        _ => {}
-    }
-    let hex: String = hash
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    hex.chars().take(32).collect()
+            year_month: next.year_month(),
+            until: schedule::last_day_to_change(next),
+            companies: reminded.collect(),
+        })
+    };
+    by_audience(calls, |call| (call.awaited, call.stage), compose)
 }
 
-fn log(tidings: &Tidings<'_>) {
-    let count = |which: &dyn Fn(Stage) -> bool| {
-        let calls = tidings.calls.iter();
-        calls.filter(|(_, call)| which(call.stage)).count()
+/// As [`reminders`].
+fn alarmed(calls: &[(&Company, Call)], facts: &Facts) -> Vec<(String, Cause)> {
+    let waits = |ban| facts.quarantined.get(&ban).cloned().unwrap_or_default();
+    let compose = |to, calls: &[&(&Company, Call)]| {
+        let missing = calls.iter().map(|(company, call)| Missing {
+            ban: company.ban.to_string(),
+            name: company.name.clone(),
+            stage: call.stage.as_str().to_owned(),
+            awaited: call.awaited.to_string(),
+            year_months: call.missing.iter().map(|one| one.year_month()).collect(),
+            due_by: call.due_by,
+            quarantined: waits(Some(company.ban)),
+        });
+        Cause::NoticeOverdue(Overdue {
+            to,
+            companies: missing.collect(),
+            mailboxes: facts.mailboxes.clone(),
+            nobodys: waits(None).len() as u64,
+            waiting: facts.waiting,
+        })
     };
-    let (reminded, overdue) = (
-        count(&|stage| stage == Stage::Reminder),
-        count(&|stage| stage > Stage::Reminder),
-    );
-    if overdue > 0 {
-        warn!(companies = overdue, "notices that were due have not come");
+    by_audience(calls, |call| (call.awaited, call.stage), compose)
+}
+
+/// As [`reminders`].
+fn arrived(
+    come: &[(&Company, (Awaited, &Alarm))],
+    booklets: &HashMap<Ban, Booklets>,
+) -> Vec<(String, Cause)> {
+    let none = Booklets::new();
+    let compose = |to, come: &[&(&Company, (Awaited, &Alarm))]| {
+        let come = come.iter().map(|(company, (awaited, alarm))| Come {
+            ban: company.ban.to_string(),
+            name: company.name.clone(),
+            awaited: awaited.to_string(),
+            booklets: awaited.booklets(booklets.get(&company.ban).unwrap_or(&none)),
+            told_at: alarm.told_at,
+        });
+        Cause::NoticeArrived(Arrived {
+            to,
+            companies: come.collect(),
+        })
+    };
+    by_audience(come, |(awaited, alarm)| (*awaited, alarm.stage), compose)
+}
+
+/// Composes a piece of news for each audience; beside it stands, as a hash, for whom it is, whose,
+/// and about which stage of what.
+fn by_audience<T>(
+    items: &[(&Company, T)],
+    which: impl Fn(&T) -> (Awaited, Stage),
+    compose: impl Fn(Vec<String>, &[&(&Company, T)]) -> Cause,
+) -> Vec<(String, Cause)> {
+    let mut audiences = BTreeMap::<Vec<String>, Vec<&(&Company, T)>>::new();
+    for item in items {
+        // Those who get all alerts, where the company names nobody.
+        let mut to: Vec<String> = item.0.alert_to.iter().map(ToString::to_string).collect();
+        to.sort();
+        to.dedup();
+        audiences.entry(to).or_default().push(item);
     }
-    if reminded > 0 {
+    let news = audiences.into_iter().map(|(to, items)| {
+        let mut hash = Sha256::new();
+        hash.update(to.join(","));
+        for (company, item) in &items {
+            let (awaited, stage) = which(item);
+            hash.update(format!("\n{} {awaited} {}", company.ban, stage.as_str()));
+        }
+        (format!("{:x}", hash.finalize()), compose(to, &items))
+    });
+    news.collect()
+}
+
+fn log(tidings: &Tidings<'_>, premature: usize) {
+    let Tidings {
+        reminders,
+        alarms,
+        come,
+        ..
+    } = tidings;
+    if premature > 0 {
+        warn!(
+            alarms = premature,
+            "what a clock that was ahead has told is told again in its time"
+        );
+    }
+    if !alarms.is_empty() {
+        warn!(
+            companies = alarms.len(),
+            "notices that were due have not come"
+        );
+    }
+    if !reminders.is_empty() {
         info!(
-            companies = reminded,
+            companies = reminders.len(),
             "people reminded of the next period's booklets"
         );
     }
-    if !tidings.come.is_empty() {
-        info!(companies = tidings.come.len(), "overdue numbers have come");
+    if !come.is_empty() {
+        info!(companies = come.len(), "overdue numbers have come");
     }
 }
-
-/// Shared with whoever changes what is expected.
-pub(super) type Current = tokio::sync::watch::Receiver<Arc<Expectations>>;

@@ -34,6 +34,14 @@ fn all_is_well_only_where_nobody_has_to_look() {
         status(&vitals, Some(&found), now),
         format!("needs attention; mails waiting for DNS: 2, since {now:.0}: no answer")
     );
+    found.waiting = None;
+    found.quarantined = 2;
+    vitals.overdue = 5;
+    assert_eq!(
+        status(&vitals, Some(&found), now),
+        "needs attention; notices overdue: 5; in quarantine: 2"
+    );
+    vitals.overdue = 0;
     // Where the ledger fails, it may not even say what it holds.
     vitals.misses_ledger(Part::Dispatcher, "disk I/O error".to_owned(), now);
     assert_eq!(

@@ -51,7 +51,11 @@ pub(super) fn compose(alerts: &[Pending<Cause>], style: &Style, now: Timestamp) 
     let language = style.language;
     let (subject, text) = match alerts {
         [] => return None,
-        [alert] => (subject(&alert.cause, language), single(alert, language)),
+        [alert] => (subject(alert, language), single(alert, language)),
+        several if several.iter().all(|alert| due::is_due(&alert.cause)) => {
+            let dues = due::Dues::of(several);
+            (dues.subject(language), dues.text(language))
+        }
         several => (
             digest::subject(several, language),
             digest::text(several, language),
@@ -67,8 +71,8 @@ pub(super) fn compose(alerts: &[Pending<Cause>], style: &Style, now: Timestamp) 
     draft.address(&style.from, &style.alert_to, now)
 }
 
-fn subject(cause: &Cause, language: Language) -> String {
-    match cause {
+fn subject(alert: &Pending<Cause>, language: Language) -> String {
+    match &alert.cause {
         Cause::Quarantined(Quarantined {
             found_in, defects, ..
         }) => {
@@ -116,9 +120,9 @@ fn subject(cause: &Cause, language: Language) -> String {
         Cause::ResolverBack { .. } => language
             .pick("已恢復：DNS 有回應了", "Resolved: DNS answers again")
             .to_owned(),
-        Cause::NoticeReminder(reminder) => due::reminder_subject(reminder, language),
-        Cause::NoticeOverdue(overdue) => due::overdue_subject(overdue, language),
-        Cause::NoticeArrived(arrived) => due::arrived_subject(arrived, language),
+        Cause::NoticeReminder(_) | Cause::NoticeOverdue(_) | Cause::NoticeArrived(_) => {
+            due::Dues::of(std::slice::from_ref(alert)).subject(language)
+        }
     }
 }
 
@@ -166,9 +170,9 @@ fn single(alert: &Pending<Cause>, language: Language) -> String {
             silence.text(at, language)
         }
         Cause::ResolverBack { alarmed_at } => resolver::back(*alarmed_at, at, language),
-        Cause::NoticeReminder(reminder) => due::reminder(reminder, language),
-        Cause::NoticeOverdue(overdue) => due::overdue(overdue, at, language),
-        Cause::NoticeArrived(arrived) => due::arrived(arrived, language),
+        Cause::NoticeReminder(_) | Cause::NoticeOverdue(_) | Cause::NoticeArrived(_) => {
+            due::Dues::of(std::slice::from_ref(alert)).text(language)
+        }
     }
 }
 
@@ -252,11 +256,17 @@ fn in_words(why: &str, language: Language) -> &'static str {
         UNANSWERED => language.pick("DNS 沒有回應", "DNS does not answer"),
         ANSWERED => language.pick("DNS 已恢復", "DNS answers again"),
         REMINDER => language.pick(
-            "可以調整下期本數",
-            "the next period's booklets can be changed",
+            "可以改下期本數的公司",
+            "companies whose booklets can be changed",
         ),
-        OVERDUE => language.pick("配號通知逾期未到", "an allocation notice is overdue"),
-        ARRIVED => language.pick("逾期的配號已到", "overdue numbers have come"),
+        OVERDUE => language.pick(
+            "配號通知逾期未到的公司",
+            "companies whose allocation notice is overdue",
+        ),
+        ARRIVED => language.pick(
+            "逾期的配號到了的公司",
+            "companies whose overdue numbers have come",
+        ),
         code => code
             .parse()
             .map_or("", |code| meaning::defect(code, language).what),

@@ -6,6 +6,7 @@ use super::{
     super::{Language, Style, platform_csv},
     Imported,
     extent::{Extent, booklets, next_steps},
+    fallen,
     letter::Draft,
     meaning,
     table::{columns, facts, grouped},
@@ -76,8 +77,14 @@ fn text(imported: &Imported<'_>, extent: &Extent, language: Language, today: Dat
     text.push_str(&ranges(imported.allocations, language));
     text.push('\n');
     text.push_str(&overview(imported, extent, language));
-    if !imported.warnings.is_empty() {
+    if !imported.warnings.is_empty() || !imported.fallen.is_empty() {
         text.push_str(language.pick("\n請留意\n", "\nPlease note\n"));
+        for one in imported.fallen {
+            text.push_str(&format!("  * {}\n", fallen::sentence(one, language)));
+        }
+        if !imported.fallen.is_empty() {
+            text.push_str(&format!("    {}\n", fallen::follows(language)));
+        }
         for same in imported.warnings.chunk_by(|a, b| a.code == b.code) {
             for Warning { detail, .. } in same {
                 text.push_str(&language.pick(

@@ -6,13 +6,14 @@ use jiff::Timestamp;
 use super::{
     super::{Language, Style, platform_csv},
     extent::{Extent, booklets, next_steps},
+    fallen,
     granted::{Granted, by_period, companies, count, in_companies, in_ranges, warnings},
     letter::Draft,
     table::{facts, grouped},
 };
 use crate::{
     clock::{taipei_date, taipei_minute},
-    ledger::{AllocationRow, FoundIn, Import, Kind, Letter, Pending},
+    ledger::{AllocationRow, Fallen, FoundIn, Import, Kind, Letter, Pending},
     notice::BOOKLET,
     stranger::one_line,
 };
@@ -35,7 +36,13 @@ pub(super) fn compose(
         kind: Kind::Confirmation,
         about: news.iter().map(|piece| piece.key.clone()).collect(),
         subject: subject(&granted, &extent, language),
-        text: text(news, &granted, &extent, language, now),
+        text: text(
+            news,
+            &granted,
+            &fallen::standing(&imports, rows),
+            language,
+            now,
+        ),
         attachment,
     };
     draft.address(&style.from, &style.confirm_to, now)
@@ -66,10 +73,11 @@ fn subject(granted: &Granted<'_>, extent: &Extent, language: Language) -> String
 fn text(
     news: &[Pending<Import>],
     granted: &Granted<'_>,
-    extent: &Extent,
+    fallen: &[(&str, &Fallen)],
     language: Language,
     now: Timestamp,
 ) -> String {
+    let extent = &Extent::of(&granted.ranges);
     let notices = grouped(count(news.len()));
     if granted.ranges.is_empty() {
         let text = language.pick(
@@ -102,7 +110,11 @@ fn text(
         ));
     }
     text.push_str(&granted.withdrawn(language));
-    text.push_str(&warnings(news.iter().map(|piece| &piece.cause), language));
+    text.push_str(&warnings(
+        news.iter().map(|piece| &piece.cause),
+        fallen,
+        language,
+    ));
     text.push_str(&next_steps(extent, language, taipei_date(now)));
     text.push_str(language.pick(
         "\n同一段號碼只能載入一套系統。載入兩套，兩邊會開出號碼相同的發票。\n",

@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     super::Language,
     extent::booklets,
-    meaning,
+    fallen, meaning,
     table::{columns, grouped},
 };
 use crate::{
-    ledger::{AllocationRow, Import, Reason},
+    ledger::{AllocationRow, Fallen, Import, Reason},
     notice::{Allocation, InvoiceType, Period, WarningCode},
     stranger::one_line,
 };
@@ -124,9 +124,11 @@ pub(super) fn by_period(ranges: &[Allocation], language: Language) -> String {
     columns(&rows, &[1, 2, 3])
 }
 
-/// What a person should know of these imports, by kind; nothing when there is nothing.
+/// What a person should know of these imports, by kind, and of which companies' periods have
+/// fallen; nothing when there is nothing.
 pub(super) fn warnings<'a>(
     imports: impl Iterator<Item = &'a Import>,
+    fallen: &[(&str, &Fallen)],
     language: Language,
 ) -> String {
     let mut kinds = BTreeMap::<&str, Vec<(&str, &Reason)>>::new();
@@ -136,11 +138,28 @@ pub(super) fn warnings<'a>(
             kind.push((&import.ban, warning));
         }
     }
-    let mut text = String::new();
+    if kinds.is_empty() && fallen.is_empty() {
+        return String::new();
+    }
+    let mut text = language.pick("\n請留意\n", "\nPlease note\n").to_owned();
+    for (ban, one) in fallen.iter().take(WARNINGS) {
+        let sentence = fallen::sentence(one, language);
+        text.push_str(&language.pick(
+            format!("  * 統編 {ban}：{sentence}\n"),
+            format!("  * {ban}: {sentence}\n"),
+        ));
+    }
+    let more = fallen.len().saturating_sub(WARNINGS);
+    if more > 0 {
+        text.push_str(&language.pick(
+            format!("  * 另有 {more} 筆有同樣的情形。\n"),
+            format!("  * and {more} more of which the same is true\n"),
+        ));
+    }
+    if !fallen.is_empty() {
+        text.push_str(&format!("    {}\n", fallen::follows(language)));
+    }
     for (code, warnings) in kinds {
-        if text.is_empty() {
-            text.push_str(language.pick("\n請留意\n", "\nPlease note\n"));
-        }
         for (
             ban,
             Reason {

@@ -108,7 +108,7 @@ fn text(
         let over = WarningCode::PeriodPast.as_str();
         import.warnings.retain(|warning| warning.code != over);
     }
-    text.push_str(&warnings(noted.iter(), language));
+    text.push_str(&warnings(noted.iter(), &[], language));
     if !quarantined.is_empty() {
         text.push_str(&listed(quarantined, language));
     }

@@ -1,6 +1,7 @@
 //! Every mail in both languages, as its reader sees it, with findings as the reader of notices
 //! words them.
 
+mod due;
 mod gathered;
 mod trouble;
 
@@ -90,6 +91,14 @@ fn reason(code: &str, detail: &str, detail_zh: &str) -> Reason {
         code: code.to_owned(),
         detail: detail.to_owned(),
         detail_zh: detail_zh.to_owned(),
+    }
+}
+
+fn fallen(year_month: &str, booklets: u64, before: u64) -> Fallen {
+    Fallen {
+        year_month: year_month.to_owned(),
+        booklets,
+        before,
     }
 }
 
@@ -208,6 +217,27 @@ fn warnings_known_ranges_and_an_unlisted_company() {
             ..imported(&ranges)
         };
         confirmation(&facts, style, at("2026-11-22T00:00:00Z"))
+    });
+}
+
+#[test]
+fn periods_with_less_than_half_of_the_one_before_stand_in_the_confirmation() {
+    let ranges = specimen();
+    let fallen = [fallen("10706", 128, 300), fallen("10708", 1, 2_000)];
+    let warnings = [Warning::new(
+        WarningCode::CompanyAssumed,
+        Sentence::new(
+            "nothing in the mail names a company",
+            "信中看不出是哪一家公司",
+        ),
+    )];
+    both("fallen", |style| {
+        let facts = Imported {
+            fallen: &fallen,
+            warnings: &warnings,
+            ..imported(&ranges)
+        };
+        confirmation(&facts, style, the_twentieth())
     });
 }
 

@@ -407,6 +407,7 @@ async fn the_last_alert_is_the_last_letter_of_alerts_whatever_the_clock_said() {
         company_name: None,
         found_in: FoundIn::Mailbox("einvoice".to_owned()),
         warnings: Vec::new(),
+        fallen: Vec::new(),
         to: Vec::new(),
     };
     let at = noon() + 1.minute();

@@ -1,11 +1,16 @@
 //! Many alerts in one letter: a table, a tally, and what to do.
+//!
+//! Guarantee: what is due stands below in full, as in a letter of its own: a line of the table
+//! would not say whose numbers are missing.
 
 use std::collections::BTreeMap;
 
 use super::{
     super::{super::Language, table::columns},
     ANSWERED, ARRIVED, BACK, OVERDUE, REMINDER, UNANSWERED, UNDELIVERED, UNREACHABLE, codes,
-    count_codes, is_only_claimed, place, tallied,
+    count_codes,
+    due::{self, Dues},
+    is_only_claimed, place, tallied,
 };
 use crate::{
     clock::taipei_minute,
@@ -28,11 +33,16 @@ struct Counts {
     back: Vec<String>,
     /// Whether the resolver answers again; `None` where nothing is said of it.
     resolver: Option<bool>,
+    /// What is due.
+    dues: Dues,
 }
 
 impl Counts {
     fn of(alerts: &[Pending<Cause>]) -> Self {
-        let mut counts = Self::default();
+        let mut counts = Self {
+            dues: Dues::of(alerts),
+            ..Self::default()
+        };
         // From the end: how a mailbox or the resolver stands is what was said of it last.
         for alert in alerts.iter().rev() {
             match &alert.cause {
@@ -67,6 +77,7 @@ impl Counts {
             + self.undelivered
             + self.unreachable.len()
             + usize::from(self.is_unanswered())
+            + self.dues.overdue()
     }
 
     /// Whether the resolver does not answer.
@@ -95,12 +106,29 @@ pub(super) fn subject(alerts: &[Pending<Cause>], language: Language) -> String {
             Some(_) => "",
             None => "信箱",
         };
+        if counts.dues.reminds() {
+            return counts.dues.subject(language);
+        }
+        let come = match counts.dues.arrived() {
+            0 => String::new(),
+            come => language.pick(
+                format!("，逾期的配號到了（{come} 家公司）"),
+                format!("; companies whose overdue numbers have come: {come}"),
+            ),
+        };
         return language.pick(
-            format!("已恢復：{what}有回應了（{answering}）"),
-            format!("Resolved: answering again: {answering}"),
+            format!("已恢復：{what}有回應了（{answering}）{come}"),
+            format!("Resolved: answering again: {answering}{come}"),
         );
     }
     let parts: Vec<String> = [
+        (
+            counts.dues.overdue(),
+            language.pick(
+                ("配號通知逾期未到", "家公司"),
+                ("companies whose notice is overdue", ""),
+            ),
+        ),
         (
             counts.claimed,
             language.pick(
@@ -163,8 +191,9 @@ pub(super) fn text(alerts: &[Pending<Cause>], language: Language) -> String {
         ));
     }
     text.push_str(language.pick("\n統計\n", "\nIn all\n"));
-    text.push_str(&tallied(tally(alerts), language));
+    text.push_str(&tallied(tally(alerts, language), language));
     text.push_str(&next_steps(&counts, language));
+    text.push_str(&counts.dues.below(language));
     text
 }
 
@@ -209,6 +238,12 @@ fn opening(counts: &Counts, language: Language) -> String {
 /// Nothing where nothing waits.
 fn next_steps(counts: &Counts, language: Language) -> String {
     let mut steps: Vec<&str> = Vec::new();
+    if counts.dues.overdue() > 0 {
+        steps.push(language.pick(
+            "逾期未到的配號通知：怎麼處理，見下面的說明。",
+            "Notices that are overdue: what to do stands below.",
+        ));
+    }
     if counts.claimed + counts.quarantined > 0 {
         steps.extend(language.pick(
             [
@@ -240,6 +275,9 @@ fn next_steps(counts: &Counts, language: Language) -> String {
             "DNS 沒有回應：執行 `invoice-trackd check --online`，看是哪一台、該怎麼處理；恢復後會自動判斷等候的信。",
             "DNS that does not answer: `invoice-trackd check --online` shows which server fails and\n     what to do about it. What waits for it is judged by itself once it is back.",
         ));
+    }
+    if steps.is_empty() && !counts.dues.is_empty() {
+        return String::new();
     }
     if steps.is_empty() {
         return language
@@ -311,36 +349,43 @@ fn row(alert: &Pending<Cause>, language: Language) -> Vec<String> {
             String::new(),
         ],
         Cause::NoticeReminder(_) | Cause::NoticeOverdue(_) | Cause::NoticeArrived(_) => {
+            let (whose, what, _) = due::in_short(&alert.cause, language).unwrap_or_default();
             vec![
                 String::new(),
                 time,
-                String::new(),
-                OVERDUE.to_owned(),
-                String::new(),
+                whose,
+                word(&alert.cause).to_owned(),
+                what,
             ]
         }
     }
 }
 
-/// How often each code stands in these alerts.
-fn tally(alerts: &[Pending<Cause>]) -> BTreeMap<String, usize> {
+/// What stands where a quarantined mail has its codes.
+fn word(cause: &Cause) -> &'static str {
+    match cause {
+        Cause::Quarantined(_) => "",
+        Cause::DeliveryFailed { .. } => UNDELIVERED,
+        Cause::MailboxUnreachable { .. } => UNREACHABLE,
+        Cause::MailboxBack { .. } => BACK,
+        Cause::ResolverUnreachable { .. } => UNANSWERED,
+        Cause::ResolverBack { .. } => ANSWERED,
+        Cause::NoticeReminder(_) => REMINDER,
+        Cause::NoticeOverdue(_) => OVERDUE,
+        Cause::NoticeArrived(_) => ARRIVED,
+    }
+}
+
+/// How often each code stands in these alerts; of what is due, for how many companies.
+fn tally(alerts: &[Pending<Cause>], language: Language) -> BTreeMap<String, usize> {
     let mut tally = BTreeMap::new();
     for alert in alerts {
-        let word = match &alert.cause {
-            Cause::Quarantined(Quarantined { defects, .. }) => {
-                count_codes(defects, &mut tally);
-                continue;
-            }
-            Cause::DeliveryFailed { .. } => UNDELIVERED,
-            Cause::MailboxUnreachable { .. } => UNREACHABLE,
-            Cause::MailboxBack { .. } => BACK,
-            Cause::ResolverUnreachable { .. } => UNANSWERED,
-            Cause::ResolverBack { .. } => ANSWERED,
-            Cause::NoticeReminder(_) => REMINDER,
-            Cause::NoticeOverdue(_) => OVERDUE,
-            Cause::NoticeArrived(_) => ARRIVED,
-        };
-        *tally.entry(word.to_owned()).or_default() += 1;
+        if let Cause::Quarantined(Quarantined { defects, .. }) = &alert.cause {
+            count_codes(defects, &mut tally);
+            continue;
+        }
+        let companies = due::in_short(&alert.cause, language).map(|(.., companies)| companies);
+        *tally.entry(word(&alert.cause).to_owned()).or_default() += companies.unwrap_or(1);
     }
     tally
 }

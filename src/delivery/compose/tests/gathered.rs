@@ -17,6 +17,7 @@ fn import(message_id: i64, (ban, name): (&str, &str), warnings: &[Reason]) -> Im
         company_name: (!name.is_empty()).then(|| name.to_owned()),
         found_in: FoundIn::Mailbox("einvoice".to_owned()),
         warnings: warnings.to_vec(),
+        fallen: Vec::new(),
         to: Vec::new(),
     }
 }
@@ -155,6 +156,50 @@ fn the_same_digest_bears_the_same_id() {
     let first = id(&imports, &rows, the_twentieth());
     assert_eq!(first, id(&imports, &[], at("2018-04-21T00:00:00Z")));
     assert_ne!(first, id(&imports[..1], &rows, the_twentieth()));
+}
+
+#[test]
+fn a_digest_says_whose_periods_have_fallen_by_the_last_notice_that_counts() {
+    let fell = |id, whose, fallen: &[Fallen]| {
+        let import = Import {
+            fallen: fallen.to_vec(),
+            ..import(id, whose, &[])
+        };
+        pending(id, import)
+    };
+    let imports = [
+        // What the next one brought was enough.
+        fell(1, CLOUD, &[fallen("10706", 10, 300)]),
+        fell(2, CLOUD, &[]),
+        // More came, and it was not enough.
+        fell(3, BOOKS, &[fallen("10706", 1, 300)]),
+        fell(4, BOOKS, &[fallen("10706", 2, 300)]),
+        // What was enough for another period, or was withdrawn since, changes nothing.
+        fell(5, ("12345675", ""), &[fallen("10706", 3, 300)]),
+        fell(6, ("12345675", ""), &[]),
+        fell(7, ("12345675", ""), &[]),
+    ];
+    let range = |n: i64| (format!("{:08}", n * 50), format!("{:08}", n * 50 + 49));
+    let rows: Vec<AllocationRow> = (1..=7)
+        .map(|id| {
+            let (begin, end) = range(id);
+            let ban = imports[usize::try_from(id).unwrap() - 1].cause.ban.clone();
+            let period = if id == 6 { "10708" } else { "10706" };
+            let row = row(id, &ban, (period, "EC", &begin, &end));
+            if id == 7 { withdrawn(row) } else { row }
+        })
+        .collect();
+    both("digest_of_fallen", |style| {
+        compose::digest(&imports, &rows, style, the_twentieth())
+    });
+}
+
+#[test]
+fn news_of_an_earlier_version_has_nothing_to_say_of_what_fell() {
+    let import = import(1, CLOUD, &[]);
+    let mut stored = serde_json::to_value(&import).unwrap();
+    stored.as_object_mut().unwrap().remove("fallen");
+    assert_eq!(serde_json::from_value::<Import>(stored).unwrap(), import);
 }
 
 fn past() -> (Vec<Pending<Past>>, Vec<AllocationRow>) {
