@@ -226,8 +226,8 @@ async fn filled(path: &Path, url: &str, bans: &[Ban]) -> Ledger {
         .unwrap();
     }
     sqlx::query(
-        "INSERT INTO alarm (ban, awaited, stage, told_at)
-         SELECT value, '11510', 'reminder', '2026-08-15T01:00:00.000Z' FROM json_each(?)",
+        "INSERT INTO alarm (ban, awaited, stage, told_at, missing)
+         SELECT value, '11510', 'reminder', '2026-08-15T01:00:00.000Z', '11510' FROM json_each(?)",
     )
     .bind(&bans)
     .execute(&mut sql)
