@@ -221,3 +221,77 @@ fn a_resolver_that_is_back_is_good_news_by_itself_and_with_a_mailbox() {
         assert!(asks, "{text}");
     }
 }
+
+fn failing(id: i64, target: &str) -> Pending<Cause> {
+    let cause = Cause::HandoffFailing {
+        target: target.to_owned(),
+        waiting: 3,
+        since: at("2018-04-20T01:15:00Z"),
+        words: "post to erp.example.com: expected 2xx, found 503: maintenance".to_owned(),
+    };
+    pending(id, "2018-04-20T02:15:00Z", cause)
+}
+
+fn taking(id: i64, target: &str) -> Pending<Cause> {
+    let cause = Cause::HandoffBack {
+        target: target.to_owned(),
+        alarmed_at: at("2018-04-20T02:15:00Z"),
+    };
+    pending(id, "2018-04-20T05:40:00Z", cause)
+}
+
+#[test]
+fn a_system_that_takes_nothing() {
+    both_of("handoff_failing", &[failing(1, "erp")]);
+}
+
+#[test]
+fn a_system_that_wants_nothing_any_more() {
+    let cause = Cause::HandoffStopped {
+        target: "erp".to_owned(),
+        waiting: 3,
+        at: at("2018-04-20T02:15:00Z"),
+    };
+    both_of(
+        "handoff_stopped",
+        &[pending(1, "2018-04-20T02:15:00Z", cause)],
+    );
+}
+
+#[test]
+fn a_system_that_takes_numbers_again() {
+    both_of("handoff_back", &[taking(1, "erp")]);
+}
+
+#[test]
+fn a_hand_off_that_was_given_up() {
+    both_of(
+        "handoff_undelivered",
+        &[not_delivered(
+            Kind::Handoff,
+            "allocation.imported 53567686 EC 22628000-22634399",
+        )],
+    );
+}
+
+#[test]
+fn systems_among_other_trouble() {
+    let alerts = [
+        failing(1, "erp"),
+        failing(2, "pos"),
+        silent(3, "branch", None),
+        taking(4, "pos"),
+    ];
+    both_of("trouble_with_systems", &alerts);
+}
+
+#[test]
+fn a_system_that_takes_numbers_again_is_good_news_by_itself_and_with_a_mailbox() {
+    let alerts = [failing(1, "erp"), taking(2, "erp"), back(3, "branch")];
+    both_of("good_news_of_systems", &alerts);
+    for language in [Language::ZhTw, Language::En] {
+        let text = told(&alerts[..2], language);
+        let asks = text.contains("需要處理") || text.contains("Action needed");
+        assert!(text.contains("erp") && !asks, "{text}");
+    }
+}
