@@ -183,28 +183,9 @@ fn single(alert: &Pending<Cause>, language: Language) -> String {
             silence.text(at, language)
         }
         Cause::ResolverBack { alarmed_at } => resolver::back(*alarmed_at, at, language),
-        Cause::HandoffFailing {
-            target,
-            waiting,
-            since,
-            words,
-        } => {
-            let failing = handoff::Failing {
-                target,
-                waiting: *waiting,
-                since: *since,
-                words,
-            };
-            failing.text(at, language)
-        }
-        Cause::HandoffStopped {
-            target,
-            waiting,
-            at,
-        } => handoff::stopped(target, *waiting, *at, language),
-        Cause::HandoffBack { target, alarmed_at } => {
-            handoff::back(target, *alarmed_at, at, language)
-        }
+        Cause::HandoffFailing { target, .. } => handoff::failing(target, at, language),
+        Cause::HandoffStopped { target, .. } => handoff::stopped(target, at, language),
+        Cause::HandoffBack { target, .. } => handoff::back(target, at, language),
         Cause::NoticeReminder(_) | Cause::NoticeOverdue(_) | Cause::NoticeArrived(_) => {
             due::Dues::of(std::slice::from_ref(alert)).text(language)
         }

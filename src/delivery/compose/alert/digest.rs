@@ -33,10 +33,6 @@ struct Counts {
     back: Vec<String>,
     /// Whether the resolver answers again; `None` where nothing is said of it.
     resolver: Option<bool>,
-    /// Systems that take nothing.
-    failing: Vec<String>,
-    /// Systems that take numbers again.
-    taking: Vec<String>,
     /// What is due.
     dues: Dues,
 }
@@ -47,7 +43,7 @@ impl Counts {
             dues: Dues::of(alerts),
             ..Self::default()
         };
-        // From the end: how a mailbox, the resolver or a system stands is what was said of it last.
+        // From the end: how a mailbox or the resolver stands is what was said of it last.
         for alert in alerts.iter().rev() {
             match &alert.cause {
                 Cause::Quarantined(Quarantined { defects, .. }) if is_only_claimed(defects) => {
@@ -67,21 +63,15 @@ impl Counts {
                 }
                 Cause::ResolverUnreachable { .. } => _ = counts.resolver.get_or_insert(false),
                 Cause::ResolverBack { .. } => _ = counts.resolver.get_or_insert(true),
-                Cause::HandoffFailing { target, .. } | Cause::HandoffStopped { target, .. } => {
-                    if !counts.taking.contains(target) && !counts.failing.contains(target) {
-                        counts.failing.push(target.clone());
-                    }
-                }
-                Cause::HandoffBack { target, .. } => {
-                    if !counts.taking.contains(target) && !counts.failing.contains(target) {
-                        counts.taking.push(target.clone());
-                    }
-                }
-                Cause::NoticeReminder(_) | Cause::NoticeOverdue(_) | Cause::NoticeArrived(_) => {}
+                Cause::HandoffFailing { .. }
+                | Cause::HandoffStopped { .. }
+                | Cause::HandoffBack { .. }
+                | Cause::NoticeReminder(_)
+                | Cause::NoticeOverdue(_)
+                | Cause::NoticeArrived(_) => {}
             }
         }
         counts.back.sort_unstable();
-        counts.taking.sort_unstable();
         counts
     }
 
@@ -92,7 +82,6 @@ impl Counts {
             + self.undelivered
             + self.unreachable.len()
             + usize::from(self.is_unanswered())
-            + self.failing.len()
             + self.dues.overdue()
     }
 
@@ -112,11 +101,6 @@ impl Counts {
             (_, false) => mailboxes,
         }
     }
-
-    /// Which systems take numbers again; empty where none does.
-    fn taking(&self, language: Language) -> String {
-        one_line(&self.taking.join(language.pick("、", ", ")), 120)
-    }
 }
 
 pub(super) fn subject(alerts: &[Pending<Cause>], language: Language) -> String {
@@ -130,33 +114,16 @@ pub(super) fn subject(alerts: &[Pending<Cause>], language: Language) -> String {
         if counts.dues.reminds() {
             return counts.dues.subject(language);
         }
-        let (taking, come) = (counts.taking(language), counts.dues.arrived());
-        let good: Vec<String> = [
-            (!answering.is_empty()).then(|| {
-                language.pick(
-                    format!("{what}有回應了（{answering}）"),
-                    format!("answering again: {answering}"),
-                )
-            }),
-            (!taking.is_empty()).then(|| {
-                language.pick(
-                    format!("系統收得到字軌了（{taking}）"),
-                    format!("taking numbers again: {taking}"),
-                )
-            }),
-            (come > 0).then(|| {
-                language.pick(
-                    format!("逾期的配號到了（{come} 家公司）"),
-                    format!("companies whose overdue numbers have come: {come}"),
-                )
-            }),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
+        let come = match counts.dues.arrived() {
+            0 => String::new(),
+            come => language.pick(
+                format!("，逾期的配號到了（{come} 家公司）"),
+                format!("; companies whose overdue numbers have come: {come}"),
+            ),
+        };
         return language.pick(
-            format!("已恢復：{}", good.join("，")),
-            format!("Resolved: {}", good.join("; ")),
+            format!("已恢復：{what}有回應了（{answering}）{come}"),
+            format!("Resolved: answering again: {answering}{come}"),
         );
     }
     let parts: Vec<String> = [
@@ -195,13 +162,6 @@ pub(super) fn subject(alerts: &[Pending<Cause>], language: Language) -> String {
         (
             usize::from(counts.is_unanswered()),
             language.pick(("DNS 沒有回應", "件"), ("resolvers that do not answer", "")),
-        ),
-        (
-            counts.failing.len(),
-            language.pick(
-                ("收不到字軌的系統", "個"),
-                ("systems that take no numbers", ""),
-            ),
         ),
     ]
     .into_iter()
@@ -244,7 +204,6 @@ pub(super) fn text(alerts: &[Pending<Cause>], language: Language) -> String {
 
 fn opening(counts: &Counts, language: Language) -> String {
     let (open, answering) = (counts.open(), counts.answering(language));
-    let taking = counts.taking(language);
     let mut text = String::new();
     if open > 0 {
         text.push_str(&language.pick(
@@ -258,7 +217,7 @@ fn opening(counts: &Counts, language: Language) -> String {
             " Of a mail in quarantine, no number is recorded.",
         ));
     }
-    if open > 0 && !(answering.is_empty() && taking.is_empty()) {
+    if open > 0 && !answering.is_empty() {
         text.push('\n');
     }
     if !answering.is_empty() {
@@ -275,13 +234,6 @@ fn opening(counts: &Counts, language: Language) -> String {
         text.push_str(language.pick(
             "這段時間寄到的信會自動補抓。",
             " What came meanwhile is fetched by itself.",
-        ));
-    }
-    if !taking.is_empty() {
-        let blank = language.pick("", if answering.is_empty() { "" } else { " " });
-        text.push_str(&language.pick(
-            format!("系統收得到字軌了：{taking}。"),
-            format!("{blank}Taking numbers again: {taking}."),
         ));
     }
     text.push_str("\n\n");
@@ -327,12 +279,6 @@ fn next_steps(counts: &Counts, language: Language) -> String {
         steps.push(language.pick(
             "DNS 沒有回應：執行 `invoice-trackd check --online`，看是哪一台、該怎麼處理；恢復後會自動判斷等候的信。",
             "DNS that does not answer: `invoice-trackd check --online` shows which server fails and\n     what to do about it. What waits for it is judged by itself once it is back.",
-        ));
-    }
-    if !counts.failing.is_empty() {
-        steps.push(language.pick(
-            "收不到字軌的系統：`invoice-trackd outbox list` 列出等候交付的項目和錯誤訊息；說不再接收的，\n     改好之後用 `invoice-trackd outbox retry 編號` 再交付，其他的會自動重試。",
-            "A system that takes no numbers: `invoice-trackd outbox list` shows what waits and what was\n     said. One that wants no more is tried again with `invoice-trackd outbox retry ID`, the\n     others by themselves.",
         ));
     }
     if steps.is_empty() && !counts.dues.is_empty() {

@@ -25,25 +25,16 @@ impl Undelivered<'_> {
             answer,
         } = *self;
         let what = name(kind, language);
-        let piece = if kind == Kind::Handoff {
-            "一次"
-        } else {
-            "一封"
-        };
         let mut text = language.pick(
-            format!("{piece}{what}沒有送達，已不再重試。"),
+            format!("一封{what}沒有送達，已不再重試。"),
             format!("A {what} was not delivered and is no longer tried.\n"),
         );
         text.push_str(match kind {
-            Kind::Handoff => language.pick(
-                "號碼已經記錄，但這個系統沒有拿到。\n\n",
-                "What is recorded stays recorded, but this system does not have it.\n\n",
-            ),
             Kind::Withdrawal => language.pick(
                 "撤回已經生效，但收件人還不知道：那段號碼可能還在開立發票的系統裡。\n\n",
                 "The withdrawal holds, but its readers do not know: the range may still be in use.\n\n",
             ),
-            Kind::Confirmation | Kind::Summary | Kind::Alert => language.pick(
+            Kind::Confirmation | Kind::Summary | Kind::Alert | Kind::Handoff => language.pick(
                 "號碼已經記錄，不受影響。\n\n",
                 "What is recorded stays recorded.\n\n",
             ),
@@ -53,13 +44,7 @@ impl Undelivered<'_> {
                 language.pick("未收到", "Not reached"),
                 one_line(&recipients.join(", "), 300),
             ),
-            (
-                match kind {
-                    Kind::Handoff => language.pick("內容", "Contents"),
-                    _ => language.pick("主旨", "Subject"),
-                },
-                one_line(subject, 120),
-            ),
+            (language.pick("主旨", "Subject"), one_line(subject, 120)),
             (language.pick("伺服器說", "Answer"), one_line(answer, 300)),
             (
                 language.pick("放棄時間", "Given up (UTC+8)"),
@@ -70,10 +55,6 @@ impl Undelivered<'_> {
                 outbox_id.to_string(),
             ),
         ]));
-        if kind == Kind::Handoff {
-            text.push_str(&load_by_hand(outbox_id, language));
-            return text;
-        }
         text.push_str(&match kind {
             Kind::Withdrawal => language.pick(
                 "\n接下來\n\
@@ -110,28 +91,6 @@ impl Undelivered<'_> {
         ));
         text
     }
-}
-
-/// What a person does about a hand-off that was given up.
-fn load_by_hand(outbox_id: i64, language: Language) -> String {
-    language.pick(
-        format!(
-            "\n接下來\n\
-             \x20 1. 看伺服器怎麼說，或請系統的管理員處理；系統恢復後，用\n\
-             \x20    `invoice-trackd outbox retry {outbox_id}` 再交付一次。\n\
-             \x20 2. 或在那個系統裡手動處理：`invoice-trackd export` 匯出字軌檔；\n\
-             \x20    內容是 allocation.withdrawn 的，把那段號碼移除。不要兩種都做，\n\
-             \x20    以免同一段號碼載入兩次。\n"
-        ),
-        format!(
-            "\nWhat to do next\n\
-             \x20 1. Do what the answer says, or show it to whoever runs the system. Once it takes numbers,\n\
-             \x20    `invoice-trackd outbox retry {outbox_id}` hands these over again.\n\
-             \x20 2. Or do it by hand in that system: `invoice-trackd export` writes the platform's file; of\n\
-             \x20    what says allocation.withdrawn, take the range out. Not both, or the same range is\n\
-             \x20    loaded twice.\n"
-        ),
-    )
 }
 
 /// What a letter of this kind is called, within a sentence.
