@@ -41,6 +41,7 @@ mod outbox;
 mod pace;
 mod quarantine;
 mod suspects;
+mod targets;
 mod uid_runs;
 mod waiting;
 
@@ -64,6 +65,7 @@ pub use self::{
         OutboxState, PutOff, Recipient, RecipientState, Settled,
     },
     quarantine::{QuarantineRow, StoredEvidence, StoredMessage},
+    targets::Target,
     waiting::{Ticket, Unanswered, Wait, Waiting},
 };
 

@@ -20,7 +20,7 @@ pub use self::due::Expectations;
 use super::systemd;
 use crate::{
     clock::Clock,
-    delivery::{Style, gather_past},
+    delivery::{Style, Wake, gather_past},
     http::{MAILBOX_SILENCE, Mail, Part, PutOffMail, Signs, Vitals, WaitingMail},
     ledger::{Cause, DaemonLock, Ledger, LedgerError, LinkState, Past, Waiting},
     pulse::Pulse,
@@ -44,7 +44,7 @@ const RESOLVER_SILENCE: SignedDuration = SignedDuration::from_hours(1);
 pub struct Keeper {
     ledger: Ledger,
     clock: Clock,
-    wake: Arc<Notify>,
+    wake: Wake,
     vitals: watch::Sender<Vitals>,
     /// No mailbox is missed for longer than the daemon has been looking.
     started_at: Timestamp,
@@ -73,7 +73,7 @@ impl Keeper {
     pub fn new(
         ledger: Ledger,
         clock: Clock,
-        wake: Arc<Notify>,
+        wake: Wake,
         vitals: watch::Sender<Vitals>,
     ) -> Self {
         Self {
@@ -247,7 +247,7 @@ impl Keeper {
         };
         let quiet = now.duration_since(newest).abs() >= QUIET;
         if (quiet || !self.surveyed) && gather_past(&self.ledger, style, now).await? {
-            self.wake.notify_one();
+            self.wake.everybody();
         }
         self.surveyed = true;
         Ok(())
@@ -265,7 +265,7 @@ impl Keeper {
         self.vitals
             .send_modify(|vitals| vitals.overdue = look.overdue);
         if look.has_told {
-            self.wake.notify_one();
+            self.wake.everybody();
         }
         Ok(())
     }
@@ -358,7 +358,7 @@ impl Keeper {
         transaction.tell(key, cause, now).await?;
         transaction.set_resolver_alarmed(alarmed_at).await?;
         transaction.commit().await?;
-        self.wake.notify_one();
+        self.wake.everybody();
         Ok(())
     }
 
@@ -417,7 +417,7 @@ impl Keeper {
         transaction.tell(key, cause, now).await?;
         transaction.set_alarmed(name, alarmed_at).await?;
         transaction.commit().await?;
-        self.wake.notify_one();
+        self.wake.everybody();
         Ok(())
     }
 }

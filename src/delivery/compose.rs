@@ -28,7 +28,7 @@ mod table;
 pub(super) mod tests;
 mod withdrawal;
 
-pub(super) use self::letter::lettre_address;
+pub(super) use self::{handoff::Told, letter::lettre_address};
 
 /// What a code means to the reader of an alert, and what that person does about it; the
 /// documentation shows the same words.

@@ -5,6 +5,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use jiff::Timestamp;
 use secrecy::SecretSlice;
 
 use super::{Attempt, Unreachable};
@@ -89,17 +90,18 @@ impl Format {
 }
 
 impl System {
-    /// Tries to hand `letter` over, once, and takes no longer than `within` for it.
+    /// Tries to hand `letter` over, once, and takes no longer than `within` for it. It is `now`.
     ///
     /// # Errors
     /// As [`Transport::send`](super::Transport::send).
     pub(super) async fn send(
         &self,
         letter: &Letter,
+        now: Timestamp,
         within: Duration,
     ) -> Result<Attempt, Unreachable> {
         match &self.way {
-            Way::Webhook(webhook) => webhook::send(webhook, letter, within).await,
+            Way::Webhook(webhook) => webhook::send(webhook, letter, now, within).await,
             Way::Directory(drop) => directory::send(drop, letter, within).await,
         }
     }

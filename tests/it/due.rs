@@ -11,6 +11,7 @@ use invoice_trackd::{
     clock::Clock,
     daemon::{Expectations, Keeper},
     http::{Signs, Vitals},
+    delivery::Wake,
     ledger::{Cause, Entry, Kind, Ledger, LedgerError, Letter, Transaction},
     mailbox::{Content, Origin, RawMessage},
     notice::{
@@ -22,7 +23,7 @@ use invoice_trackd::{
 use jiff::{SignedDuration, Timestamp, civil::DateTime, tz::Offset};
 use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection};
 use tempfile::TempDir;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use crate::support::outbox::style;
 
@@ -82,7 +83,7 @@ impl Office {
         let mut keeper = Keeper::new(
             ledger.clone(),
             Clock::manual(now),
-            Arc::new(Notify::new()),
+            Wake::default(),
             vitals.clone(),
         );
         let (expected, awaits) = watch::channel(Arc::default());

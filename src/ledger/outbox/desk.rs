@@ -12,6 +12,7 @@ use super::{
     super::{
         Ledger, LedgerError,
         columns::{expected, moment, parsed},
+        targets,
     },
     Kind, OutboxState,
 };
@@ -171,7 +172,8 @@ impl Ledger {
             .map_err(LedgerError::during("count what a letter tells"))
     }
 
-    /// Makes a letter due now for everybody who has not got it, with new patience: `who` wants it.
+    /// Makes a letter due now for everybody who has not got it, with new patience: `who` wants it. A
+    /// system that wanted nothing any more is handed this one, and all that waits for it, as before.
     /// `alone` says that no other process can be at an attempt: then one that stands open was
     /// left so by a process that died.
     ///
@@ -216,6 +218,7 @@ impl Ledger {
         .execute(&mut *connection)
         .await
         .map_err(failed)?;
+        targets::resume(connection, id, now).await?;
         decide(connection, "retry", id, who, now).await?;
         transaction.commit().await?;
         Ok(Ok(()))
