@@ -275,8 +275,14 @@ mod tests {
             (bytes(23), "found 23 bytes"),
             (bytes(65), "found 65 bytes"),
             ("whsec_".to_owned(), "found 0 bytes"),
-            (bytes(32).replace("whsec_", ""), "found no `whsec_` in front"),
-            ("whsec_hunter2!".to_owned(), "found something that is no base64"),
+            (
+                bytes(32).replace("whsec_", ""),
+                "found no `whsec_` in front",
+            ),
+            (
+                "whsec_hunter2!".to_owned(),
+                "found something that is no base64",
+            ),
         ] {
             let complaint = said(&text).unwrap_err();
             assert!(complaint.ends_with(end), "{complaint}");

@@ -70,12 +70,7 @@ pub struct Keeper {
 impl Keeper {
     /// A keeper who begins now. `wake` is told when there may be mail to send; signs of life are
     /// written to `vitals` and read there.
-    pub fn new(
-        ledger: Ledger,
-        clock: Clock,
-        wake: Wake,
-        vitals: watch::Sender<Vitals>,
-    ) -> Self {
+    pub fn new(ledger: Ledger, clock: Clock, wake: Wake, vitals: watch::Sender<Vitals>) -> Self {
         Self {
             started_at: clock.now(),
             ledger,

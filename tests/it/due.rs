@@ -10,8 +10,8 @@ use invoice_trackd::{
     authenticity::Evidence,
     clock::Clock,
     daemon::{Expectations, Keeper},
-    http::{Signs, Vitals},
     delivery::Wake,
+    http::{Signs, Vitals},
     ledger::{Cause, Entry, Kind, Ledger, LedgerError, Letter, Transaction},
     mailbox::{Content, Origin, RawMessage},
     notice::{

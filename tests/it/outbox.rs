@@ -10,10 +10,7 @@ use invoice_trackd::{
 };
 use jiff::SignedDuration;
 use sqlx::{Connection as _, SqliteConnection};
-use tokio::{
-    sync::watch,
-    time::timeout,
-};
+use tokio::{sync::watch, time::timeout};
 
 use crate::support::{
     exim::Exim,

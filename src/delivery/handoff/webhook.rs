@@ -87,8 +87,7 @@ fn signature(secret: &SecretSlice<u8>, id: &str, seconds: i64, body: &[u8]) -> S
 
 /// Hand-offs are few, and the system has hung up by the next.
 fn client(webhook: &Webhook, within: Duration) -> Result<Client, String> {
-    let tls =
-        tls::client_config(webhook.ca_file.as_deref()).map_err(|error| error.to_string())?;
+    let tls = tls::client_config(webhook.ca_file.as_deref()).map_err(|error| error.to_string())?;
     Client::builder()
         .tls_backend_preconfigured((*tls).clone())
         .redirect(Policy::none())

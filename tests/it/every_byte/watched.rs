@@ -13,11 +13,7 @@ use invoice_trackd::{
     notice::Period,
 };
 use jiff::{Timestamp, ToSpan};
-use tokio::{
-    sync::watch,
-    task::JoinHandle,
-    time::timeout,
-};
+use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
 use crate::support::{
     self,
