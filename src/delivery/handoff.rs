@@ -11,8 +11,11 @@ use secrecy::SecretSlice;
 use super::{Attempt, Unreachable};
 use crate::ledger::Letter;
 
+mod address;
 mod directory;
 mod webhook;
+
+pub use self::address::{Address, AddressError};
 
 /// A system as an import needs to know it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -23,7 +23,7 @@ const STAYS_IN: &[(&str, &[&str])] = &[
     ("axum::", &["http"]),
     ("mail_auth::", &["authenticity"]),
     ("hickory", &["authenticity"]),
-    ("reqwest::", &["oauth"]),
+    ("reqwest::", &["oauth", "delivery/handoff"]),
     ("psl::", &["authenticity"]),
     ("clap::", &["cli"]),
     ("console::", &["cli"]),
