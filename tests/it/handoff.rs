@@ -106,8 +106,8 @@ fn with(systems: &[&str]) -> Style {
 
 async fn ledger() -> (Ledger, TempDir) {
     let home = tempfile::tempdir().unwrap();
-    let ledger = Ledger::open(&home.path().join("ledger.db"), now());
-    (ledger.await.unwrap(), home)
+    let path = home.path().join("ledger.db");
+    (Ledger::open(&path, now()).await.unwrap(), home)
 }
 
 fn dispatcher(ledger: &Ledger, transport: Transport) -> Dispatcher {

@@ -25,8 +25,8 @@ fn keeper(ledger: &Ledger, minutes: i64) -> Keeper {
 }
 
 async fn look(keeper: &mut Keeper, systems: &[&str], minutes: i64) {
-    let looked = keeper.run_once(&with(systems), after(minutes));
-    looked.await.unwrap();
+    let style = with(systems);
+    keeper.run_once(&style, after(minutes)).await.unwrap();
 }
 
 #[tokio::test]

@@ -42,7 +42,7 @@ async fn takes_in(ledger: &Ledger, style: Style, tracks: &[&str]) {
                 origin: Origin::File {
                     path: format!("{track}.eml"),
                 },
-                received_at: Some(now()),
+                internal_date: Some(now()),
                 size: eml.len() as u64,
                 content: Content::Whole(eml),
             }

@@ -92,10 +92,10 @@ impl ScriptedHttp {
                 // A client that goes away ends its connection and nothing else.
                 open.spawn(async move {
                     match acceptor {
-                        None => answer(socket, &script, &remembers, &turn).await.ok(),
+                        None => answer(socket, &*script, &remembers, &turn).await.ok(),
                         Some(acceptor) => {
                             let stream = acceptor.accept(socket).await.ok()?;
-                            answer(stream, &script, &remembers, &turn).await.ok()
+                            answer(stream, &*script, &remembers, &turn).await.ok()
                         }
                     }
                 });
