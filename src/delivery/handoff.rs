@@ -8,11 +8,12 @@ use std::{path::PathBuf, time::Duration};
 use jiff::Timestamp;
 use secrecy::SecretSlice;
 
-use super::{Attempt, Unreachable};
+use super::{Attempt, Obstacle, Unreachable};
 use crate::ledger::Letter;
 
 mod address;
 mod directory;
+mod probe;
 mod webhook;
 
 pub use self::address::{Address, AddressError};
@@ -90,6 +91,17 @@ impl Format {
 }
 
 impl System {
+    /// Whether it could be handed anything; takes no longer than `within`. Nothing is handed over.
+    ///
+    /// # Errors
+    /// The first [`Obstacle`].
+    pub async fn probe(&self, within: Duration) -> Result<(), Obstacle> {
+        match &self.way {
+            Way::Webhook(webhook) => probe::webhook(webhook, within).await,
+            Way::Directory(drop) => probe::directory(&drop.path, within).await,
+        }
+    }
+
     /// Tries to hand `letter` over, once, and takes no longer than `within` for it. It is `now`.
     ///
     /// # Errors

@@ -168,17 +168,19 @@ impl Ledger {
         let at =
             |column: &str, text: Option<String>| text.map(|text| parsed(column, &text)).transpose();
         rows.into_iter()
-            .map(|(target, sent_at, waiting, failed, since, words, stopped_at)| {
-                Ok(Standing {
-                    target,
-                    last_sent_at: at("outbox.sent_at", sent_at)?,
-                    waiting,
-                    failed,
-                    failing_since: at("outbox.patient_since", since)?,
-                    words,
-                    stopped_at: at("handoff_target.stopped_at", stopped_at)?,
-                })
-            })
+            .map(
+                |(target, sent_at, waiting, failed, since, words, stopped_at)| {
+                    Ok(Standing {
+                        target,
+                        last_sent_at: at("outbox.sent_at", sent_at)?,
+                        waiting,
+                        failed,
+                        failing_since: at("outbox.patient_since", since)?,
+                        words,
+                        stopped_at: at("handoff_target.stopped_at", stopped_at)?,
+                    })
+                },
+            )
             .collect()
     }
 }

@@ -182,7 +182,10 @@ fn overview(
     if !handed.is_empty() {
         // None can have been taken yet: they are posted together with this.
         let names = systems::list(handed, language);
-        let words = language.pick(format!("{names}（交付中）"), format!("{names} (on the way)"));
+        let words = language.pick(
+            format!("{names}（交付中）"),
+            format!("{names} (on the way)"),
+        );
         rows.push((language.pick("交付系統", "Handed to"), words));
     }
     facts(&rows)

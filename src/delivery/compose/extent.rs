@@ -73,7 +73,10 @@ pub(super) fn next_steps(
                 format!("Before {gregorian}-{month:02}-01"),
             )
         } else {
-            language.pick("這一期已經開始：現在就".to_owned(), "The period has begun: now".to_owned())
+            language.pick(
+                "這一期已經開始：現在就".to_owned(),
+                "The period has begun: now".to_owned(),
+            )
         };
         language.pick(
             format!(

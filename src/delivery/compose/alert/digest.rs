@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use super::{
     super::{super::Language, table::columns},
-    ANSWERED, ARRIVED, BACK, HANDOFF_BACK, HANDOFF_FAILED, HANDOFF_FAILING, HANDOFF_STOPPED, OVERDUE, REMINDER,
-    UNANSWERED, UNDELIVERED, UNREACHABLE, codes, count_codes,
+    ANSWERED, ARRIVED, BACK, HANDOFF_BACK, HANDOFF_FAILED, HANDOFF_FAILING, HANDOFF_STOPPED,
+    OVERDUE, REMINDER, UNANSWERED, UNDELIVERED, UNREACHABLE, codes, count_codes,
     due::{self, Dues},
     is_only_claimed, place, tallied,
 };

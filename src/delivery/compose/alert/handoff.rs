@@ -27,7 +27,9 @@ impl Failing<'_> {
         let target = name(self.target);
         let mut text = language.pick(
             format!("{target} 收不到字軌，程式會一直重試。\n\n"),
-            format!("{target} does not take the numbers. They are handed to it again and again.\n\n"),
+            format!(
+                "{target} does not take the numbers. They are handed to it again and again.\n\n"
+            ),
         );
         text.push_str(&facts(&[
             (language.pick("系統", "System"), target.clone()),
@@ -186,7 +188,10 @@ impl Undelivered<'_> {
 
     /// What it says, without the event's word.
     fn numbers(&self) -> String {
-        let numbers = self.subject.split_once(' ').map_or("", |(_, numbers)| numbers);
+        let numbers = self
+            .subject
+            .split_once(' ')
+            .map_or("", |(_, numbers)| numbers);
         one_line(numbers, 80)
     }
 

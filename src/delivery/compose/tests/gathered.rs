@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     delivery::compose,
-    ledger::{AllocationRow, Import, Past},
+    ledger::{AllocationRow, HandedOver, Import, Past},
 };
 
 const CLOUD: (&str, &str) = ("53567686", "雲端行動科技股份有限公司");
@@ -55,6 +55,17 @@ fn withdrawn(row: AllocationRow) -> AllocationRow {
     }
 }
 
+fn handed(target: &str, sent: u64, waiting: u64) -> HandedOver {
+    HandedOver {
+        target: target.to_owned(),
+        sent,
+        waiting,
+        failed: 0,
+        dropped: 0,
+        stopped: false,
+    }
+}
+
 fn assumed() -> Reason {
     reason(
         "company_assumed",
@@ -81,6 +92,10 @@ fn a_digest_of_several_companies() {
     ];
     both("digest_of_imports", |style| {
         compose::digest(&imports, &rows, &[], style, the_twentieth())
+    });
+    let handed = [handed("erp", 3, 0), handed("pos", 1, 2)];
+    both("digest_handed", |style| {
+        compose::digest(&imports, &rows, &handed, style, the_twentieth())
     });
 }
 
@@ -117,7 +132,13 @@ fn thousands_are_in_the_file_and_some_hundred_in_the_text() {
             row(id, BOOKS.0, ("10706", "EC", &begin, &end))
         })
         .collect();
-    let letter = compose::digest(&imports, &rows, &[], &style(Language::ZhTw), the_twentieth());
+    let letter = compose::digest(
+        &imports,
+        &rows,
+        &[],
+        &style(Language::ZhTw),
+        the_twentieth(),
+    );
     let text = shown(letter);
     let (text, file) = text
         .split_once("\n[invnoapply-24634102-10706.csv]\n")
@@ -243,6 +264,10 @@ fn a_summary_of_the_past() {
     let (past, rows) = past();
     both("summary", |style| {
         compose::summary(&past, &rows, &[], style, the_twentieth())
+    });
+    let handed = [handed("books", 2, 1)];
+    both("summary_handed", |style| {
+        compose::summary(&past, &rows, &handed, style, the_twentieth())
     });
 }
 
