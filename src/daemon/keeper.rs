@@ -1,11 +1,13 @@
 //! What has to be looked after once a minute: whether the ledger can be written to, whether every
-//! mailbox and the resolver answer, what has waited long enough to be told or thrown away.
+//! mailbox and the resolver answer and every system takes its numbers, what has waited long enough to
+//! be told or thrown away.
 //!
 //! Left out on purpose: the mailboxes themselves, and the asking. Guarantee: people are told once
 //! that a mailbox or the resolver does not answer and once that it is back, whatever is restarted in
 //! between.
 
 mod due;
+mod handoffs;
 
 use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -58,6 +60,7 @@ pub struct Keeper {
     /// Whose numbers are awaited.
     expected: due::Current,
     dues: due::Dues,
+    handoffs: handoffs::Handoffs,
     /// Whether every mailbox has been scanned, or given up, since the start.
     surveyed: bool,
     /// The lock on the ledger, where it is written down, for a command that asks, that the ledger
@@ -82,6 +85,7 @@ impl Keeper {
             resolvers: watch::channel(Vec::new()).1,
             expected: watch::channel(Arc::default()).1,
             dues: due::Dues::default(),
+            handoffs: handoffs::Handoffs::default(),
             surveyed: false,
             notes: None,
             noted: None,
@@ -177,6 +181,10 @@ impl Keeper {
         self.vitals.send_modify(|vitals| vitals.ledger = Some(now));
         self.miss_mailboxes(now).await?;
         self.miss_resolver(now).await?;
+        let handing = self.handoffs.look(&self.ledger, &style.handoffs, now);
+        if handing.await? {
+            self.wake.everybody();
+        }
         let forgotten = self.ledger.forget_dismissed(now).await?;
         if forgotten > 0 {
             info!(messages = forgotten, "bytes of dismissed mail thrown away");
@@ -195,7 +203,12 @@ impl Keeper {
             });
         }
         let vitals = self.vitals.borrow().clone();
-        systemd::status(&status(&vitals, found.as_ref().ok(), now));
+        systemd::status(&status(
+            &vitals,
+            &self.handoffs.trouble,
+            found.as_ref().ok(),
+            now,
+        ));
         let trouble = vitals.ledger_trouble();
         if self.noted != trouble {
             let notes = self.notes.as_ref();
@@ -427,7 +440,7 @@ struct Found {
 
 /// One line for `systemctl status`: the important fact first. Without what the ledger would say,
 /// where it cannot be asked.
-fn status(vitals: &Vitals, found: Option<&Found>, now: Timestamp) -> String {
+fn status(vitals: &Vitals, handoffs: &[String], found: Option<&Found>, now: Timestamp) -> String {
     let mut trouble: Vec<String> = vitals.ledger_trouble().into_iter().collect();
     let is_down = |signs: &Signs| {
         let is_silent = |at| now.duration_since(at) > MAILBOX_SILENCE;
@@ -474,6 +487,7 @@ fn status(vitals: &Vitals, found: Option<&Found>, now: Timestamp) -> String {
             trouble.push(format!("mails put off: {mails}, since {since:.0}: {words}"));
         }
     }
+    trouble.extend_from_slice(handoffs);
     if trouble.is_empty() {
         let mailboxes = vitals.mailboxes.len();
         let s = if mailboxes == 1 { "" } else { "es" };
