@@ -119,10 +119,12 @@ fn of<'a>(handed: &'a BTreeMap<i64, Vec<Handed>>, row: &AllocationRow) -> &'a [H
     handed.get(&row.id).map_or(&[], Vec::as_slice)
 }
 
-/// The stable columns, and the hand-offs beside them.
+/// The stable columns, and the hand-offs beside them where there are any.
 fn object(row: &AllocationRow, handed: &[Handed]) -> Value {
     let mut object = row.columns();
-    if let Some(columns) = object.as_object_mut() {
+    if let Some(columns) = object.as_object_mut()
+        && !handed.is_empty()
+    {
         columns.insert("handoffs".to_owned(), handoffs::objects(handed));
     }
     object

@@ -69,7 +69,7 @@ pub(super) enum Command {
         /// Only this period's, as 5 digits: ROC year and even month, e.g. 11512
         #[arg(long, value_name = "YYYMM")]
         year_month: Option<Period>,
-        /// A JSON array with the columns of table `allocation`, and the hand-offs of each
+        /// A JSON array with the columns of table `allocation`, and `handoffs` where it was handed over
         #[arg(long)]
         json: bool,
     },

@@ -67,26 +67,26 @@ pub(super) fn next_steps(
     let gregorian = year + 1911;
     let load = if !handed.is_empty() {
         let names = systems::list(handed, language);
-        let until = if *period > running {
+        let check = if *period > running {
             language.pick(
-                format!("在 {year} 年 {month} 月 1 日之前"),
-                format!("Before {gregorian}-{month:02}-01"),
+                format!("在 {year} 年 {month} 月 1 日之前，確認開立發票的系統裡已有這些號碼。"),
+                format!("Before {gregorian}-{month:02}-01, see that your issuing system has them."),
             )
         } else {
             language.pick(
-                "這一期已經開始：現在就".to_owned(),
-                "The period has begun: now".to_owned(),
+                "這一期已經開始：請現在就確認開立發票的系統裡已有這些號碼。".to_owned(),
+                "The period has begun: see now that your issuing system has them.".to_owned(),
             )
         };
         language.pick(
             format!(
-                "號碼會自動交付 {names}，附件不要再載入這些系統；送達了沒有，用\n\
-                 \x20    `invoice-trackd status` 看。{until}確認開立發票的系統裡有這些號碼。"
+                "號碼會自動交付給 {names}，不要再用附件載入；是否送達，看 `invoice-trackd status`。\n\
+                 \x20    {check}"
             ),
             format!(
-                "The numbers reach {names} by themselves: do not load the attached file there as well;\n\
-                 \x20    `invoice-trackd status` shows whether they have arrived. {until}, see that your\n\
-                 \x20    issuing system has them."
+                "The numbers reach {names} by themselves: do not load the attached file there as well.\n\
+                 \x20    `invoice-trackd status` shows whether they have arrived.\n\
+                 \x20    {check}"
             ),
         )
     } else if *period > running {

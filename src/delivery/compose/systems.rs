@@ -28,8 +28,8 @@ pub(super) fn standing(handed: &HandedOver, language: Language) -> String {
         stopped,
     } = handed;
     let waits = match stopped {
-        true => language.pick("對方拒收，等候", "waiting, for it wants no more"),
-        false => language.pick("交付中", "on the way"),
+        true => language.pick("不再收，等候", "waiting, for it wants no more"),
+        false => language.pick("等候交付", "waiting"),
     };
     let parts: Vec<String> = [
         (sent, language.pick("已送達", "delivered")),

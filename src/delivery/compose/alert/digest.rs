@@ -122,16 +122,9 @@ impl Counts {
         self.resolver == Some(false)
     }
 
-    /// Which systems take numbers again, in a sentence's middle; empty where none does.
+    /// Which systems take numbers again; empty where none does.
     fn taking(&self, language: Language) -> String {
-        let systems = one_line(&self.taking.join(language.pick("、", ", ")), 120);
-        match self.taking.is_empty() {
-            true => String::new(),
-            false => language.pick(
-                format!("{systems} 收得到字軌了"),
-                format!("taking numbers again: {systems}"),
-            ),
-        }
+        one_line(&self.taking.join(language.pick("、", ", ")), 120)
     }
 
     /// Who answers again; empty where nobody does.
@@ -172,7 +165,12 @@ pub(super) fn subject(alerts: &[Pending<Cause>], language: Language) -> String {
                 format!("answering again: {answering}"),
             ));
         }
-        good.extend(Some(taking).filter(|taking| !taking.is_empty()));
+        if !taking.is_empty() {
+            good.push(language.pick(
+                format!("{taking} 收得到字軌了"),
+                format!("taking numbers again: {taking}"),
+            ));
+        }
         let good = good.join(language.pick("，", "; "));
         return language.pick(
             format!("已恢復：{good}{come}"),
@@ -313,8 +311,8 @@ fn opening(counts: &Counts, language: Language) -> String {
             text.push('\n');
         }
         text.push_str(&language.pick(
-            format!("{taking}，等候的會自動交付。"),
-            format!("Handed over by itself, {taking}."),
+            format!("{taking} 收得到字軌了，等候的會自動交付。"),
+            format!("Taking numbers again: {taking}. What waited is handed over by itself."),
         ));
     }
     text.push_str("\n\n");
@@ -419,16 +417,23 @@ fn row(alert: &Pending<Cause>, language: Language) -> Vec<String> {
             subject,
             recipients,
             ..
-        } => vec![
-            outbox_id.to_string(),
-            time,
-            match kind {
-                Kind::Handoff => one_line(&recipients.join(", "), 40),
-                _ => language.pick("寄件", "outbox").to_owned(),
-            },
-            word(&alert.cause).to_owned(),
-            one_line(subject, 24),
-        ],
+        } => {
+            let (place, about) = match kind {
+                Kind::Handoff => (
+                    one_line(&recipients.join(", "), 40),
+                    // Its first word is the event's.
+                    subject.split_once(' ').map_or("", |(_, numbers)| numbers),
+                ),
+                _ => (language.pick("寄件", "outbox").to_owned(), subject.as_str()),
+            };
+            vec![
+                outbox_id.to_string(),
+                time,
+                place,
+                word(&alert.cause).to_owned(),
+                one_line(about, if *kind == Kind::Handoff { 40 } else { 24 }),
+            ]
+        }
         Cause::MailboxUnreachable {
             mailbox, trouble, ..
         } => vec![

@@ -118,8 +118,8 @@ fn how_a_system_stands_is_said_in_words_for_each_state_and_for_none_that_is_not(
     assert_eq!(
         said(&handed),
         [
-            "erp：已送達 1,200 批，交付中 2 批，沒有送達 3 批，已取消 4 批",
-            "erp: 1,200 delivered, 2 on the way, 3 not delivered, 4 called off",
+            "erp：已送達 1,200 批，等候交付 2 批，沒有送達 3 批，已取消 4 批",
+            "erp: 1,200 delivered, 2 waiting, 3 not delivered, 4 called off",
         ]
     );
     let stopped = HandedOver {
@@ -132,7 +132,7 @@ fn how_a_system_stands_is_said_in_words_for_each_state_and_for_none_that_is_not(
     assert_eq!(
         said(&stopped),
         [
-            "erp：對方拒收，等候 2 批",
+            "erp：不再收，等候 2 批",
             "erp: 2 waiting, for it wants no more",
         ]
     );
