@@ -33,6 +33,7 @@ mod dispatch;
 mod due;
 mod explain;
 mod files;
+mod handoffs;
 mod ingest;
 mod json;
 mod outbox;

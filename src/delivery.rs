@@ -295,7 +295,7 @@ impl Transport {
         match self {
             Self::Smtp(settings) => smtp::probe(settings, from, within).await,
             Self::Directory(directory) => directory::probe(directory, within).await,
-            Self::System(_) => Ok(()),
+            Self::System(system) => system.probe(within).await,
         }
     }
 

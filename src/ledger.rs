@@ -32,6 +32,7 @@ mod columns;
 mod condition;
 mod decisions;
 mod filing;
+mod handed;
 mod lock;
 mod mailboxes;
 mod messages;
@@ -53,6 +54,7 @@ pub use self::{
     allocations::{AllocationFilter, AllocationRow},
     condition::{Condition, Stage},
     decisions::{Decision, DecisionRow},
+    handed::{Handed, HandedOver, HandedState, Standing},
     lock::{Daemon, DaemonLock},
     mailboxes::{LinkState, MailboxRow},
     messages::{Counts, Earlier, Entry},

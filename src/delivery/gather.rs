@@ -95,8 +95,9 @@ impl Dispatcher {
         for (audience, imports) in by_audience(transaction.pending::<Import>().await?) {
             let messages: Vec<i64> = imports.iter().map(|news| news.cause.message_id).collect();
             let granted = transaction.granted_by(&messages).await?;
+            let handed = transaction.handed_over(&messages).await?;
             let style = self.style.with_readers(&addresses(&audience), &[]);
-            if let Some(letter) = compose::digest(&imports, &granted, &style, now) {
+            if let Some(letter) = compose::digest(&imports, &granted, &handed, &style, now) {
                 transaction.gather(&imports, &letter, now).await?;
             }
         }
@@ -143,7 +144,8 @@ pub async fn gather_past(
         })
         .collect();
     let granted = transaction.granted_by(&messages).await?;
-    let Some(letter) = compose::summary(&past, &granted, style, now) else {
+    let handed = transaction.handed_over(&messages).await?;
+    let Some(letter) = compose::summary(&past, &granted, &handed, style, now) else {
         return Ok(false);
     };
     transaction.gather(&past, &letter, now).await?;

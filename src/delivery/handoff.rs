@@ -8,7 +8,7 @@ use std::{path::PathBuf, time::Duration};
 use jiff::Timestamp;
 use secrecy::SecretSlice;
 
-use super::{Attempt, Unreachable};
+use super::{Attempt, Obstacle, Unreachable};
 use crate::ledger::Letter;
 
 /// What Standard Webhooks has a sender wait, at the upper end of 15 to 30 s; a disk answers sooner.
@@ -16,6 +16,7 @@ const WITHIN: Duration = Duration::from_secs(30);
 
 mod address;
 mod directory;
+mod probe;
 mod webhook;
 
 pub use self::address::{Address, AddressError};
@@ -93,6 +94,17 @@ impl Format {
 }
 
 impl System {
+    /// Whether it could be handed anything; takes no longer than `within`. Nothing is handed over.
+    ///
+    /// # Errors
+    /// The first [`Obstacle`].
+    pub async fn probe(&self, within: Duration) -> Result<(), Obstacle> {
+        match &self.way {
+            Way::Webhook(webhook) => probe::webhook(webhook, within).await,
+            Way::Directory(drop) => probe::directory(&drop.path, within).await,
+        }
+    }
+
     /// Tries to hand `letter` over, once, and takes no longer than `within` for it, nor than 30 s.
     /// It is `now`.
     ///

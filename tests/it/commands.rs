@@ -13,6 +13,7 @@ use crate::support::daemon::{COMPANY, House, Notice, PROGRAM, maildir};
 
 mod due;
 mod explain;
+mod handoffs;
 mod ingest;
 
 /// A company, a Maildir, mails as files.

@@ -46,6 +46,17 @@ pub struct OutboxRow {
     pub decisions: Vec<OutboxDecision>,
 }
 
+impl OutboxRow {
+    /// The system that it is handed to; `None` for a mail.
+    pub fn target(&self) -> Option<&str> {
+        let first = self
+            .recipients
+            .first()
+            .filter(|_| self.kind == Kind::Handoff);
+        first.map(|system| system.address.as_str())
+    }
+}
+
 /// One recipient's fate.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct OutboxRecipient {
@@ -95,16 +106,18 @@ pub struct OutboxDecision {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Declined {
     /// There is no such letter.
-    #[error("expected the id of a mail in the outbox, found {0}; `outbox list --all` shows them")]
+    #[error(
+        "expected the id of a mail or a hand-off in the outbox, found {0}; `outbox list --all` shows them"
+    )]
     Unknown(i64),
     /// A daemon, or a command that sends, has it in hand.
-    #[error("mail {0} is being attempted at this moment; see `outbox list` how that ends")]
+    #[error("{0} is being attempted at this moment; see `outbox list` how that ends")]
     BeingAttempted(i64),
     /// Nobody is left who has not got it.
-    #[error("mail {0} was sent and everybody has it: there is nobody to send it to again")]
+    #[error("{0} was sent and everybody has it: there is nobody to send it to again")]
     EverybodyHasIt(i64),
     /// It cannot be called off.
-    #[error("mail {0} is already {word}: there is nothing to call off", word = .1.as_str())]
+    #[error("{0} is already {word}: there is nothing to call off", word = .1.as_str())]
     Over(i64, OutboxState),
 }
 
