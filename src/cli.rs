@@ -34,6 +34,7 @@ mod due;
 mod explain;
 mod export;
 mod files;
+mod handoffs;
 mod ingest;
 mod json;
 mod outbox;

@@ -10,6 +10,7 @@
 mod access;
 mod companies;
 mod document;
+mod handoff;
 mod mail;
 mod mailboxes;
 mod notice;
@@ -33,6 +34,7 @@ use toml::de::DeTable;
 
 pub use self::{
     access::TooOpen,
+    handoff::{Handoff, HandoffWay},
     oauth::{CredentialSource, OAuth, Provider},
     schema::reference,
 };
@@ -87,6 +89,8 @@ pub struct Config {
     pub patience: Patience,
     /// Where mails go.
     pub outgoing: Outgoing,
+    /// The systems that numbers are handed to, in the file's order.
+    pub handoffs: Vec<Handoff>,
     /// What is due when.
     pub schedule: schedule::Settings,
     /// The listener; `None` without `[http]`.
@@ -297,9 +301,9 @@ impl Config {
     /// The systems that numbers are handed to, their secrets read now.
     ///
     /// # Errors
-    /// A secret or a CA file cannot be read.
+    /// A secret or a CA file cannot be read, or the secret is none for a webhook.
     pub fn systems(&self) -> anyhow::Result<Vec<System>> {
-        Ok(Vec::new())
+        self.handoffs.iter().map(Handoff::system).collect()
     }
 
     /// The way out for mails, its secret read now; `None` without `[mail]`.
@@ -339,9 +343,11 @@ fn read(root: &Table<'_>, file: &Path, elsewhere: &mut Vec<Problem>) -> Option<C
     };
     let mailboxes = mailboxes::read(root, &is_known, beside);
     let telling = mail::telling(root, beside);
+    let handoffs = handoff::read(root);
     let schedule = schedule(root);
     let http = http(root);
-    let telling = telling?;
+    let mut telling = telling?;
+    telling.style.handoffs = handoffs.iter().map(Handoff::as_told).collect();
     if telling.outgoing != Outgoing::Nowhere {
         rules.own_address = Some(telling.style.from.address.clone());
     }
@@ -355,6 +361,7 @@ fn read(root: &Table<'_>, file: &Path, elsewhere: &mut Vec<Problem>) -> Option<C
         style: telling.style,
         patience: telling.patience,
         outgoing: telling.outgoing,
+        handoffs,
         schedule,
         http,
     })

@@ -5,6 +5,8 @@
 
 use std::{borrow::Cow, collections::HashSet, fmt, path::PathBuf, str::FromStr, time::Duration};
 
+use jiff::Timestamp;
+
 use crate::{
     ledger::{Letter, Recipient},
     notice::{Address, AddressError, Company},
@@ -18,11 +20,13 @@ pub mod dispatch;
 mod gather;
 pub mod handoff;
 mod smtp;
+mod wake;
 
 pub use self::{
     dispatch::{Dispatcher, Pass},
     gather::gather_past,
     handoff::{Handoff, System},
+    wake::{Listener, Wake},
 };
 
 /// The language of mails.
@@ -204,7 +208,7 @@ pub enum Transport {
 }
 
 /// Each recipient's fate in one attempt. Every recipient of the letter stands in exactly one of
-/// the three.
+/// the first three.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Attempt {
     /// Who has it now.
@@ -213,6 +217,9 @@ pub struct Attempt {
     pub refused: Vec<(Recipient, String)>,
     /// Who may get it later, with the server's words or ours.
     pub deferred: Vec<(Recipient, String)>,
+    /// A system said, in these words, that it wants this and anything else no more: then nobody
+    /// stands above.
+    pub stopped: Option<String>,
 }
 
 /// The way out is closed for now, whatever the letter: nobody was asked about a recipient.
@@ -283,11 +290,11 @@ impl Transport {
         match self {
             Self::Smtp(settings) => smtp::probe(settings, from, within).await,
             Self::Directory(directory) => directory::probe(directory, within).await,
-            Self::System(_) => Ok(()),
+            Self::System(system) => system.probe(within).await,
         }
     }
 
-    /// Tries to hand `letter` over, once, and takes no longer than `within` for it.
+    /// Tries to hand `letter` over, once, and takes no longer than `within` for it. It is `now`.
     ///
     /// # Errors
     /// [`Unreachable`] when it did not come to speaking about this letter; always temporary. What
@@ -296,12 +303,13 @@ impl Transport {
         &self,
         from: &Address,
         letter: &Letter,
+        now: Timestamp,
         within: Duration,
     ) -> Result<Attempt, Unreachable> {
         match self {
             Self::Smtp(settings) => smtp::send(settings, from, letter, within).await,
             Self::Directory(directory) => directory::send(directory, letter, within).await,
-            Self::System(system) => system.send(letter, within).await,
+            Self::System(system) => system.send(letter, now, within).await,
         }
     }
 }

@@ -32,6 +32,7 @@ mod columns;
 mod condition;
 mod decisions;
 mod filing;
+mod handed;
 mod lock;
 mod mailboxes;
 mod messages;
@@ -41,6 +42,7 @@ mod outbox;
 mod pace;
 mod quarantine;
 mod suspects;
+mod targets;
 mod uid_runs;
 mod waiting;
 
@@ -52,6 +54,7 @@ pub use self::{
     allocations::{AllocationFilter, AllocationRow, Handing},
     condition::{Condition, Stage},
     decisions::{Decision, DecisionRow},
+    handed::{Handed, HandedOver, HandedState, Standing},
     lock::{Daemon, DaemonLock},
     mailboxes::{LinkState, MailboxRow},
     messages::{Counts, Earlier, Entry},
@@ -64,6 +67,7 @@ pub use self::{
         OutboxState, PutOff, Recipient, RecipientState, Settled,
     },
     quarantine::{QuarantineRow, StoredEvidence, StoredMessage},
+    targets::Target,
     waiting::{Ticket, Unanswered, Wait, Waiting},
 };
 

@@ -1,6 +1,6 @@
 //! `allocations`: what is recorded and what is due; taking one of the ranges out of use.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -8,14 +8,14 @@ use super::{
     Exit,
     dispatch::send_unless_daemon,
     due::{Dues, when},
-    intake, person, print, print_json,
+    handoffs, intake, person, print, print_json,
     table::{Column, Screen, Table},
 };
 use crate::{
     clock::{Clock, taipei_date, taipei_minute},
     config::Config,
     intake::Refusal,
-    ledger::{AllocationFilter, AllocationRow, Decision, DecisionRow, Ledger},
+    ledger::{AllocationFilter, AllocationRow, Decision, DecisionRow, Handed, Ledger},
     notice::{Ban, Period},
     stranger::one_line,
 };
@@ -30,22 +30,24 @@ pub(super) async fn allocations(
     as_json: bool,
 ) -> anyhow::Result<Exit> {
     let ledger = Ledger::open_for_reading(&config.ledger).await?;
-    let (rows, withdrawals) = match &ledger {
-        Some(ledger) => (
-            ledger.allocations(AllocationFilter { ban, period }).await?,
-            ledger.withdrawals().await?,
-        ),
+    let (rows, withdrawals, handed) = match &ledger {
+        Some(ledger) => {
+            let rows = ledger.allocations(AllocationFilter { ban, period }).await?;
+            let messages = BTreeSet::from_iter(rows.iter().map(|row| row.message_id));
+            let messages: Vec<i64> = messages.into_iter().collect();
+            let handed = ledger.handed(&messages).await?;
+            (rows, ledger.withdrawals().await?, handed)
+        }
         None => Default::default(),
     };
     if as_json {
-        print_json(&Value::Array(
-            rows.iter().map(AllocationRow::columns).collect(),
-        ))?;
+        let object = |row| object(row, of(&handed, row));
+        print_json(&Value::Array(rows.iter().map(object).collect()))?;
         return Ok(Exit::Done);
     }
     let (today, screen) = (taipei_date(Clock::System.now()), Screen::stdout());
     let mut page = if !rows.is_empty() {
-        render(&rows, Period::containing(today), screen)
+        render(&rows, &handed, Period::containing(today), screen)
             + &screen.prose(&withdrawn(&rows, &withdrawals))
     } else if ban.is_none() && period.is_none() {
         "nothing is recorded yet 還沒有配號紀錄\n".to_owned()
@@ -112,7 +114,28 @@ fn withdrawn(rows: &[AllocationRow], withdrawals: &BTreeMap<i64, DecisionRow>) -
     )
 }
 
-fn render(rows: &[AllocationRow], running: Period, screen: Screen) -> String {
+/// The hand-offs of one range.
+fn of<'a>(handed: &'a BTreeMap<i64, Vec<Handed>>, row: &AllocationRow) -> &'a [Handed] {
+    handed.get(&row.id).map_or(&[], Vec::as_slice)
+}
+
+/// The stable columns, and the hand-offs beside them where there are any.
+fn object(row: &AllocationRow, handed: &[Handed]) -> Value {
+    let mut object = row.columns();
+    if let Some(columns) = object.as_object_mut()
+        && !handed.is_empty()
+    {
+        columns.insert("handoffs".to_owned(), handoffs::objects(handed));
+    }
+    object
+}
+
+fn render(
+    rows: &[AllocationRow],
+    handed: &BTreeMap<i64, Vec<Handed>>,
+    running: Period,
+    screen: Screen,
+) -> String {
     let mut table = Table::new(
         0,
         &[
@@ -140,6 +163,7 @@ fn render(rows: &[AllocationRow], running: Period, screen: Screen) -> String {
             state(row, running).into(),
             taipei_minute(row.imported_at).into(),
         ]);
+        table.below(handoffs::line(of(handed, row)));
     }
     table.on(screen)
 }

@@ -70,7 +70,7 @@ pub(super) enum Command {
         /// Only this period's, as 5 digits: ROC year and even month, e.g. 11512
         #[arg(long, value_name = "YYYMM")]
         year_month: Option<Period>,
-        /// A JSON array with the columns of table `allocation`
+        /// A JSON array with the columns of table `allocation`, and `handoffs` where it was handed over
         #[arg(long)]
         json: bool,
     },
@@ -100,12 +100,12 @@ pub(super) enum Command {
         #[command(subcommand)]
         action: QuarantineAction,
     },
-    /// Mails that must go out: list, retry, drop
+    /// Mails and hand-offs that must go out: list, retry, drop
     Outbox {
         #[command(subcommand)]
         action: OutboxAction,
     },
-    /// Show mailboxes, messages, mails to be sent, what waits for a person and what is due
+    /// Show mailboxes, messages, mails and hand-offs, what waits for a person and what is due
     Status {
         /// One JSON object
         #[arg(long)]

@@ -10,7 +10,8 @@ use crate::{
     authenticity::{Require, Results},
     clock::Clock,
     columns::grouped,
-    config::{Config, MailboxKind, Outgoing, Server},
+    config::{Config, Handoff, HandoffWay, MailboxKind, Outgoing, Server},
+    delivery::handoff::Format,
     notice::{Address, Assignment, Company},
 };
 
@@ -42,6 +43,17 @@ fn reached(server: &Server) -> String {
     format!("{}:{} (TLS {})", server.host, server.port, server.tls)
 }
 
+/// How a system is handed the numbers.
+fn handed(handoff: &Handoff) -> String {
+    match &handoff.way {
+        HandoffWay::Webhook { url, .. } => format!("webhook at {url}"),
+        HandoffWay::Directory { path, formats } => {
+            let formats: Vec<&str> = formats.iter().map(|one| Format::as_str(*one)).collect();
+            format!("{} files in {}", formats.join(", "), path.display())
+        }
+    }
+}
+
 fn summary(config: &Config, screen: Screen) -> String {
     let mut facts = Table::new(2, &[Column::whole(""), Column::wrapped("")]);
     facts.row(["ledger".into(), config.ledger.display().to_string().into()]);
@@ -61,6 +73,11 @@ fn summary(config: &Config, screen: Screen) -> String {
     if config.outgoing != Outgoing::Nowhere {
         facts.row(["confirm".into(), addresses(&config.style.confirm_to).into()]);
         facts.row(["alert".into(), addresses(&config.style.alert_to).into()]);
+    }
+    for handoff in &config.handoffs {
+        let past = if handoff.past { "; past" } else { "" };
+        let text = format!("{}: {}{past}", handoff.name, handed(handoff));
+        facts.row(["hand-off".into(), text.into()]);
     }
     let require = config.authenticity.require;
     let means = match require {

@@ -3,7 +3,7 @@
 use crate::{
     clock::Clock,
     config::Config,
-    delivery::Dispatcher,
+    delivery::{Dispatcher, Transport},
     ledger::{DaemonLock, Ledger, LedgerError},
 };
 
@@ -25,21 +25,21 @@ pub(super) fn daemon_lock(config: &Config) -> Result<Option<DaemonLock>, LedgerE
     }
 }
 
-/// Sends what is due; nothing where the configuration says no way out.
+/// Sends what is due, by one way out after the other; nothing where the configuration says none.
 pub(super) async fn send(
     config: &Config,
     ledger: &Ledger,
     _alone: &DaemonLock,
 ) -> anyhow::Result<()> {
-    let Some(transport) = config.transport()? else {
-        return Ok(());
-    };
-    let dispatcher = Dispatcher {
-        ledger: ledger.clone(),
-        transport,
-        style: config.style.clone(),
-        patience: config.patience,
-    };
-    dispatcher.flush(Clock::System.now()).await?;
+    let systems = config.systems()?.into_iter().map(Transport::System);
+    for transport in config.transport()?.into_iter().chain(systems) {
+        let dispatcher = Dispatcher {
+            ledger: ledger.clone(),
+            transport,
+            style: config.style.clone(),
+            patience: config.patience,
+        };
+        dispatcher.flush(Clock::System.now()).await?;
+    }
     Ok(())
 }

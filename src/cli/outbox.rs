@@ -1,4 +1,4 @@
-//! `outbox`: mails that must go out, as a person sees and steers them.
+//! `outbox`: mails and hand-offs that must go out, as a person sees and steers them.
 //!
 //! Guarantee: safe beside the daemon, which goes by the ledger; where there is none, what is
 //! retried goes out at once.
@@ -60,7 +60,7 @@ async fn list(config: &Config, all: bool, as_json: bool) -> anyhow::Result<Exit>
     Ok(Exit::Done)
 }
 
-/// The ledger in which mail `id` stands; none is made.
+/// The ledger in which `id` stands; none is made.
 async fn open(config: &Config, id: i64) -> anyhow::Result<Ledger> {
     if !Ledger::exists(&config.ledger)? {
         return Err(Declined::Unknown(id).into());
@@ -75,41 +75,66 @@ async fn retry(config: &Config, id: i64) -> anyhow::Result<Exit> {
     ledger
         .retry(id, &login_name(), alone.is_some(), now)
         .await??;
-    let Some(lock) = alone else {
-        ledger.close().await;
-        print(&format!(
-            "mail {id} is due now 已排入寄送; the daemon sends it within 30 s\n"
-        ))?;
-        return Ok(Exit::Done);
-    };
-    send(config, &ledger, &lock).await?;
+    if let Some(lock) = &alone {
+        send(config, &ledger, lock).await?;
+    }
     let row = ledger.letter(id).await?;
     ledger.close().await;
-    let row = row.with_context(|| format!("mail {id} is gone from the ledger"))?;
-    let nowhere = config.outgoing == Outgoing::Nowhere;
-    print(&Screen::stdout().paragraph(&tried(&row, nowhere)))?;
+    let row = row.with_context(|| format!("{id} is gone from the ledger"))?;
+    let text = match (alone, row.target()) {
+        (Some(_), _) => tried(&row, way_out(config, &row).as_deref()),
+        (None, None) => {
+            format!("mail {id} is due now 已排入寄送; the daemon sends it within 30 s")
+        }
+        (None, Some(_)) => {
+            format!("hand-off {id} is due now 已排入交付; the daemon makes it within 30 s")
+        }
+    };
+    print(&Screen::stdout().paragraph(&text))?;
     Ok(Exit::Done)
 }
 
-/// How it stands after another try.
-fn tried(row: &OutboxRow, nowhere: bool) -> String {
-    let OutboxRow { id, state, .. } = row;
+/// What the configuration lacks for it to go out; `None` where it lacks nothing.
+fn way_out(config: &Config, row: &OutboxRow) -> Option<String> {
+    match row.target() {
+        None if config.outgoing == Outgoing::Nowhere => Some("[mail]".to_owned()),
+        Some(target) if config.handoffs.iter().all(|one| one.name != target) => {
+            Some(format!("[[handoff]] with the name {target}"))
+        }
+        _ => None,
+    }
+}
+
+/// What it is, by its id.
+fn named(row: &OutboxRow) -> String {
+    match row.target() {
+        None => format!("mail {}", row.id),
+        Some(_) => format!("hand-off {}", row.id),
+    }
+}
+
+/// How it stands after another try; `lacks` is what the configuration lacks for one.
+fn tried(row: &OutboxRow, lacks: Option<&str>) -> String {
+    let named = named(row);
     let answer = one_line(row.last_answer.as_deref().unwrap_or_default(), WORDS);
-    match state {
-        _ if nowhere => format!(
-            "mail {id} is due, and waits: there is no [mail] in the configuration, so there is no way out"
-        ),
-        OutboxState::Sent if missed(row).is_empty() => format!("mail {id} is sent 已寄出"),
-        OutboxState::Sent => format!(
-            "mail {id} is sent 已寄出, but not to {}: {answer}",
+    if let Some(lacks) = lacks {
+        return format!(
+            "{named} is due, and waits: there is no {lacks} in the configuration, so there is no way out"
+        );
+    }
+    match (row.state, row.target()) {
+        (OutboxState::Sent, Some(target)) => format!("{named} is delivered to {target} 已交付"),
+        (OutboxState::Sent, None) if missed(row).is_empty() => format!("{named} is sent 已寄出"),
+        (OutboxState::Sent, None) => format!(
+            "{named} is sent 已寄出, but not to {}: {answer}",
             missed(row).join(", ")
         ),
-        OutboxState::Failed => format!("mail {id} failed again 仍無法送達: {answer}"),
-        OutboxState::Pending | OutboxState::Sending | OutboxState::Dropped => {
+        (OutboxState::Failed, _) => format!("{named} failed again 仍無法送達: {answer}"),
+        (OutboxState::Pending | OutboxState::Sending | OutboxState::Dropped, _) => {
             let next = row
                 .next_attempt_at
                 .map_or("later".to_owned(), |at| taipei_minute(at) + " (UTC+8)");
-            format!("mail {id} is put off 暫緩; the next try is due {next}: {answer}")
+            format!("{named} is put off 暫緩; the next try is due {next}: {answer}")
         }
     }
 }
@@ -124,19 +149,21 @@ async fn call_off(config: &Config, id: i64) -> anyhow::Result<Exit> {
     let row = ledger.letter(id).await?;
     let tells = ledger.gathered_in(id).await?;
     ledger.close().await;
-    let row = row.with_context(|| format!("mail {id} is gone from the ledger"))?;
+    let row = row.with_context(|| format!("{id} is gone from the ledger"))?;
     print(&called_off(&row, tells, Screen::stdout()))?;
     Ok(Exit::Done)
 }
 
 /// Who will not be told what.
 fn called_off(row: &OutboxRow, tells: u64, screen: Screen) -> String {
-    let mut text = screen.paragraph(&format!(
-        "mail {} is dropped 已取消寄送 and will not be sent",
-        row.id
-    ));
+    let named = named(row);
+    let (fate, label) = match row.target() {
+        None => ("已取消寄送 and will not be sent", "untold"),
+        Some(_) => ("已取消交付 and will not be made", "not handed"),
+    };
+    let mut text = screen.paragraph(&format!("{named} is dropped {fate}"));
     let mut facts = Table::new(2, &[Column::whole(""), Column::wrapped("")]);
-    facts.row(["untold".into(), one_line(&row.subject, WORDS).into()]);
+    facts.row([label.into(), one_line(&row.subject, WORDS).into()]);
     if tells > 1 {
         facts.row([
             "".into(),
@@ -159,9 +186,12 @@ fn called_off(row: &OutboxRow, tells: u64, screen: Screen) -> String {
             "This was an alert: what it is about may still need somebody; see `invoice-trackd status`.",
         ));
     }
+    let (id, does) = match row.target() {
+        None => (row.id, "sends it"),
+        Some(_) => (row.id, "hands it over"),
+    };
     text.push_str(&screen.paragraph(&format!(
-        "`invoice-trackd outbox retry {}` sends it after all.",
-        row.id
+        "`invoice-trackd outbox retry {id}` {does} after all."
     )));
     text
 }
@@ -262,6 +292,7 @@ fn object(row: &OutboxRow) -> Value {
     json!({
         "id": row.id,
         "kind": row.kind.as_str(),
+        "target": row.target(),
         "state": row.state.as_str(),
         "attempts": row.attempts,
         "posted_at": row.posted_at.to_string(),
@@ -327,6 +358,29 @@ mod tests {
         assert!(!page(&[row], 0, PLAIN).contains("answer"));
     }
 
+    #[test]
+    fn a_hand_off_is_called_one_and_names_its_system() {
+        let mut row = letter(7, OutboxState::Sent, "erp");
+        row.kind = Kind::Handoff;
+        row.recipients.truncate(1);
+        assert_eq!(object(&row)["target"], "erp");
+        assert_eq!(tried(&row, None), "hand-off 7 is delivered to erp 已交付");
+        assert_eq!(
+            tried(&row, Some("[[handoff]] with the name erp")),
+            "hand-off 7 is due, and waits: there is no [[handoff]] with the name erp in the \
+             configuration, so there is no way out"
+        );
+        let text = called_off(&row, 0, PLAIN);
+        assert!(
+            text.starts_with("hand-off 7 is dropped 已取消交付"),
+            "{text}"
+        );
+        assert!(!text.contains("mail"), "{text}");
+        assert!(page(&[row.clone()], 0, PLAIN).contains("to erp: erp"));
+        row.kind = Kind::Confirmation;
+        assert_eq!(object(&row)["target"], Value::Null);
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -339,7 +393,10 @@ mod tests {
                     words.iter().map(|(id, words)| letter(*id, state, words)).collect();
                 assert_fits(&page(&rows, 1_000_000, PLAIN));
                 assert_fits(&called_off(&rows[0], 12, PLAIN));
-                assert_fits(&PLAIN.paragraph(&tried(&rows[0], false)));
+                assert_fits(&PLAIN.paragraph(&tried(&rows[0], None)));
+                let handoff = OutboxRow { kind: Kind::Handoff, ..rows[0].clone() };
+                assert_fits(&called_off(&handoff, 0, PLAIN));
+                assert_fits(&PLAIN.paragraph(&tried(&handoff, None)));
             }
         }
     }

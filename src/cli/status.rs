@@ -1,4 +1,4 @@
-//! `status`: mailboxes, messages, mails to be sent, what waits for a person and what is due.
+//! `status`: mailboxes, messages, mails and hand-offs, what waits for a person and what is due.
 
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{
     Exit,
     due::Dues,
+    handoffs::Systems,
     json, print, print_json,
     table::{Cell, Column, ROWS, Screen, Table, more, tally},
 };
@@ -36,6 +37,7 @@ struct Overview<'a> {
     put_off: Option<PutOff>,
     waiting: Option<Waiting>,
     quarantine: Vec<QuarantineRow>,
+    systems: Systems,
     due: Dues<'a>,
 }
 
@@ -106,6 +108,7 @@ async fn gather(config: &Config, now: Timestamp) -> anyhow::Result<Overview<'_>>
         put_off: None,
         waiting: None,
         quarantine: Vec::new(),
+        systems: Systems::gather(config, ledger.as_ref()).await?,
         due: Dues::gather(config, None, ledger.as_ref(), taipei_date(now)).await?,
     };
     if let Some(ledger) = ledger {
@@ -181,6 +184,7 @@ fn object(overview: &Overview<'_>) -> Value {
         "put_off": put_off,
         "waiting": waiting,
         "quarantine": quarantine,
+        "handoffs": overview.systems.objects(),
         "due": overview.due.objects(),
     })
 }
@@ -252,6 +256,12 @@ fn page(overview: &Overview<'_>, now: Timestamp, screen: Screen) -> String {
         text.push_str(&quarantined_mails(rows.iter().take(ROWS), 2, screen));
         let list = "`invoice-trackd quarantine list` shows all";
         text.push_str(&more(rows.len(), list));
+    }
+
+    let systems = overview.systems.page(screen, |at| ago(now, at));
+    if !systems.is_empty() {
+        text.push('\n');
+        text.push_str(&systems);
     }
 
     text.push('\n');
@@ -327,9 +337,21 @@ fn headline(overview: &Overview<'_>, screen: Screen) -> String {
             "mails waiting for DNS",
         ),
         (
-            overview.letters(OutboxState::Failed),
+            overview
+                .letters(OutboxState::Failed)
+                .saturating_sub(overview.systems.failed()),
             "mail undeliverable",
             "mails undeliverable",
+        ),
+        (
+            overview.systems.troubled(),
+            "system without its hand-offs",
+            "systems without their hand-offs",
+        ),
+        (
+            overview.systems.failed(),
+            "hand-off given up",
+            "hand-offs given up",
         ),
     ]
     .into_iter()

@@ -317,6 +317,11 @@ impl<'a> Value<'a> {
         .map(str::to_owned)
     }
 
+    /// Whether it is a list, however it is meant.
+    pub(super) fn is_list(&self) -> bool {
+        self.value.get_ref().as_array().is_some()
+    }
+
     /// The elements of a list.
     pub(super) fn items(&self) -> Vec<Value<'a>> {
         match self.value.get_ref() {

@@ -13,6 +13,7 @@ use tracing::error;
 use crate::{
     backoff::{self, Backoff},
     clock::Clock,
+    delivery::Wake,
     http::{Part, Vitals},
     intake::{Intake, Place},
     ledger::{LedgerError, Waiting},
@@ -64,7 +65,7 @@ pub(super) struct Asker {
     /// Tells that something new may wait.
     pub(super) hint: Arc<Notify>,
     /// Told when there may be mail to send.
-    pub(super) wake: Arc<Notify>,
+    pub(super) wake: Wake,
     /// Told when something else waits than before.
     pub(super) look: Arc<Notify>,
     pub(super) vitals: watch::Sender<Vitals>,
@@ -163,7 +164,7 @@ impl Asker {
             }
             let outcome = current.intake.settle(&answered, self.clock.now()).await?;
             if outcome.is_some_and(|outcome| outcome.disposition != Disposition::Waiting) {
-                self.wake.notify_one();
+                self.wake.everybody();
             }
         }
         let waits = ledger.waiting().await?;

@@ -30,7 +30,7 @@ use crate::{
     authenticity::Verifier,
     clock::Clock,
     config::Config,
-    delivery::{Dispatcher, Pass, Style, Transport},
+    delivery::{Dispatcher, Pass, Style, Transport, Wake},
     http::{self, Part, Vitals},
     intake::Intake,
     ledger::{DaemonLock, Ledger, LedgerError},
@@ -153,7 +153,7 @@ pub(super) struct Crew {
     ledger: Ledger,
     clock: Clock,
     lock: Arc<DaemonLock>,
-    wake: Arc<Notify>,
+    wake: Wake,
     /// Tells the keeper that there is something to look at before the minute is over.
     look: Arc<Notify>,
     /// Tells the asker that something new may wait.
@@ -205,7 +205,7 @@ impl Crew {
             ledger,
             clock,
             lock: Arc::new(lock),
-            wake: Arc::new(Notify::new()),
+            wake: Wake::default(),
             look: Arc::new(Notify::new()),
             ask: Arc::new(Notify::new()),
             resolvers: watch::Sender::new(Vec::new()),
@@ -265,7 +265,7 @@ impl Crew {
             }
         }
         for (name, orders) in orders {
-            let (clock, wake) = (self.clock.clone(), Arc::clone(&self.wake));
+            let (clock, wake) = (self.clock.clone(), self.wake.clone());
             let (vitals, ask) = (self.vitals.clone(), Arc::clone(&self.ask));
             let mailbox = name.clone();
             let part = format!("the task of the mailbox {name}");
@@ -289,7 +289,7 @@ impl Crew {
 
     fn ask(&mut self, asking: Asking) -> Post<Asking> {
         let (clock, hint) = (self.clock.clone(), Arc::clone(&self.ask));
-        let (wake, look) = (Arc::clone(&self.wake), Arc::clone(&self.look));
+        let (wake, look) = (self.wake.clone(), Arc::clone(&self.look));
         let vitals = self.vitals.clone();
         let part = "the asker".to_owned();
         self.hire(part, asking, |orders, pulse, stopped| async move {
@@ -320,7 +320,7 @@ impl Crew {
                 post.orders.send_replace(Arc::new(dispatcher));
             }
         }
-        self.wake.notify_one();
+        self.wake.everybody();
         for (target, dispatcher) in dispatchers {
             let post = self.dispatch_to(target.clone(), dispatcher);
             self.dispatchers.insert(target, post);
@@ -328,7 +328,7 @@ impl Crew {
     }
 
     fn dispatch_to(&mut self, target: Option<String>, dispatcher: Dispatcher) -> Post<Dispatcher> {
-        let (clock, wake) = (self.clock.clone(), Arc::clone(&self.wake));
+        let (clock, wake) = (self.clock.clone(), self.wake.clone());
         let (vitals, look) = (self.vitals.clone(), Arc::clone(&self.look));
         let now = clock.clone();
         let part = match &target {
@@ -370,7 +370,7 @@ impl Crew {
         let mut keeper = Keeper::new(
             self.ledger.clone(),
             self.clock.clone(),
-            Arc::clone(&self.wake),
+            self.wake.clone(),
             self.vitals.clone(),
         );
         keeper.writes_notes(Arc::clone(&self.lock));

@@ -1,12 +1,13 @@
 //! What has to be looked after once a minute: whether the ledger can be written to, whether every
-//! mailbox and the resolver answer, what has waited long enough to be told or thrown away, and, in
-//! `due`, what is due and has not come.
+//! mailbox and the resolver answer and every system takes its numbers, what has waited long enough to
+//! be told or thrown away, and, in `due`, what is due and has not come.
 //!
 //! Left out on purpose: the mailboxes themselves, and the asking. Guarantee: people are told once
 //! that a mailbox or the resolver does not answer and once that it is back, whatever is restarted in
 //! between.
 
 mod due;
+mod handoffs;
 
 use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -21,7 +22,7 @@ pub use self::due::Expectations;
 use super::systemd;
 use crate::{
     clock::Clock,
-    delivery::{Style, gather_past},
+    delivery::{Style, Wake, gather_past},
     http::{MAILBOX_SILENCE, Mail, Part, PutOffMail, Signs, Vitals, WaitingMail},
     ledger::{Cause, DaemonLock, Ledger, LedgerError, LinkState, Past, Waiting},
     pulse::Pulse,
@@ -45,7 +46,7 @@ const RESOLVER_SILENCE: SignedDuration = SignedDuration::from_hours(1);
 pub struct Keeper {
     ledger: Ledger,
     clock: Clock,
-    wake: Arc<Notify>,
+    wake: Wake,
     vitals: watch::Sender<Vitals>,
     /// No mailbox is missed for longer than the daemon has been looking.
     started_at: Timestamp,
@@ -58,6 +59,7 @@ pub struct Keeper {
     resolvers: watch::Receiver<Vec<SocketAddr>>,
     /// Whose numbers are awaited.
     expected: due::Current,
+    handoffs: handoffs::Handoffs,
     /// Whether every mailbox has been scanned, or given up, since the start.
     surveyed: bool,
     /// The lock on the ledger, where it is written down, for a command that asks, that the ledger
@@ -70,12 +72,7 @@ pub struct Keeper {
 impl Keeper {
     /// A keeper who begins now. `wake` is told when there may be mail to send; signs of life are
     /// written to `vitals` and read there.
-    pub fn new(
-        ledger: Ledger,
-        clock: Clock,
-        wake: Arc<Notify>,
-        vitals: watch::Sender<Vitals>,
-    ) -> Self {
+    pub fn new(ledger: Ledger, clock: Clock, wake: Wake, vitals: watch::Sender<Vitals>) -> Self {
         Self {
             started_at: clock.now(),
             ledger,
@@ -86,6 +83,7 @@ impl Keeper {
             unanswered: false,
             resolvers: watch::channel(Vec::new()).1,
             expected: watch::channel(Arc::default()).1,
+            handoffs: handoffs::Handoffs::default(),
             surveyed: false,
             notes: None,
             noted: None,
@@ -181,6 +179,10 @@ impl Keeper {
         self.vitals.send_modify(|vitals| vitals.ledger = Some(now));
         self.miss_mailboxes(now).await?;
         self.miss_resolver(now).await?;
+        let handing = self.handoffs.look(&self.ledger, &style.handoffs, now);
+        if handing.await? {
+            self.wake.everybody();
+        }
         let forgotten = self.ledger.forget_dismissed(now).await?;
         if forgotten > 0 {
             info!(messages = forgotten, "bytes of dismissed mail thrown away");
@@ -199,7 +201,12 @@ impl Keeper {
             });
         }
         let vitals = self.vitals.borrow().clone();
-        systemd::status(&status(&vitals, found.as_ref().ok(), now));
+        systemd::status(&status(
+            &vitals,
+            &self.handoffs.trouble,
+            found.as_ref().ok(),
+            now,
+        ));
         let trouble = vitals.ledger_trouble();
         if self.noted != trouble {
             let notes = self.notes.as_ref();
@@ -246,7 +253,7 @@ impl Keeper {
         };
         let quiet = now.duration_since(newest).abs() >= QUIET;
         if (quiet || !self.surveyed) && gather_past(&self.ledger, style, now).await? {
-            self.wake.notify_one();
+            self.wake.everybody();
         }
         self.surveyed = true;
         Ok(())
@@ -264,7 +271,7 @@ impl Keeper {
         self.vitals
             .send_modify(|vitals| vitals.overdue = look.overdue);
         if look.has_told {
-            self.wake.notify_one();
+            self.wake.everybody();
         }
         Ok(())
     }
@@ -357,7 +364,7 @@ impl Keeper {
         transaction.tell(key, cause, now).await?;
         transaction.set_resolver_alarmed(alarmed_at).await?;
         transaction.commit().await?;
-        self.wake.notify_one();
+        self.wake.everybody();
         Ok(())
     }
 
@@ -416,7 +423,7 @@ impl Keeper {
         transaction.tell(key, cause, now).await?;
         transaction.set_alarmed(name, alarmed_at).await?;
         transaction.commit().await?;
-        self.wake.notify_one();
+        self.wake.everybody();
         Ok(())
     }
 }
@@ -431,7 +438,7 @@ struct Found {
 
 /// One line for `systemctl status`: the important fact first. Without what the ledger would say,
 /// where it cannot be asked.
-fn status(vitals: &Vitals, found: Option<&Found>, now: Timestamp) -> String {
+fn status(vitals: &Vitals, handoffs: &[String], found: Option<&Found>, now: Timestamp) -> String {
     let mut trouble: Vec<String> = vitals.ledger_trouble().into_iter().collect();
     let is_down = |signs: &Signs| {
         let is_silent = |at| now.duration_since(at) > MAILBOX_SILENCE;
@@ -478,6 +485,7 @@ fn status(vitals: &Vitals, found: Option<&Found>, now: Timestamp) -> String {
             trouble.push(format!("mails put off: {mails}, since {since:.0}: {words}"));
         }
     }
+    trouble.extend_from_slice(handoffs);
     if trouble.is_empty() {
         let mailboxes = vitals.mailboxes.len();
         let s = if mailboxes == 1 { "" } else { "es" };

@@ -17,6 +17,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     clock::{Clock, taipei_date},
+    delivery::Wake,
     http::{Part, Signs, Vitals},
     intake::{Intake, Place},
     ledger::{LedgerError, LinkState},
@@ -47,7 +48,7 @@ pub struct Watch {
     /// What time it is.
     pub clock: Clock,
     /// Told when there may be mail to send: a hint, for the dispatcher looks by itself as well.
-    pub wake: Arc<Notify>,
+    pub wake: Wake,
     /// Told when something new waits for a resolver: a hint as well.
     pub ask: Arc<Notify>,
     /// Where signs of life are written down for all to see.
@@ -357,7 +358,7 @@ impl Watch {
         if let Ok(Some(batch)) = &fetched {
             let now = self.clock.now();
             let outcomes = orders.intake.take(batch, orders.place, now).await?;
-            self.wake.notify_one();
+            self.wake.everybody();
             if outcomes.iter().any(|outcome| outcome.waits_for.is_some()) {
                 self.ask.notify_one();
             }
@@ -421,7 +422,7 @@ impl Watch {
         transaction.commit().await?;
         if !unfetchable.is_empty() {
             orders.intake.take(&unfetchable, orders.place, now).await?;
-            self.wake.notify_one();
+            self.wake.everybody();
         }
         Ok(())
     }

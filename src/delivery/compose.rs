@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::Style;
 use crate::{
-    ledger::{AllocationRow, Cause, Fallen, Import, Letter, Past, Pending},
+    ledger::{AllocationRow, Cause, Fallen, HandedOver, Import, Letter, Past, Pending},
     notice::{Allocation, Ban, Sentence, Warning},
 };
 
@@ -23,12 +23,13 @@ mod handoff;
 mod letter;
 mod meaning;
 mod summary;
+mod systems;
 mod table;
 #[cfg(test)]
 pub(super) mod tests;
 mod withdrawal;
 
-pub(super) use self::letter::lettre_address;
+pub(super) use self::{handoff::Told, letter::lettre_address};
 
 /// What a code means to the reader of an alert, and what that person does about it; the
 /// documentation shows the same words.
@@ -140,25 +141,27 @@ pub fn withdrawal(facts: &Withdrawn<'_>, style: &Style, now: Timestamp) -> Optio
 }
 
 /// One letter for all notices imported within a window; `rows` is what they granted, withdrawn
-/// ranges too, in the order of company, period and number. `None` when there are none or nobody is
-/// to be told.
+/// ranges too, in the order of company, period and number, and `handed` what became of it. `None`
+/// when there are none or nobody is to be told.
 pub fn digest(
     imports: &[Pending<Import>],
     rows: &[AllocationRow],
+    handed: &[HandedOver],
     style: &Style,
     now: Timestamp,
 ) -> Option<Letter> {
-    digest::compose(imports, rows, style, now)
+    digest::compose(imports, rows, handed, style, now)
 }
 
 /// One letter for all mail that was old when the ledger was created, to those who get confirmations
-/// and those who get alerts; `rows` as for [`digest()`]. `None` when there is none or nobody is to
-/// be told.
+/// and those who get alerts; `rows` and `handed` as for [`digest()`]. `None` when there is none or
+/// nobody is to be told.
 pub fn summary(
     past: &[Pending<Past>],
     rows: &[AllocationRow],
+    handed: &[HandedOver],
     style: &Style,
     now: Timestamp,
 ) -> Option<Letter> {
-    summary::compose(past, rows, style, now)
+    summary::compose(past, rows, handed, style, now)
 }

@@ -2,19 +2,17 @@
 //!
 //! Guarantees: every attempt is written down before it is made; no transaction is open while a
 //! socket is; a letter is given up only after both many attempts and a long time, an alert never.
-//! Left out on purpose: more than one attempt at a time. An outbox is a handful of mails, and a
-//! server that is slow for one is slow for all.
+//! Left out on purpose: more than one attempt at a time by one way out. An outbox is a handful of
+//! mails, and a server that is slow for one is slow for all. Each system that numbers are handed to has
+//! a dispatcher of its own.
 
 use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::{
-    sync::{Notify, watch},
-    time::Instant,
-};
+use tokio::{sync::watch, time::Instant};
 use tracing::{error, info, warn};
 
-use super::{Attempt, Patience, Style, Transport, Unreachable};
+use super::{Attempt, Patience, Style, Transport, Unreachable, wake::Wake};
 use crate::{
     backoff::{self, Backoff},
     clock::Clock,
@@ -35,7 +33,8 @@ const LEDGER_RETRY: Backoff = Backoff {
     most: Duration::from_secs(60),
 };
 
-/// The wake-up is a hint that may be lost, looking is the truth: no pause is longer than this.
+/// The wake-up is a hint, and other processes give none; looking is the truth: no pause is longer
+/// than this.
 const POLL: Duration = Duration::from_secs(30);
 
 /// However much is due, no pause is shorter, so that a fault never becomes a busy loop.
@@ -46,6 +45,10 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// A letter is not given up before so many attempts, however long they took.
 const ATTEMPTS: u32 = 10;
+
+/// A command begins no further attempt at a system after this: a person waits for it, and the daemon
+/// or the next command goes on.
+const COMMAND: Duration = Duration::from_secs(60);
 
 /// Sends what is due.
 #[derive(Debug)]
@@ -127,11 +130,12 @@ impl Dispatcher {
     pub async fn run(
         mut current: watch::Receiver<Arc<Self>>,
         clock: &Clock,
-        wake: &Notify,
+        wake: &Wake,
         pulse: &Pulse,
         mut stopped: watch::Receiver<bool>,
         passed: impl Fn(&Result<Pass, LedgerError>),
     ) -> Result<(), LedgerError> {
+        let mut wake = wake.listener();
         let mut left = Left::default();
         let mut failures = 0;
         loop {
@@ -154,7 +158,7 @@ impl Dispatcher {
                     let pause = LEDGER_RETRY.after(failures, backoff::random());
                     error!(
                         attempts = failures,
-                        "no mail goes out, the ledger fails: {trouble}"
+                        "nothing goes out, the ledger fails: {trouble}"
                     );
                     pause
                 }
@@ -162,7 +166,7 @@ impl Dispatcher {
             pulse.within(pause);
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = wake.notified(), if failures == 0 => {}
+                () = wake.woken(), if failures == 0 => {}
                 // A sender that is gone means stop as well.
                 _ = stopped.wait_for(|stop| *stop) => return Ok(()),
             }
@@ -211,13 +215,16 @@ impl Dispatcher {
     }
 
     /// [`Dispatcher::run_once`], for a command beside which no daemon runs: nobody would come back
-    /// for the confirmations that wait for their window, so they go now.
+    /// for the confirmations that wait for their window, so they go now. What a slow system has not
+    /// been handed after a minute waits.
     ///
     /// # Errors
     /// As [`Dispatcher::run_once`].
     pub async fn flush(&self, now: Timestamp) -> Result<Pass, LedgerError> {
         let pulse = Pulse::new(Duration::ZERO);
-        let pass = self.pass(now, true, &pulse, || false).await;
+        let began = Instant::now();
+        let tired = || self.transport.target().is_some() && began.elapsed() >= COMMAND;
+        let pass = self.pass(now, true, &pulse, tired).await;
         pass.map_err(|broken| broken.error)
     }
 
@@ -261,7 +268,7 @@ impl Dispatcher {
             pulse.within(self.patience.attempt);
             let attempt = match &closed {
                 Some((unreachable, _)) => Err(unreachable.clone()),
-                None => self.attempt(&lease).await,
+                None => self.attempt(&lease, moment).await,
             };
             // Put off from the same moment, or the next pass would find only the first due.
             let now = match &closed {
@@ -288,7 +295,7 @@ impl Dispatcher {
             log(&lease, &settled);
             match settled {
                 Settled::Sent { .. } => pass.sent += 1,
-                Settled::Deferred { .. } => pass.deferred += 1,
+                Settled::Deferred { .. } | Settled::Stopped { .. } => pass.deferred += 1,
                 Settled::Failed { .. } => pass.failed += 1,
             }
         };
@@ -304,7 +311,7 @@ impl Dispatcher {
 
     /// When the next attempt may be made, where the pace is limited and has been reached.
     async fn held_until(&self, now: Timestamp) -> Result<Option<Timestamp>, LedgerError> {
-        let most = self.patience.max_per_minute;
+        let most = self.most_per_minute();
         if most == 0 {
             return Ok(None);
         }
@@ -317,21 +324,27 @@ impl Dispatcher {
         Ok(opens.filter(|opens| now < *opens))
     }
 
+    /// The limit is the mail provider's; a system has none.
+    fn most_per_minute(&self) -> u32 {
+        match self.transport.target() {
+            None => self.patience.max_per_minute,
+            Some(_) => 0,
+        }
+    }
+
     fn retry_after(&self, attempts: u32, jitter: f64) -> Duration {
         let pause = RETRY.after(attempts, jitter);
-        if self.patience.max_per_minute == 0 {
+        if self.most_per_minute() == 0 {
             return pause;
         }
         // The ledger knows a letter's last attempt only: one a minute, and none goes uncounted.
         pause.max(MINUTE)
     }
 
-    async fn attempt(&self, lease: &Lease) -> Result<Attempt, Unreachable> {
+    async fn attempt(&self, lease: &Lease, at: Timestamp) -> Result<Attempt, Unreachable> {
         let from = &self.style.from.address;
-        let sending = self
-            .transport
-            .send(from, &lease.letter, self.patience.attempt);
-        sending.await
+        let within = self.patience.attempt;
+        self.transport.send(from, &lease.letter, at, within).await
     }
 
     /// What follows from an attempt for the letter as a whole.
@@ -340,7 +353,11 @@ impl Dispatcher {
             accepted,
             mut refused,
             mut deferred,
+            stopped,
         } = attempt;
+        if let Some(answer) = stopped {
+            return Settled::Stopped { answer };
+        }
         let is_alert = lease.letter.kind == Kind::Alert;
         if is_alert {
             // An alert does not take no for an answer: a mailbox may be mended, silence may not.
@@ -394,40 +411,54 @@ fn answer(fates: &[(Recipient, String)]) -> String {
     }
 }
 
+fn names(lease: &Lease) -> impl Iterator<Item = &str> {
+    lease.letter.recipients.iter().map(Recipient::as_str)
+}
+
 /// One line a letter settled. Addresses are masked, in the server's words too.
 fn log(lease: &Lease, settled: &Settled) {
     let (id, kind) = (lease.id, lease.letter.kind.as_str());
     let attempts = lease.attempts;
+    let (what, to): (_, Vec<_>) = match lease.letter.kind {
+        Kind::Handoff => ("hand-off", names(lease).map(for_the_log).collect()),
+        _ => ("mail", names(lease).map(masked).collect()),
+    };
+    let to = to.join(", ");
     match settled {
         Settled::Sent { refused } if refused.is_empty() => {
-            let to = lease.letter.recipients.iter().map(|a| masked(a.as_str()));
-            let to = to.collect::<Vec<_>>().join(", ");
             info!(
                 outbox.id = id,
                 outbox.kind = kind,
                 attempts,
-                "mail sent to {to}"
+                "{what} sent to {to}"
             );
         }
         Settled::Sent { refused } => error!(
             outbox.id = id,
             outbox.kind = kind,
             attempts,
-            "mail sent, but not to everybody: {}",
+            "{what} sent, but not to everybody: {}",
             for_the_log(&answer(refused))
         ),
         Settled::Deferred { next, answer, .. } => warn!(
             outbox.id = id,
             outbox.kind = kind,
             attempts,
-            "mail put off until {next:.0}: {}",
+            "{what} put off until {next:.0}: {}",
             for_the_log(answer)
         ),
         Settled::Failed { answer } => error!(
             outbox.id = id,
             outbox.kind = kind,
             attempts,
-            "mail not delivered and given up: {}",
+            "{what} not delivered and given up: {}",
+            for_the_log(answer)
+        ),
+        Settled::Stopped { answer } => error!(
+            outbox.id = id,
+            outbox.kind = kind,
+            attempts,
+            "{to} wants nothing any more, and is handed nothing until a person retries: {}",
             for_the_log(answer)
         ),
     }

@@ -103,8 +103,9 @@ impl Dispatcher {
         ) {
             let messages: Vec<i64> = imports.iter().map(|news| news.cause.message_id).collect();
             let granted = transaction.granted_by(&messages).await?;
+            let handed = transaction.handed_over(&messages).await?;
             let style = self.style.with_readers(&addresses(&audience), &[]);
-            if let Some(letter) = compose::digest(&imports, &granted, &style, now) {
+            if let Some(letter) = compose::digest(&imports, &granted, &handed, &style, now) {
                 transaction.gather(&imports, &letter, now).await?;
             }
         }
@@ -160,7 +161,8 @@ pub async fn gather_past(
         })
         .collect();
     let granted = transaction.granted_by(&messages).await?;
-    let Some(letter) = compose::summary(&past, &granted, style, now) else {
+    let handed = transaction.handed_over(&messages).await?;
+    let Some(letter) = compose::summary(&past, &granted, &handed, style, now) else {
         return Ok(false);
     };
     transaction.gather(&past, &letter, now).await?;

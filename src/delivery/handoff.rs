@@ -5,13 +5,21 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use jiff::Timestamp;
 use secrecy::SecretSlice;
 
-use super::{Attempt, Unreachable};
+use super::{Attempt, Obstacle, Unreachable};
 use crate::ledger::Letter;
 
+/// What Standard Webhooks has a sender wait, at the upper end of 15 to 30 s; a disk answers sooner.
+const WITHIN: Duration = Duration::from_secs(30);
+
+mod address;
 mod directory;
+mod probe;
 mod webhook;
+
+pub use self::address::{Address, AddressError};
 
 /// A system as an import needs to know it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,8 +51,8 @@ pub enum Way {
 /// Where a webhook is posted to.
 #[derive(Debug)]
 pub struct Webhook {
-    /// https, or http on loopback.
-    pub url: String,
+    /// Where.
+    pub url: Address,
     /// The key behind `whsec_`, decoded.
     pub secret: SecretSlice<u8>,
     /// A private CA instead of the system's authorities.
@@ -86,17 +94,31 @@ impl Format {
 }
 
 impl System {
-    /// Tries to hand `letter` over, once, and takes no longer than `within` for it.
+    /// Whether it could be handed anything; takes no longer than `within`. Nothing is handed over.
+    ///
+    /// # Errors
+    /// The first [`Obstacle`].
+    pub async fn probe(&self, within: Duration) -> Result<(), Obstacle> {
+        match &self.way {
+            Way::Webhook(webhook) => probe::webhook(webhook, within).await,
+            Way::Directory(drop) => probe::directory(&drop.path, within).await,
+        }
+    }
+
+    /// Tries to hand `letter` over, once, and takes no longer than `within` for it, nor than 30 s.
+    /// It is `now`.
     ///
     /// # Errors
     /// As [`Transport::send`](super::Transport::send).
     pub(super) async fn send(
         &self,
         letter: &Letter,
+        now: Timestamp,
         within: Duration,
     ) -> Result<Attempt, Unreachable> {
+        let within = within.min(WITHIN);
         match &self.way {
-            Way::Webhook(webhook) => webhook::send(webhook, letter, within).await,
+            Way::Webhook(webhook) => webhook::send(webhook, letter, now, within).await,
             Way::Directory(drop) => directory::send(drop, letter, within).await,
         }
     }

@@ -118,7 +118,7 @@ pub struct Letter {
 
 impl Letter {
     /// The system that it is handed to; `None` for a mail.
-    fn target(&self) -> Option<&str> {
+    pub(super) fn target(&self) -> Option<&str> {
         let first = self.recipients.first().map(Recipient::as_str);
         first.filter(|_| self.kind == Kind::Handoff)
     }
@@ -195,14 +195,16 @@ impl Transaction {
 
 impl Ledger {
     /// When the next letter to `target` is due, the next mail where that is `None`; `None` when
-    /// none waits.
+    /// none waits, or the system wants nothing any more.
     ///
     /// # Errors
     /// SQLite's.
     pub async fn next_due(&self, target: Option<&str>) -> Result<Option<Timestamp>, LedgerError> {
         let next: Option<String> = sqlx::query_scalar(
             "SELECT min(next_attempt_at) FROM outbox
-             WHERE target IS ? AND next_attempt_at IS NOT NULL",
+             WHERE target IS ?1 AND next_attempt_at IS NOT NULL
+                 AND NOT EXISTS (SELECT 1 FROM handoff_target
+                     WHERE name = ?1 AND stopped_at IS NOT NULL)",
         )
         .bind(target)
         .fetch_one(&self.pool)

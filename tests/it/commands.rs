@@ -14,6 +14,7 @@ use crate::support::daemon::{COMPANY, House, Notice, PROGRAM, maildir};
 mod due;
 mod explain;
 mod export;
+mod handoffs;
 mod ingest;
 
 /// A company, a Maildir, mails as files.

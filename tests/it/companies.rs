@@ -7,13 +7,13 @@ use invoice_trackd::{
     clock::Clock,
     config::Config,
     daemon::{Expectations, Keeper},
-    delivery::Dispatcher,
+    delivery::{Dispatcher, Wake},
     http::Vitals,
     ledger::{Cause, Ledger},
     notice::Ban,
 };
 use jiff::Timestamp;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use crate::support::{
     daemon::{House, MAIL, Notice, Running, Systemd, maildir},
@@ -187,7 +187,7 @@ async fn five_thousand_that_are_overdue_are_one_mail_and_those_with_readers_of_t
     let mut keeper = Keeper::new(
         ledger.clone(),
         Clock::manual(now),
-        Arc::new(Notify::new()),
+        Wake::default(),
         watch::Sender::new(Vitals::default()),
     );
     keeper.awaits(watch::channel(Arc::new(expected)).1);

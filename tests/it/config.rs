@@ -8,9 +8,13 @@ use std::{path::Path, time::Duration};
 use invoice_trackd::{
     authenticity::Require,
     config::{
-        Config, ConfigError, CredentialSource, MailboxKind, OAuth, Outgoing, Provider, SecretSource,
+        Config, ConfigError, CredentialSource, HandoffWay, MailboxKind, OAuth, Outgoing, Provider,
+        SecretSource,
     },
-    delivery::{Confirm, Language, Patience},
+    delivery::{
+        Confirm, Language, Patience,
+        handoff::{Format, Way},
+    },
     http,
     mailbox::{self, AfterImport},
     notice::{Assignment, Label, Rules},
@@ -91,6 +95,20 @@ port = 2525
 tls = "none"
 username = "einvoice"
 password = { credential = "smtp" }
+
+[[handoff]]
+name = "erp"
+kind = "webhook"
+url = "https://erp.example.com/hooks"
+secret = { credential = "erp-webhook" }
+ca_file = "/etc/erp.pem"
+
+[[handoff]]
+name = "pos"
+kind = "directory"
+path = "/srv/pos/inbox"
+formats = ["e0501", "csv"]
+past = true
 
 [schedule]
 due_day = 28
@@ -213,6 +231,42 @@ fn every_setting_arrives_where_it_belongs() {
     assert_eq!(config.schedule, schedule);
     let listen = "[::1]:9000".parse().unwrap();
     assert_eq!(config.http, Some(http::Settings { listen }));
+}
+
+#[test]
+fn the_systems_that_numbers_are_handed_to_arrive_with_or_without_mail() {
+    let (before, rest) = FULL.split_once("[mail]").unwrap();
+    let (_, after) = rest.split_once("[[handoff]]").unwrap();
+    let without_mail = format!("{before}[[handoff]]{after}");
+    let without_mail = without_mail.replace("confirm_to = [\"accounts@example.com\"]\n", "");
+    let without_mail = without_mail.replace("alert_to = [\"shop@example.com\"]\n", "");
+    for text in [FULL, &without_mail] {
+        let config = parse(text).unwrap();
+        let [erp, pos] = &config.handoffs[..] else {
+            panic!("two systems")
+        };
+        let HandoffWay::Webhook {
+            url,
+            secret,
+            ca_file,
+        } = &erp.way
+        else {
+            panic!("a webhook")
+        };
+        assert_eq!(url.as_str(), "https://erp.example.com/hooks");
+        assert_eq!(*secret, SecretSource::Credential("erp-webhook".to_owned()));
+        assert_eq!(ca_file.as_deref(), Some(Path::new("/etc/erp.pem")));
+        let (path, formats) = ("/srv/pos/inbox".into(), vec![Format::E0501, Format::Csv]);
+        assert_eq!(pos.way, HandoffWay::Directory { path, formats });
+        let told = config.style.handoffs.iter();
+        let told: Vec<(&str, bool)> = told.map(|one| (&*one.name, one.past)).collect();
+        assert_eq!(told, [("erp", false), ("pos", true)]);
+    }
+    let all = FULL.replace("formats = [\"e0501\", \"csv\"]\n", "");
+    let HandoffWay::Directory { formats, .. } = &parse(&all).unwrap().handoffs[1].way else {
+        panic!("a directory")
+    };
+    assert_eq!(formats[..], Format::ALL);
 }
 
 #[test]
@@ -462,6 +516,18 @@ fn checking_reads_no_secret_and_using_does() {
         format!("{error:#}").starts_with("[mail.smtp]: read the credential `smtp`: "),
         "{error:#}"
     );
+    let complaint = |text: &str| format!("{:#}", parse(text).unwrap().systems().unwrap_err());
+    assert!(
+        complaint(FULL).starts_with("handoff erp: read the CA file /etc/erp.pem: "),
+        "{}",
+        complaint(FULL)
+    );
+    let public = FULL.replace("ca_file = \"/etc/erp.pem\"\n", "");
+    assert!(
+        complaint(&public).starts_with("handoff erp: secret: read the credential `erp-webhook`: "),
+        "{}",
+        complaint(&public)
+    );
     let source = config.mailboxes[1].source().unwrap();
     assert!(matches!(source, mailbox::Source::Maildir(_)));
     assert_eq!(source.name(), "drop");
@@ -481,8 +547,21 @@ fn secrets_that_are_there_reach_their_rooms() {
     let text = FULL
         .replace("/etc/ca.pem", ca.to_str().unwrap())
         .replace("{ file = \"/nowhere/imap\" }", &here)
-        .replace("{ credential = \"smtp\" }", &here);
+        .replace("{ credential = \"smtp\" }", &here)
+        .replace("/etc/erp.pem", ca.to_str().unwrap())
+        .replace("{ credential = \"erp-webhook\" }", &here);
     let config = parse(&text).unwrap();
+    let error = format!("{:#}", config.systems().unwrap_err());
+    assert!(error.ends_with("found no `whsec_` in front"), "{error}");
+    assert!(!error.contains("hunter2"), "{error}");
+    std::fs::write(&file, "whsec_aHVudGVyMmh1bnRlcjJodW50ZXIyaHVudGVyMg==\n").unwrap();
+    let systems = config.systems().unwrap();
+    let [erp, pos] = &systems[..] else {
+        panic!("two systems")
+    };
+    assert!(matches!(erp.way, Way::Webhook(_)) && matches!(pos.way, Way::Directory(_)));
+    assert!(!format!("{config:?} {systems:?}").contains("unter2"));
+    std::fs::write(&file, "hunter2\n").unwrap();
     let source = config.mailboxes[0].source().unwrap();
     let transport = config.transport().unwrap().unwrap();
     assert!(matches!(source, mailbox::Source::Imap(_)));

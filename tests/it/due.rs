@@ -10,6 +10,7 @@ use invoice_trackd::{
     authenticity::Evidence,
     clock::Clock,
     daemon::{Expectations, Keeper},
+    delivery::Wake,
     http::{Signs, Vitals},
     ledger::{Cause, Entry, Kind, Ledger, LedgerError, Letter, Transaction, Watched},
     mailbox::{Content, Origin, RawMessage},
@@ -22,7 +23,7 @@ use invoice_trackd::{
 use jiff::{SignedDuration, Timestamp, civil::DateTime, tz::Offset};
 use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection};
 use tempfile::TempDir;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use crate::support::outbox::style;
 
@@ -83,7 +84,7 @@ impl Office {
         let mut keeper = Keeper::new(
             ledger.clone(),
             Clock::manual(now),
-            Arc::new(Notify::new()),
+            Wake::default(),
             vitals.clone(),
         );
         let (expected, awaits) = watch::channel(Arc::default());

@@ -7,7 +7,7 @@ use invoice_trackd::{
     authenticity::Evidence,
     clock::Clock,
     daemon::Keeper,
-    delivery::{Confirm, Language, Style},
+    delivery::{Confirm, Language, Style, Wake},
     http::{Signs, Vitals},
     ledger::{
         Cause, Entry, FoundIn, Import, Kind, Ledger, LedgerError, LinkState, OutboxRow, Past,
@@ -65,7 +65,7 @@ impl Office {
         let keeper = Keeper::new(
             ledger.clone(),
             Clock::manual(now),
-            Arc::new(Notify::new()),
+            Wake::default(),
             vitals.clone(),
         );
         let office = Self {

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use invoice_trackd::{
     clock::Clock,
-    delivery::{Confirm, Dispatcher, SmtpSettings, Transport},
+    delivery::{Confirm, Dispatcher, SmtpSettings, Transport, Wake},
     intake::{Intake, Place},
     mailbox::{Content, Origin, RawMessage},
     pulse::Pulse,
@@ -14,7 +14,7 @@ use invoice_trackd::{
 use jiff::{SignedDuration, Timestamp};
 
 use sqlx::{Connection as _, SqliteConnection};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use crate::support::{
     daemon::{COMPANY, House, Notice, Systemd, maildir},
@@ -233,7 +233,7 @@ async fn a_mail_that_was_sent_and_cannot_be_written_down_as_sent_is_not_sent_aga
             failed.send_modify(|failures| *failures += u32::from(pass.is_err()));
         };
         let clock = Clock::manual(after(0));
-        Dispatcher::run(current, &clock, &Notify::new(), &pulse, stopped, passed).await
+        Dispatcher::run(current, &clock, &Wake::default(), &pulse, stopped, passed).await
     });
     let often = fails.wait_for(|failures| *failures >= 3);
     tokio::time::timeout(Duration::from_secs(60), often)

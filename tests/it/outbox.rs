@@ -4,16 +4,13 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use invoice_trackd::{
     clock::Clock,
-    delivery::{Dispatcher, Transport, compose},
+    delivery::{Dispatcher, Transport, Wake, compose},
     ledger::{Cause, LedgerError},
     pulse::Pulse,
 };
 use jiff::SignedDuration;
 use sqlx::{Connection as _, SqliteConnection};
-use tokio::{
-    sync::{Notify, watch},
-    time::timeout,
-};
+use tokio::{sync::watch, time::timeout};
 
 use crate::support::{
     exim::Exim,
@@ -383,7 +380,7 @@ async fn the_loop_takes_up_what_a_dead_process_left_and_what_it_is_woken_for() {
     assert!(lease.is_some());
 
     let clock = Clock::manual(start());
-    let wake = Arc::new(Notify::new());
+    let wake = Wake::default();
     let (_stop, running_on) = watch::channel(false);
     let running = tokio::spawn({
         let wake = wake.clone();
@@ -401,7 +398,7 @@ async fn the_loop_takes_up_what_a_dead_process_left_and_what_it_is_woken_for() {
         ledger.begin().await.unwrap();
     }
     post(&ledger, &confirmation("woken", &["ops@example.com"])).await;
-    wake.notify_one();
+    wake.everybody();
     appears(mail.path(), "woken.confirmation.eml").await;
     assert!(!running.is_finished());
     running.abort();
@@ -428,7 +425,7 @@ async fn what_a_dead_process_left_is_taken_up_although_the_ledger_fails_at_first
     let (_stop, running_on) = watch::channel(false);
     let (failed, mut fails) = watch::channel(0);
     let running = tokio::spawn(async move {
-        let (clock, wake) = (Clock::manual(start()), Notify::new());
+        let (clock, wake) = (Clock::manual(start()), Wake::default());
         let pulse = Pulse::new(Duration::ZERO);
         let passed = |pass: &Result<_, _>| {
             failed.send_modify(|failures| *failures += u32::from(pass.is_err()));
@@ -450,7 +447,7 @@ async fn a_ledger_that_was_deleted_ends_the_loop() {
     std::fs::remove_file(home.path().join("ledger.db")).unwrap();
     let (_orders, current) = watch::channel(Arc::new(dispatcher));
     let (_stop, running_on) = watch::channel(false);
-    let (clock, wake) = (Clock::manual(start()), Notify::new());
+    let (clock, wake) = (Clock::manual(start()), Wake::default());
     let pulse = Pulse::new(Duration::ZERO);
     let running = Dispatcher::run(current, &clock, &wake, &pulse, running_on, |_| {});
     let ended = timeout(SOON, running).await.expect("it goes on");
@@ -467,7 +464,7 @@ async fn told_to_stop_the_loop_sees_the_letter_in_hand_to_its_end_and_begins_no_
     }
     let (stop, stopped) = watch::channel(false);
     let running = tokio::spawn(async move {
-        let (clock, wake) = (Clock::manual(start()), Notify::new());
+        let (clock, wake) = (Clock::manual(start()), Wake::default());
         run(dispatcher, &clock, &wake, stopped).await;
     });
     let handed_over = async {
@@ -524,7 +521,7 @@ async fn a_composed_alert_reaches_a_real_mailbox_readable() {
 }
 
 /// [`Dispatcher::run`] with the same dispatcher to the end.
-async fn run(dispatcher: Dispatcher, clock: &Clock, wake: &Notify, stopped: watch::Receiver<bool>) {
+async fn run(dispatcher: Dispatcher, clock: &Clock, wake: &Wake, stopped: watch::Receiver<bool>) {
     let (_orders, current) = watch::channel(Arc::new(dispatcher));
     let pulse = Pulse::new(Duration::ZERO);
     let running = Dispatcher::run(current, clock, wake, &pulse, stopped, |_| {});

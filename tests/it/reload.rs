@@ -268,6 +268,58 @@ async fn the_listener_moves_and_mail_goes_another_way() {
         .await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_system_is_handed_what_comes_from_then_on_and_a_secret_that_is_none_changes_nothing()
+{
+    let mailbox = format!("{COMPANY}{}", maildir_mailbox("first"));
+    let house = House::new(&mailbox);
+    maildir(&house.path("first"));
+    std::fs::create_dir(house.path("pos")).unwrap();
+    let systemd = Systemd::new(&house);
+    let daemon = house.run(&[systemd.environment()]);
+    systemd.until(|word| word == "READY=1");
+    let webhook = format!(
+        "{mailbox}[[handoff]]\nname = \"erp\"\nkind = \"webhook\"\n\
+         url = \"http://localhost:9/\"\nsecret = {{ file = \"@ROOT@/key\" }}\n"
+    );
+    house.secret("key", "no key");
+    reload(&house, &daemon, &systemd, &webhook);
+    assert_refused(&house, "found no `whsec_` in front");
+
+    let directory = format!(
+        "{mailbox}[[handoff]]\nname = \"pos\"\nkind = \"directory\"\npath = \"@ROOT@/pos\"\n\
+         formats = [\"json\"]\n"
+    );
+    reload(&house, &daemon, &systemd, &directory);
+    let mail = house.path("first").join("new/1.x");
+    std::fs::write(mail, Notice::default().eml()).unwrap();
+    let files = || {
+        let names = std::fs::read_dir(house.path("pos")).unwrap();
+        let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| !name.starts_with('.')).count()
+    };
+    house
+        .until(
+            "the numbers are there, though there is no [mail]",
+            || async { files() == 1 },
+        )
+        .await;
+    reload(&house, &daemon, &systemd, &mailbox);
+    let second = Notice {
+        track: "ED",
+        message_id: "2@x",
+        ..Notice::default()
+    };
+    std::fs::write(house.path("first").join("new/2.x"), second.eml()).unwrap();
+    house
+        .until("the next is recorded", || async {
+            house.allocations().await.len() == 2
+        })
+        .await;
+    let posted: u64 = house.outbox().await.values().sum();
+    assert_eq!((posted, files()), (1, 1));
+}
+
 /// What `/readyz` says.
 fn ready(address: std::net::SocketAddr) -> String {
     let mut answer = String::new();

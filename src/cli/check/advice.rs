@@ -7,7 +7,7 @@ use std::io;
 
 use crate::{
     authenticity,
-    config::{MailboxKind, Server},
+    config::{Handoff, HandoffWay, MailboxKind, Server},
     delivery::{Obstacle, ObstacleKind},
     ledger::LedgerError,
     mailbox::{MailboxError, ProbeError},
@@ -354,6 +354,51 @@ pub(super) fn mail(obstacle: &Obstacle, server: Option<&Server>) -> Failure {
         ),
     };
     Failure::mend(obstacle, advice)
+}
+
+/// A system that numbers are handed to.
+pub(super) fn handoff(obstacle: &Obstacle, handoff: &Handoff) -> Failure {
+    let (url, ca_file) = match &handoff.way {
+        HandoffWay::Directory { .. } => {
+            return Failure::mend(
+                obstacle,
+                advice(
+                    "a directory that exists and can be written to",
+                    "create it, or correct `path`, and let the service's user write there; under \
+                     systemd with ReadWritePaths= as well",
+                ),
+            );
+        }
+        HandoffWay::Webhook { url, ca_file, .. } => (url, ca_file),
+    };
+    let distrust = match obstacle.kind {
+        ObstacleKind::CaFile => return Failure::mend(obstacle, self::ca_file()),
+        ObstacleKind::Tls(Distrust::NoTls) => {
+            return Failure::mend(
+                obstacle,
+                advice(
+                    "a server that speaks TLS",
+                    "correct the port in `url`, or have TLS switched on at the server",
+                ),
+            );
+        }
+        ObstacleKind::Tls(distrust) => distrust,
+        _ => {
+            let Failure { expected, .. } = network(obstacle, obstacle.words.contains("refused"));
+            let to_do = "see whether the server runs, whether `url` is right, whether its name \
+                         resolves here, and whether a firewall is in between";
+            return Failure::wait(obstacle, advice(expected, to_do));
+        }
+    };
+    let server = Server {
+        host: url.host().to_owned(),
+        port: url.port(),
+        tls: TlsMode::Implicit,
+        ca_file: ca_file.clone(),
+        login: None,
+    };
+    let (expected, to_do) = certificate(distrust, &server, "");
+    Failure::mend(obstacle, (expected, to_do.replace("`host`", "`url`")))
 }
 
 /// What may pass by itself, except a name that does not exist.

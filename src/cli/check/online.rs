@@ -14,13 +14,13 @@ use super::{
     super::{Exit, Misconfigured, NotNow, print, table::Screen},
     advice::{self, Failure},
     carried::{self, Judged},
-    place, reached,
+    handed, place, reached,
 };
 use crate::{
     authenticity::{Require, Verifier},
     clock::Clock,
     columns::{pad, width},
-    config::{Config, Mailbox, Outgoing},
+    config::{Config, Handoff, HandoffWay, Mailbox, Outgoing},
     delivery::Transport,
     ledger::{Ledger, Stage},
     mailbox::{News, RawMessage},
@@ -44,7 +44,8 @@ pub(super) async fn check(config: &Config, clock: &Clock) -> anyhow::Result<Exit
         let rules = config.rules.clone();
         trying.spawn(async move { (at, self::mailbox(&mailbox, &rules).await) });
     }
-    let (ledger, mail) = tokio::join!(ledger(config, clock), mail(config));
+    let systems = join_all(config.handoffs.iter().map(handoff));
+    let (ledger, mail, systems) = tokio::join!(ledger(config, clock), mail(config), systems);
     let mut tried = trying.join_all().await;
     tried.sort_by_key(|(at, _)| *at);
 
@@ -58,6 +59,7 @@ pub(super) async fn check(config: &Config, clock: &Clock) -> anyhow::Result<Exit
     let judged = join_all(judging).await;
     rows.extend(dns(config, &verifier, &judged).await);
     rows.extend(mail);
+    rows.extend(systems);
 
     let file = format!(
         "{}: the configuration holds together",
@@ -201,6 +203,25 @@ async fn mail(config: &Config) -> Option<Row> {
         place,
         outcome: outcome.map(str::to_owned),
     })
+}
+
+/// Nothing is handed over.
+async fn handoff(handoff: &Handoff) -> Row {
+    let outcome = match handoff.system() {
+        Err(error) => Err(advice::setting(&error)),
+        Ok(system) => match system.probe(MAIL).await {
+            Err(obstacle) => Err(advice::handoff(&obstacle, handoff)),
+            Ok(()) => Ok(match handoff.way {
+                HandoffWay::Webhook { .. } => "can be connected to; nothing was posted",
+                HandoffWay::Directory { .. } => "can be written to",
+            }),
+        },
+    };
+    Row {
+        what: format!("hand-off {}", handoff.name),
+        place: handed(handoff),
+        outcome: outcome.map(str::to_owned),
+    }
 }
 
 fn report(rows: &[Row], screen: Screen) -> String {

@@ -24,6 +24,7 @@ fn a_server_s_words_cannot_write_on_the_terminal() {
         put_off: Some(put_off("451 \u{202e}later\r")),
         waiting: Some(waiting("\u{1b}[2Jno\nanswer")),
         quarantine: Vec::new(),
+        systems: Systems::default(),
         due: due(&[]),
     };
     let page = page(&overview, Timestamp::UNIX_EPOCH, PLAIN);
@@ -93,6 +94,7 @@ fn calm() -> Overview<'static> {
         put_off: None,
         waiting: None,
         quarantine: Vec::new(),
+        systems: Systems::default(),
         due: due(&[]),
     }
 }
@@ -152,6 +154,7 @@ proptest! {
             put_off: Some(put_off(&c)),
             waiting: Some(waiting(&b)),
             quarantine: vec![row(id, &a), row(1, &c)],
+            systems: Systems::default(),
             due: due(slice::from_ref(&company)),
         };
         assert_fits(&page(&overview, "2026-11-22T00:00:00Z".parse().unwrap(), PLAIN));

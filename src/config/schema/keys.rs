@@ -6,10 +6,12 @@
 use super::{Fallback, Key, Schema};
 
 mod company;
+mod handoff;
 mod oauth;
 
 pub(in crate::config) use self::{
     company::COMPANY,
+    handoff::HANDOFF,
     oauth::{MAILBOX_OAUTH, SMTP_OAUTH},
 };
 
@@ -83,10 +85,11 @@ pub(in crate::config) const ROOT: Schema = Schema {
         "company",
         "mailbox",
         "mail",
+        "handoff",
         "schedule",
         "http",
     ],
-    later: &["handoff", "heartbeat"],
+    later: &["heartbeat"],
 };
 
 pub(in crate::config) const LEDGER: Schema = Schema::table(
@@ -482,6 +485,7 @@ pub(super) const ALL: &[&Schema] = &[
     &MAIL,
     &SMTP,
     &SMTP_OAUTH,
+    &HANDOFF,
     &SCHEDULE,
     &HTTP,
 ];

@@ -19,10 +19,10 @@ fn all_is_well_only_where_nobody_has_to_look() {
         mail: Mail::default(),
     };
     let well = "all is well, 2 mailboxes watched";
-    assert_eq!(status(&vitals, Some(&found), now), well);
+    assert_eq!(status(&vitals, &[], Some(&found), now), well);
     found.mail.failed = 3;
     assert_eq!(
-        status(&vitals, Some(&found), now),
+        status(&vitals, &[], Some(&found), now),
         "needs attention; mails undeliverable: 3"
     );
     found.mail.failed = 0;
@@ -32,21 +32,21 @@ fn all_is_well_only_where_nobody_has_to_look() {
         words: "no answer".to_owned(),
     });
     assert_eq!(
-        status(&vitals, Some(&found), now),
+        status(&vitals, &[], Some(&found), now),
         format!("needs attention; mails waiting for DNS: 2, since {now:.0}: no answer")
     );
     found.waiting = None;
     found.quarantined = 2;
     vitals.overdue = 5;
     assert_eq!(
-        status(&vitals, Some(&found), now),
+        status(&vitals, &[], Some(&found), now),
         "needs attention; notices overdue: 5; in quarantine: 2"
     );
     vitals.overdue = 0;
     // Where the ledger fails, it may not even say what it holds.
     vitals.misses_ledger(Part::Dispatcher(None), "disk I/O error".to_owned(), now);
     assert_eq!(
-        status(&vitals, None, now),
+        status(&vitals, &[], None, now),
         format!("needs attention; the ledger cannot be written to since {now:.0}: disk I/O error")
     );
 }
@@ -60,10 +60,10 @@ async fn the_line_for_systemctl_names_what_needs_a_person() {
         .await
         .unwrap();
     let vitals = watch::Sender::new(Vitals::default());
-    let keeper = Keeper::new(ledger.clone(), clock, Arc::default(), vitals.clone());
+    let keeper = Keeper::new(ledger.clone(), clock, Wake::default(), vitals.clone());
     let line = async |now| {
         let found = keeper.find().await.unwrap();
-        status(&vitals.borrow().clone(), Some(&found), now)
+        status(&vitals.borrow().clone(), &[], Some(&found), now)
     };
     let hears = |signs: Signs| {
         vitals.send_modify(|vitals| _ = vitals.mailboxes.insert("einvoice".to_owned(), signs));
@@ -133,7 +133,7 @@ async fn a_trouble_is_written_down_before_the_minute_is_over() {
     let lock = Arc::new(Ledger::lock(&path).unwrap());
     let ledger = Ledger::open(&path, now).await.unwrap();
     let vitals = watch::Sender::new(Vitals::default());
-    let mut keeper = Keeper::new(ledger, clock, Arc::default(), vitals.clone());
+    let mut keeper = Keeper::new(ledger, clock, Wake::default(), vitals.clone());
     keeper.writes_notes(lock);
     let style = Style {
         language: Language::En,

@@ -40,6 +40,9 @@ const UNANSWERED: &str = "resolver_unreachable";
 const ANSWERED: &str = "resolver_back";
 
 /// As [`UNDELIVERED`].
+const HANDOFF_FAILED: &str = "handoff_failed";
+
+/// As [`UNDELIVERED`].
 const HANDOFF_FAILING: &str = "handoff_failing";
 
 /// As [`UNDELIVERED`].
@@ -101,6 +104,9 @@ fn subject(alert: &Pending<Cause>, language: Language) -> String {
                 format!("Action needed: {subject}: {what} ({place})"),
             )
         }
+        Cause::DeliveryFailed { .. } if let Some(handoff) = given_up(&alert.cause) => {
+            handoff.subject(language)
+        }
         Cause::DeliveryFailed { kind, subject, .. } => {
             let subject = one_line(subject, 80);
             let what = trouble::name(*kind, language);
@@ -130,7 +136,12 @@ fn subject(alert: &Pending<Cause>, language: Language) -> String {
         Cause::ResolverBack { .. } => language
             .pick("已恢復：DNS 有回應了", "Resolved: DNS answers again")
             .to_owned(),
-        Cause::HandoffFailing { target, .. } => handoff::failing_subject(target, language),
+        Cause::HandoffFailing {
+            target,
+            waiting,
+            since,
+            words,
+        } => failing(target, *waiting, *since, words).subject(language),
         Cause::HandoffStopped { target, .. } => handoff::stopped_subject(target, language),
         Cause::HandoffBack { target, .. } => handoff::back_subject(target, language),
         Cause::NoticeReminder(_) | Cause::NoticeOverdue(_) | Cause::NoticeArrived(_) => {
@@ -143,6 +154,9 @@ fn single(alert: &Pending<Cause>, language: Language) -> String {
     let at = alert.raised_at;
     match &alert.cause {
         Cause::Quarantined(mail) => quarantined::text(mail, at, language),
+        Cause::DeliveryFailed { .. } if let Some(handoff) = given_up(&alert.cause) => {
+            handoff.text(at, language)
+        }
         Cause::DeliveryFailed {
             outbox_id,
             kind,
@@ -183,12 +197,56 @@ fn single(alert: &Pending<Cause>, language: Language) -> String {
             silence.text(at, language)
         }
         Cause::ResolverBack { alarmed_at } => resolver::back(*alarmed_at, at, language),
-        Cause::HandoffFailing { target, .. } => handoff::failing(target, at, language),
-        Cause::HandoffStopped { target, .. } => handoff::stopped(target, at, language),
-        Cause::HandoffBack { target, .. } => handoff::back(target, at, language),
+        Cause::HandoffFailing {
+            target,
+            waiting,
+            since,
+            words,
+        } => failing(target, *waiting, *since, words).text(at, language),
+        Cause::HandoffStopped {
+            target,
+            waiting,
+            at,
+        } => handoff::stopped(target, *waiting, *at, language),
+        Cause::HandoffBack { target, alarmed_at } => {
+            handoff::back(target, *alarmed_at, at, language)
+        }
         Cause::NoticeReminder(_) | Cause::NoticeOverdue(_) | Cause::NoticeArrived(_) => {
             due::Dues::of(std::slice::from_ref(alert)).text(language)
         }
+    }
+}
+
+fn failing<'a>(
+    target: &'a str,
+    waiting: u64,
+    since: Timestamp,
+    words: &'a str,
+) -> handoff::Failing<'a> {
+    handoff::Failing {
+        target,
+        waiting,
+        since,
+        words,
+    }
+}
+
+/// The hand-off that was given up, where that is what happened.
+fn given_up(cause: &Cause) -> Option<handoff::Undelivered<'_>> {
+    match cause {
+        Cause::DeliveryFailed {
+            outbox_id,
+            kind: Kind::Handoff,
+            subject,
+            recipients,
+            answer,
+        } => Some(handoff::Undelivered {
+            outbox_id: *outbox_id,
+            target: recipients.first().map_or("", String::as_str),
+            subject,
+            answer,
+        }),
+        _ => None,
     }
 }
 
@@ -271,9 +329,10 @@ fn in_words(why: &str, language: Language) -> &'static str {
         BACK => language.pick("信箱已恢復", "a mailbox answers again"),
         UNANSWERED => language.pick("DNS 沒有回應", "DNS does not answer"),
         ANSWERED => language.pick("DNS 已恢復", "DNS answers again"),
-        HANDOFF_FAILING => language.pick("字軌交付不出去", "a system takes no numbers"),
-        HANDOFF_STOPPED => language.pick("系統拒收字軌", "a system wants no more numbers"),
-        HANDOFF_BACK => language.pick("字軌交付已恢復", "a system takes numbers again"),
+        HANDOFF_FAILED => language.pick("字軌沒有交付，已不再重試", "a hand-off was given up"),
+        HANDOFF_FAILING => language.pick("系統收不到字軌", "a system takes no numbers"),
+        HANDOFF_STOPPED => language.pick("系統不再收字軌", "a system wants no more numbers"),
+        HANDOFF_BACK => language.pick("系統又收得到字軌", "a system takes numbers again"),
         REMINDER => language.pick(
             "可以改下期本數的公司",
             "companies whose booklets can be changed",

@@ -8,7 +8,7 @@ use super::{
     extent::{Extent, booklets, next_steps},
     fallen,
     letter::{Attached, Draft},
-    meaning,
+    meaning, systems,
     table::{columns, facts, grouped},
 };
 use crate::{
@@ -28,7 +28,7 @@ pub(super) fn compose(imported: &Imported<'_>, style: &Style, now: Timestamp) ->
         kind: Kind::Confirmation,
         about: vec![imported.sha256.to_owned()],
         subject: subject(imported, &extent, language),
-        text: text(imported, &extent, language, taipei_date(now)),
+        text: text(imported, &extent, style, taipei_date(now)),
         attachment: Some(Attached::csv(imported.allocations)),
     };
     draft.address(&style.from, &style.confirm_to, now)
@@ -67,7 +67,9 @@ fn subject(imported: &Imported<'_>, extent: &Extent, language: Language) -> Stri
     }
 }
 
-fn text(imported: &Imported<'_>, extent: &Extent, language: Language, today: Date) -> String {
+fn text(imported: &Imported<'_>, extent: &Extent, style: &Style, today: Date) -> String {
+    let language = style.language;
+    let handed = systems::named(style);
     let mut text = language
         .pick(
             "配號通知已匯入，號碼如下。\n\n",
@@ -76,7 +78,7 @@ fn text(imported: &Imported<'_>, extent: &Extent, language: Language, today: Dat
         .to_owned();
     text.push_str(&ranges(imported.allocations, language));
     text.push('\n');
-    text.push_str(&overview(imported, extent, language));
+    text.push_str(&overview(imported, extent, &handed, language));
     if !imported.warnings.is_empty() || !imported.fallen.is_empty() {
         text.push_str(language.pick("\n請留意\n", "\nPlease note\n"));
         for one in imported.fallen {
@@ -103,11 +105,8 @@ fn text(imported: &Imported<'_>, extent: &Extent, language: Language, today: Dat
         ));
         text.push_str(&ranges(imported.known, language));
     }
-    text.push_str(&next_steps(extent, language, today));
-    text.push_str(language.pick(
-        "\n同一段號碼只能載入一套系統。載入兩套，兩邊會開出號碼相同的發票。\n",
-        "\nLoad a range into one system only. Loaded into two, both issue invoices with the same numbers.\n",
-    ));
+    text.push_str(&next_steps(extent, &handed, language, today));
+    text.push_str(&systems::only_one(&handed, language));
     text
 }
 
@@ -142,7 +141,12 @@ fn ranges(allocations: &[Allocation], language: Language) -> String {
     columns(&Vec::from_iter(std::iter::once(head).chain(rows)), &[3])
 }
 
-fn overview(imported: &Imported<'_>, extent: &Extent, language: Language) -> String {
+fn overview(
+    imported: &Imported<'_>,
+    extent: &Extent,
+    handed: &[&str],
+    language: Language,
+) -> String {
     let company = match imported.company_name {
         Some(name) => language.pick(
             format!("{}（統編 {}）", one_line(name, 60), imported.ban),
@@ -153,7 +157,7 @@ fn overview(imported: &Imported<'_>, extent: &Extent, language: Language) -> Str
     let booklets = booklets(extent.booklets, language);
     let numbers = grouped(extent.booklets * u64::from(BOOKLET));
     let digest: String = imported.sha256.chars().take(12).collect();
-    facts(&[
+    let mut rows = vec![
         (language.pick("營業人", "Company"), company),
         (
             language.pick("共計", "In all"),
@@ -174,5 +178,15 @@ fn overview(imported: &Imported<'_>, extent: &Extent, language: Language) -> Str
             ),
         ),
         ("SHA-256", format!("{digest}…")),
-    ])
+    ];
+    if !handed.is_empty() {
+        // None can have been taken yet: they are posted together with this.
+        let names = systems::list(handed, language);
+        let words = language.pick(
+            format!("{names}（交付中）"),
+            format!("{names} (on the way)"),
+        );
+        rows.push((language.pick("交付系統", "Handed to"), words));
+    }
+    facts(&rows)
 }

@@ -9,11 +9,12 @@ use super::{
     fallen,
     granted::{Granted, by_period, companies, count, in_companies, in_ranges, warnings},
     letter::{Attached, Draft},
+    systems,
     table::{facts, grouped},
 };
 use crate::{
     clock::{taipei_date, taipei_minute},
-    ledger::{AllocationRow, Fallen, FoundIn, Import, Kind, Letter, Pending},
+    ledger::{AllocationRow, Fallen, FoundIn, HandedOver, Import, Kind, Letter, Pending},
     notice::BOOKLET,
     stranger::one_line,
 };
@@ -21,6 +22,7 @@ use crate::{
 pub(super) fn compose(
     news: &[Pending<Import>],
     rows: &[AllocationRow],
+    handed: &[HandedOver],
     style: &Style,
     now: Timestamp,
 ) -> Option<Letter> {
@@ -40,6 +42,7 @@ pub(super) fn compose(
             news,
             &granted,
             &fallen::standing(&imports, rows),
+            handed,
             language,
             now,
         ),
@@ -74,6 +77,7 @@ fn text(
     news: &[Pending<Import>],
     granted: &Granted<'_>,
     fallen: &[(&str, &Fallen)],
+    handed: &[HandedOver],
     language: Language,
     now: Timestamp,
 ) -> String {
@@ -94,7 +98,7 @@ fn text(
             format!("{notices} allocation notices have been imported. These are the numbers.\n\n")
         },
     );
-    text.push_str(&overview(news, granted, extent, language));
+    text.push_str(&overview(news, granted, extent, handed, language));
     text.push('\n');
     text.push_str(&by_period(&granted.ranges, language));
     text.push_str(language.pick("\n各公司\n", "\nBy company\n"));
@@ -115,11 +119,9 @@ fn text(
         fallen,
         language,
     ));
-    text.push_str(&next_steps(extent, language, taipei_date(now)));
-    text.push_str(language.pick(
-        "\n同一段號碼只能載入一套系統。載入兩套，兩邊會開出號碼相同的發票。\n",
-        "\nLoad a range into one system only. Loaded into two, both issue invoices with the same numbers.\n",
-    ));
+    let names: Vec<&str> = handed.iter().map(|one| one.target.as_str()).collect();
+    text.push_str(&next_steps(extent, &names, language, taipei_date(now)));
+    text.push_str(&systems::only_one(&names, language));
     text
 }
 
@@ -127,6 +129,7 @@ fn overview(
     news: &[Pending<Import>],
     granted: &Granted<'_>,
     extent: &Extent,
+    handed: &[HandedOver],
     language: Language,
 ) -> String {
     let numbers = grouped(extent.booklets * u64::from(BOOKLET));
@@ -148,7 +151,7 @@ fn overview(
         news.iter().map(|piece| piece.raised_at).max(),
     );
     let [first, last] = [first, last].map(|at| at.map(taipei_minute).unwrap_or_default());
-    facts(&[
+    let mut rows = vec![
         (
             language.pick("共計", "In all"),
             language.pick(
@@ -168,5 +171,13 @@ fn overview(
             language.pick("通知來源", "Found in"),
             one_line(&places.join(language.pick("、", ", ")), 200),
         ),
-    ])
+    ];
+    for (number, one) in handed.iter().enumerate() {
+        let label = match number {
+            0 => language.pick("交付系統", "Handed to"),
+            _ => "",
+        };
+        rows.push((label, systems::standing(one, language)));
+    }
+    facts(&rows)
 }

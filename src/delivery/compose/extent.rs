@@ -2,7 +2,7 @@
 
 use jiff::civil::Date;
 
-use super::{super::Language, table::grouped};
+use super::{super::Language, systems, table::grouped};
 use crate::notice::{Allocation, Period};
 
 /// What several ranges come to.
@@ -47,8 +47,13 @@ pub(super) fn booklets(count: u64, language: Language) -> String {
 }
 
 /// What to do with the first period that is not over, seen from `today`; all periods over, there
-/// is nothing to do.
-pub(super) fn next_steps(extent: &Extent, language: Language, today: Date) -> String {
+/// is nothing to do. What systems are handed nobody has to load.
+pub(super) fn next_steps(
+    extent: &Extent,
+    handed: &[&str],
+    language: Language,
+    today: Date,
+) -> String {
     let running = Period::containing(today);
     let Some(period) = extent.periods.iter().find(|period| **period >= running) else {
         return language
@@ -60,7 +65,31 @@ pub(super) fn next_steps(extent: &Extent, language: Language, today: Date) -> St
     };
     let (year, month) = (period.roc_year(), period.even_month() - 1);
     let gregorian = year + 1911;
-    let load = if *period > running {
+    let load = if !handed.is_empty() {
+        let names = systems::list(handed, language);
+        let check = if *period > running {
+            language.pick(
+                format!("在 {year} 年 {month} 月 1 日之前，確認開立發票的系統裡已有這些號碼。"),
+                format!("Before {gregorian}-{month:02}-01, see that your issuing system has them."),
+            )
+        } else {
+            language.pick(
+                "這一期已經開始：請現在就確認開立發票的系統裡已有這些號碼。".to_owned(),
+                "The period has begun: see now that your issuing system has them.".to_owned(),
+            )
+        };
+        language.pick(
+            format!(
+                "號碼會自動交付給 {names}，不要再用附件載入；是否送達，看 `invoice-trackd status`。\n\
+                 \x20    {check}"
+            ),
+            format!(
+                "The numbers reach {names} by themselves: do not load the attached file there as well.\n\
+                 \x20    `invoice-trackd status` shows whether they have arrived.\n\
+                 \x20    {check}"
+            ),
+        )
+    } else if *period > running {
         language.pick(
             format!("在 {year} 年 {month} 月 1 日之前，把附件的字軌檔載入開立發票的系統。"),
             format!(

@@ -1,12 +1,15 @@
-//! What a system is told of an import or a withdrawal: the JSON of a webhook.
+//! What a system is told of an import or a withdrawal: the JSON of a webhook, written and read back.
+//!
+//! Guarantee: what is written is read back as the same ranges.
 
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::Handed;
+use super::{Event, Handed};
 use crate::{
     ledger::{Kind, Letter, Recipient},
+    notice::{Allocation, Block, InvoiceNo, InvoiceType, Range},
     stranger::one_line,
 };
 
@@ -69,4 +72,61 @@ fn id(handed: &Handed<'_>, system: &str) -> String {
         .map(|byte| format!("{byte:02x}"))
         .collect();
     format!("msg_{}", hex.chars().take(32).collect::<String>())
+}
+
+/// A hand-off's JSON, read back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::delivery) struct Told {
+    /// What happened.
+    pub(in crate::delivery) event: Event,
+    /// To which ranges.
+    pub(in crate::delivery) allocations: Vec<Allocation>,
+}
+
+impl Told {
+    /// Reads what was written down when it was posted.
+    ///
+    /// # Errors
+    /// What it is not.
+    pub(in crate::delivery) fn read(json: &[u8]) -> Result<Self, String> {
+        let value: Value = serde_json::from_slice(json)
+            .map_err(|error| format!("expected the JSON of a hand-off: {error}"))?;
+        let event = value.get("type").and_then(Value::as_str);
+        let event = [Event::Imported, Event::Withdrawn]
+            .into_iter()
+            .find(|known| Some(known.as_str()) == event)
+            .ok_or("expected the JSON of a hand-off, found no type that is known")?;
+        let rows = value.pointer("/data/allocations").and_then(Value::as_array);
+        let rows = rows.ok_or("expected the JSON of a hand-off, found no allocations")?;
+        let allocations = rows.iter().map(|row| {
+            allocation(row).ok_or_else(|| "expected a range of a hand-off, found another".into())
+        });
+        Ok(Self {
+            event,
+            allocations: allocations.collect::<Result<_, String>>()?,
+        })
+    }
+}
+
+fn allocation(row: &Value) -> Option<Allocation> {
+    let text = |column: &str| row.get(column)?.as_str();
+    let count = |column: &str| {
+        let count = row.get(column)?.as_u64()?;
+        u32::try_from(count).ok()
+    };
+    Some(Allocation {
+        ban: text("ban")?.parse().ok()?,
+        block: Block {
+            invoice_type: InvoiceType::from_code(text("invoice_type")?)?,
+            period: text("year_month")?.parse().ok()?,
+            track: text("invoice_track")?.parse().ok()?,
+            range: Range::new(
+                InvoiceNo::parse(text("invoice_begin_no")?)?,
+                InvoiceNo::parse(text("invoice_end_no")?)?,
+            )
+            .ok()?,
+            requested_booklets: count("requested_booklets"),
+            added_booklets: count("added_booklets"),
+        },
+    })
 }

@@ -13,11 +13,12 @@ use super::{
     extent::Extent,
     granted::{Granted, by_period, count, warnings},
     letter::Draft,
+    systems,
     table::{columns, grouped},
 };
 use crate::{
     clock::taipei_date,
-    ledger::{AllocationRow, Import, Kind, Letter, Past, Pending, Quarantined},
+    ledger::{AllocationRow, HandedOver, Import, Kind, Letter, Past, Pending, Quarantined},
     notice::{Address, Allocation, Period, WarningCode},
     stranger::one_line,
 };
@@ -28,6 +29,7 @@ const ROWS: usize = 50;
 pub(super) fn compose(
     past: &[Pending<Past>],
     rows: &[AllocationRow],
+    handed: &[HandedOver],
     style: &Style,
     now: Timestamp,
 ) -> Option<Letter> {
@@ -46,7 +48,7 @@ pub(super) fn compose(
         kind: Kind::Summary,
         about: past.iter().map(|piece| piece.key.clone()).collect(),
         subject: subject(imports.len(), quarantined.len(), language),
-        text: text(&imports, &quarantined, rows, language, now),
+        text: text(&imports, &quarantined, rows, handed, language, now),
         attachment: None,
     };
     let mut readers: Vec<Address> = Vec::new();
@@ -70,6 +72,7 @@ fn text(
     imports: &[&Import],
     quarantined: &[&Quarantined],
     rows: &[AllocationRow],
+    handed: &[HandedOver],
     language: Language,
     now: Timestamp,
 ) -> String {
@@ -100,6 +103,15 @@ fn text(
             "\nRanges of periods that are over (on record, nothing to do)\n",
         ));
         text.push_str(&by_period(&over, language));
+    }
+    if !handed.is_empty() {
+        text.push_str(language.pick(
+            "\n已自動交付的系統（設定了 past = true；這些系統不要再載入一次）\n",
+            "\nHanded over to (those with past = true; do not load them there again)\n",
+        ));
+        for one in handed {
+            text.push_str(&format!("  {}\n", systems::standing(one, language)));
+        }
     }
     text.push_str(&granted.withdrawn(language));
     // Of what is old it goes without saying that it is over.

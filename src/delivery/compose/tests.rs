@@ -3,6 +3,7 @@
 
 mod due;
 mod gathered;
+mod handoff;
 mod trouble;
 
 use std::{fmt::Write, sync::LazyLock};

@@ -6,6 +6,7 @@ use super::{
     super::{Language, Style},
     Withdrawn,
     letter::Draft,
+    systems,
     table::{facts, grouped},
 };
 use crate::{
@@ -31,7 +32,7 @@ pub(super) fn compose(withdrawn: &Withdrawn<'_>, style: &Style, now: Timestamp) 
             now.to_string(),
         ],
         subject: subject(withdrawn, language),
-        text: text(withdrawn, language, now),
+        text: text(withdrawn, style, now),
         attachment: None,
     };
     let mut everybody: Vec<Address> = Vec::new();
@@ -57,7 +58,10 @@ fn subject(withdrawn: &Withdrawn<'_>, language: Language) -> String {
     )
 }
 
-fn text(withdrawn: &Withdrawn<'_>, language: Language, now: Timestamp) -> String {
+fn text(withdrawn: &Withdrawn<'_>, style: &Style, now: Timestamp) -> String {
+    let language = style.language;
+    let told = systems::named(style);
+    let names = systems::list(&told, language);
     let Withdrawn {
         id,
         allocation,
@@ -116,20 +120,40 @@ fn text(withdrawn: &Withdrawn<'_>, language: Language, now: Timestamp) -> String
         (language.pick("配號編號", "Allocation id"), id.to_string()),
     ]));
     text.push_str(language.pick("\n撤回\n", "\nWithdrawn\n"));
-    text.push_str(&facts(&[
+    let mut rows = vec![
         (language.pick("撤回的人", "By"), one_line(who, 60)),
         (language.pick("撤回時間", "At (UTC+8)"), taipei_minute(now)),
         (language.pick("原因", "Why"), one_line(reason, 300)),
-    ]));
+    ];
+    if !told.is_empty() {
+        let words = language.pick(
+            format!("{names}（通知中）"),
+            format!("{names} (on the way)"),
+        );
+        rows.push((language.pick("通知系統", "Systems told"), words));
+    }
+    text.push_str(&facts(&rows));
     text.push_str(language.pick(
         "\n接下來\n\
-         \x20 1. 把這段號碼從開立發票的系統移除或停用；還沒載入的，就不要載入。\n\
-         \x20 2. 查一下有沒有已經用這段號碼開出的發票；有的話，洽平台（0800-521-988）或國稅局\n\
+         \x20 1. 把這段號碼從開立發票的系統移除或停用；還沒載入的，就不要載入。\n",
+        "\nWhat to do next\n\
+         \x20 1. Take the range out of the issuing system; if it has not been loaded, do not load it.\n",
+    ));
+    if !told.is_empty() {
+        text.push_str(&language.pick(
+            format!(
+                "\x20    {names} 會自動收到撤回通知；有沒有真的停用，請到系統裡確認。\n"
+            ),
+            format!(
+                "\x20    {names} get to know by themselves: see there that the range is really out of use.\n"
+            ),
+        ));
+    }
+    text.push_str(language.pick(
+        "\x20 2. 查一下有沒有已經用這段號碼開出的發票；有的話，洽平台（0800-521-988）或國稅局\n\
          \x20    確認該怎麼處理。\n\
          \n紀錄仍保留在帳本裡，但不再列入重疊檢查，也不算這一期已收到的配號。\n",
-        "\nWhat to do next\n\
-         \x20 1. Take the range out of the issuing system; if it has not been loaded, do not load it.\n\
-         \x20 2. See whether invoices were issued with it already; if so, ask the platform\n\
+        "\x20 2. See whether invoices were issued with it already; if so, ask the platform\n\
          \x20    (0800-521-988) or the tax office what to do about them.\n\
          \nThe record is kept, but it counts no more: neither for overlaps nor as what this period was\n\
          given.\n",

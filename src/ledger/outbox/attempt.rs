@@ -12,7 +12,7 @@ use super::{
     super::{
         Cause, Ledger, LedgerError,
         columns::{moment, parsed},
-        news,
+        news, targets,
     },
     Kind, Letter, OutboxState, Recipient,
 };
@@ -59,6 +59,11 @@ pub enum Settled {
         /// The server's words, or ours.
         answer: String,
     },
+    /// The system wants nothing any more: this and all else that is for it waits for a person.
+    Stopped {
+        /// Its words.
+        answer: String,
+    },
 }
 
 impl Ledger {
@@ -87,9 +92,10 @@ impl Ledger {
         Ok(reopened.rows_affected())
     }
 
-    /// Takes the letter to `target`, the mail where that is `None`, that was due longest at the moment `due` and writes the attempt down as
-    /// made `now`, committed. Should the process die, the letter is due again at `retry_at`, or at
-    /// the next start. A clock that was set back holds no letter.
+    /// Takes the letter to `target`, the mail where that is `None`, that was due longest at the
+    /// moment `due` and writes the attempt down as made `now`, committed. Should the process die, the
+    /// letter is due again at `retry_at`, or at the next start. A clock that was set back holds no
+    /// letter; nothing is taken for a system that wants nothing any more.
     ///
     /// # Errors
     /// SQLite's.
@@ -130,6 +136,9 @@ impl Ledger {
                 let key = format!("delivery-failed:{letter}:{attempts}");
                 news::tell(connection, &key, &cause, now).await?;
             }
+            if let Settled::Stopped { .. } = settled {
+                targets::stop(connection, lease, now).await?;
+            }
         }
         transaction.commit().await
     }
@@ -151,6 +160,8 @@ async fn take(
          SET state = 'sending', attempts = attempts + 1, attempted_at = ?4, next_attempt_at = ?2
          WHERE id = (SELECT id FROM outbox
              WHERE target IS ?5 AND (next_attempt_at <= ?1 OR next_attempt_at > ?3)
+                 AND NOT EXISTS (SELECT 1 FROM handoff_target
+                     WHERE name = ?5 AND stopped_at IS NOT NULL)
              ORDER BY kind = 'alert' DESC, next_attempt_at, id LIMIT 1)
          RETURNING id, kind, rfc_message_id, subject, eml, attempts, patient_since",
     )
@@ -219,7 +230,7 @@ async fn write_down(
             refused,
             ..
         } => (refused, recipients),
-        Settled::Failed { .. } => (&[], &lease.letter.recipients),
+        Settled::Failed { .. } | Settled::Stopped { .. } => (&[], &lease.letter.recipients),
     };
     for recipient in &lease.letter.recipients {
         let refusal = refused
@@ -257,6 +268,7 @@ async fn write_down(
             (OutboxState::Pending, Some(*next), Some(answer.clone()))
         }
         Settled::Failed { answer } => (OutboxState::Failed, None, Some(answer.clone())),
+        Settled::Stopped { answer } => (OutboxState::Pending, Some(now), Some(answer.clone())),
     };
     sqlx::query(
         "UPDATE outbox SET state = ?, next_attempt_at = ?, sent_at = ?,
@@ -283,6 +295,8 @@ fn undelivered(lease: &Lease, settled: &Settled) -> Option<Cause> {
             words(refused)?,
         ),
         Settled::Failed { answer } => (lease.letter.recipients.iter().collect(), answer.clone()),
+        // Told as what it is.
+        Settled::Stopped { .. } => return None,
     };
     (lease.letter.kind != Kind::Alert).then(|| Cause::DeliveryFailed {
         outbox_id: lease.id,

@@ -12,6 +12,7 @@ use super::{
     super::{
         Ledger, LedgerError,
         columns::{expected, moment, parsed},
+        targets,
     },
     Kind, OutboxState,
 };
@@ -43,6 +44,17 @@ pub struct OutboxRow {
     pub last_answer: Option<String>,
     /// What people decided about it, oldest first.
     pub decisions: Vec<OutboxDecision>,
+}
+
+impl OutboxRow {
+    /// The system that it is handed to; `None` for a mail.
+    pub fn target(&self) -> Option<&str> {
+        let first = self
+            .recipients
+            .first()
+            .filter(|_| self.kind == Kind::Handoff);
+        first.map(|system| system.address.as_str())
+    }
 }
 
 /// One recipient's fate.
@@ -94,16 +106,18 @@ pub struct OutboxDecision {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Declined {
     /// There is no such letter.
-    #[error("expected the id of a mail in the outbox, found {0}; `outbox list --all` shows them")]
+    #[error(
+        "expected the id of a mail or a hand-off in the outbox, found {0}; `outbox list --all` shows them"
+    )]
     Unknown(i64),
     /// A daemon, or a command that sends, has it in hand.
-    #[error("mail {0} is being attempted at this moment; see `outbox list` how that ends")]
+    #[error("{0} is being attempted at this moment; see `outbox list` how that ends")]
     BeingAttempted(i64),
     /// Nobody is left who has not got it.
-    #[error("mail {0} was sent and everybody has it: there is nobody to send it to again")]
+    #[error("{0} was sent and everybody has it: there is nobody to send it to again")]
     EverybodyHasIt(i64),
     /// It cannot be called off.
-    #[error("mail {0} is already {word}: there is nothing to call off", word = .1.as_str())]
+    #[error("{0} is already {word}: there is nothing to call off", word = .1.as_str())]
     Over(i64, OutboxState),
 }
 
@@ -171,7 +185,8 @@ impl Ledger {
             .map_err(LedgerError::during("count what a letter tells"))
     }
 
-    /// Makes a letter due now for everybody who has not got it, with new patience: `who` wants it.
+    /// Makes a letter due now for everybody who has not got it, with new patience: `who` wants it. A
+    /// system that wanted nothing any more is handed this one, and all that waits for it, as before.
     /// `alone` says that no other process can be at an attempt: then one that stands open was
     /// left so by a process that died.
     ///
@@ -216,6 +231,7 @@ impl Ledger {
         .execute(&mut *connection)
         .await
         .map_err(failed)?;
+        targets::resume(connection, id, now).await?;
         decide(connection, "retry", id, who, now).await?;
         transaction.commit().await?;
         Ok(Ok(()))

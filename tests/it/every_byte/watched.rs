@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use invoice_trackd::{
     clock::Clock,
     daemon::{Orders, Watch},
+    delivery::{Listener, Wake},
     http::{Signs, Vitals},
     intake::Place,
     ledger::{AllocationFilter, Cause, Ledger},
@@ -12,11 +13,7 @@ use invoice_trackd::{
     notice::Period,
 };
 use jiff::{Timestamp, ToSpan};
-use tokio::{
-    sync::{Notify, watch},
-    task::JoinHandle,
-    time::timeout,
-};
+use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
 use crate::support::{
     self,
@@ -77,7 +74,7 @@ pub(super) struct Watched {
     turn: u32,
     mailbox: String,
     clock: Clock,
-    wake: Arc<Notify>,
+    wake: Listener,
     vitals: watch::Receiver<Vitals>,
     running: JoinHandle<()>,
     stop: watch::Sender<bool>,
@@ -103,14 +100,14 @@ impl Watched {
             since: None,
             intake: intake(ledger.clone(), style()),
         }));
-        let wake = Arc::new(Notify::new());
+        let wake = Wake::default();
         let (vitals, seen) = watch::channel(Vitals {
             mailboxes: BTreeMap::from([(mailbox.clone(), Signs::default())]),
             ..Vitals::default()
         });
         let watch = Watch {
             name: mailbox.clone(),
-            wake: Arc::clone(&wake),
+            wake: wake.clone(),
             vitals,
             pauses: hurried(),
             ..support::watch::watch(current, clock.clone(), stopped)
@@ -121,7 +118,7 @@ impl Watched {
             turn,
             mailbox,
             clock,
-            wake,
+            wake: wake.listener(),
             vitals: seen,
             running: tokio::spawn(async move { watch.run().await.unwrap() }),
             stop,
@@ -159,7 +156,7 @@ impl Watched {
                     return;
                 }
                 tokio::select! {
-                    () = self.wake.notified() => {}
+                    () = self.wake.woken() => {}
                     changed = self.vitals.changed() => {
                         assert!(changed.is_ok(), "{}: ended by itself", self.name);
                         self.time_goes_by();

@@ -6,6 +6,7 @@ use invoice_trackd::{
     backoff::Backoff,
     clock::Clock,
     daemon::{Orders, Pauses, Watch},
+    delivery::Wake,
     http::{Signs, Vitals},
 };
 use tokio::sync::{Notify, watch};
@@ -22,7 +23,7 @@ pub fn watch(
     Watch {
         orders,
         clock,
-        wake: Arc::new(Notify::new()),
+        wake: Wake::default(),
         ask: Arc::new(Notify::new()),
         vitals: watch::Sender::new(Vitals {
             mailboxes: [(name.clone(), Signs::default())].into(),

@@ -7,14 +7,14 @@ use std::collections::BTreeMap;
 
 use super::{
     super::{super::Language, table::columns},
-    ANSWERED, ARRIVED, BACK, HANDOFF_BACK, HANDOFF_FAILING, HANDOFF_STOPPED, OVERDUE, REMINDER,
-    UNANSWERED, UNDELIVERED, UNREACHABLE, codes, count_codes,
+    ANSWERED, ARRIVED, BACK, HANDOFF_BACK, HANDOFF_FAILED, HANDOFF_FAILING, HANDOFF_STOPPED,
+    OVERDUE, REMINDER, UNANSWERED, UNDELIVERED, UNREACHABLE, codes, count_codes,
     due::{self, Dues},
     is_only_claimed, place, tallied,
 };
 use crate::{
     clock::taipei_minute,
-    ledger::{Cause, Pending, Quarantined},
+    ledger::{Cause, Kind, Pending, Quarantined},
     stranger::one_line,
 };
 
@@ -27,6 +27,14 @@ struct Counts {
     claimed: usize,
     quarantined: usize,
     undelivered: usize,
+    /// Hand-offs that were given up.
+    not_handed: usize,
+    /// Systems that take nothing.
+    failing: Vec<String>,
+    /// Systems that want nothing any more.
+    stopped: Vec<String>,
+    /// Systems that take what they are handed again.
+    taking: Vec<String>,
     /// Mailboxes that do not answer.
     unreachable: Vec<String>,
     /// Mailboxes that answer again.
@@ -50,6 +58,10 @@ impl Counts {
                     counts.claimed += 1;
                 }
                 Cause::Quarantined(_) => counts.quarantined += 1,
+                Cause::DeliveryFailed {
+                    kind: Kind::Handoff,
+                    ..
+                } => counts.not_handed += 1,
                 Cause::DeliveryFailed { .. } => counts.undelivered += 1,
                 Cause::MailboxUnreachable { mailbox, .. } => {
                     if !counts.back.contains(mailbox) && !counts.unreachable.contains(mailbox) {
@@ -63,6 +75,15 @@ impl Counts {
                 }
                 Cause::ResolverUnreachable { .. } => _ = counts.resolver.get_or_insert(false),
                 Cause::ResolverBack { .. } => _ = counts.resolver.get_or_insert(true),
+                Cause::HandoffFailing { target, .. } if !counts.knows(target) => {
+                    counts.failing.push(target.clone());
+                }
+                Cause::HandoffStopped { target, .. } if !counts.knows(target) => {
+                    counts.stopped.push(target.clone());
+                }
+                Cause::HandoffBack { target, .. } if !counts.knows(target) => {
+                    counts.taking.push(target.clone());
+                }
                 Cause::HandoffFailing { .. }
                 | Cause::HandoffStopped { .. }
                 | Cause::HandoffBack { .. }
@@ -72,7 +93,15 @@ impl Counts {
             }
         }
         counts.back.sort_unstable();
+        counts.taking.sort_unstable();
         counts
+    }
+
+    /// Whether it was said already how this system stands.
+    fn knows(&self, target: &String) -> bool {
+        [&self.failing, &self.stopped, &self.taking]
+            .iter()
+            .any(|systems| systems.contains(target))
     }
 
     /// How much waits for a person.
@@ -80,6 +109,9 @@ impl Counts {
         self.claimed
             + self.quarantined
             + self.undelivered
+            + self.not_handed
+            + self.failing.len()
+            + self.stopped.len()
             + self.unreachable.len()
             + usize::from(self.is_unanswered())
             + self.dues.overdue()
@@ -88,6 +120,11 @@ impl Counts {
     /// Whether the resolver does not answer.
     fn is_unanswered(&self) -> bool {
         self.resolver == Some(false)
+    }
+
+    /// Which systems take numbers again; empty where none does.
+    fn taking(&self, language: Language) -> String {
+        one_line(&self.taking.join(language.pick("、", ", ")), 120)
     }
 
     /// Who answers again; empty where nobody does.
@@ -121,9 +158,23 @@ pub(super) fn subject(alerts: &[Pending<Cause>], language: Language) -> String {
                 format!("; companies whose overdue numbers have come: {come}"),
             ),
         };
+        let (taking, mut good) = (counts.taking(language), Vec::new());
+        if !answering.is_empty() {
+            good.push(language.pick(
+                format!("{what}有回應了（{answering}）"),
+                format!("answering again: {answering}"),
+            ));
+        }
+        if !taking.is_empty() {
+            good.push(language.pick(
+                format!("{taking} 收得到字軌了"),
+                format!("taking numbers again: {taking}"),
+            ));
+        }
+        let good = good.join(language.pick("，", "; "));
         return language.pick(
-            format!("已恢復：{what}有回應了（{answering}）{come}"),
-            format!("Resolved: answering again: {answering}{come}"),
+            format!("已恢復：{good}{come}"),
+            format!("Resolved: {good}{come}"),
         );
     }
     let parts: Vec<String> = [
@@ -151,6 +202,24 @@ pub(super) fn subject(alerts: &[Pending<Cause>], language: Language) -> String {
         (
             counts.undelivered,
             language.pick(("寄出的信未送達", "封"), ("mails not delivered", "")),
+        ),
+        (
+            counts.not_handed,
+            language.pick(("字軌沒有交付", "批"), ("hand-offs given up", "")),
+        ),
+        (
+            counts.failing.len(),
+            language.pick(
+                ("交付不到字軌的系統", "套"),
+                ("systems that take no numbers", ""),
+            ),
+        ),
+        (
+            counts.stopped.len(),
+            language.pick(
+                ("不再收字軌的系統", "套"),
+                ("systems that want no more numbers", ""),
+            ),
         ),
         (
             counts.unreachable.len(),
@@ -204,6 +273,7 @@ pub(super) fn text(alerts: &[Pending<Cause>], language: Language) -> String {
 
 fn opening(counts: &Counts, language: Language) -> String {
     let (open, answering) = (counts.open(), counts.answering(language));
+    let taking = counts.taking(language);
     let mut text = String::new();
     if open > 0 {
         text.push_str(&language.pick(
@@ -234,6 +304,15 @@ fn opening(counts: &Counts, language: Language) -> String {
         text.push_str(language.pick(
             "這段時間寄到的信會自動補抓。",
             " What came meanwhile is fetched by itself.",
+        ));
+    }
+    if !taking.is_empty() {
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text.push_str(&language.pick(
+            format!("{taking} 收得到字軌了，等候的會自動交付。"),
+            format!("Taking numbers again: {taking}. What waited is handed over by itself."),
         ));
     }
     text.push_str("\n\n");
@@ -267,6 +346,24 @@ fn next_steps(counts: &Counts, language: Language) -> String {
         steps.push(language.pick(
             "沒有送達的信：用其他方式告知收件人；地址能收信之後，用\n     `invoice-trackd outbox retry 編號` 再寄，地址寫錯的用 `invoice-trackd outbox drop 編號` 取消。",
             "What was not delivered: tell its readers in another way. Once the address takes mail,\n     `invoice-trackd outbox retry ID` sends it again; `invoice-trackd outbox drop ID` ends it\n     where the address is wrong.",
+        ));
+    }
+    if counts.not_handed > 0 {
+        steps.push(language.pick(
+            "沒有交付的字軌：系統收得到之後，用 `invoice-trackd outbox retry 編號` 再交付；\n     已自己處理的用 `invoice-trackd outbox drop 編號` 取消；撤回沒通知到的，先請人停用那段號碼。",
+            "Hand-offs that were given up: once the system can be reached,\n     `invoice-trackd outbox retry ID` hands it over again; `invoice-trackd outbox drop ID` ends it\n     where you have seen to it yourself. Of a withdrawal tell them in another way, now.",
+        ));
+    }
+    if !counts.failing.is_empty() {
+        steps.push(language.pick(
+            "交付不到字軌的系統：執行 `invoice-trackd check --online`，看卡在哪一步、該怎麼處理。",
+            "A system that takes no numbers: `invoice-trackd check --online` shows which step fails\n     and what to do about it.",
+        ));
+    }
+    if !counts.stopped.is_empty() {
+        steps.push(language.pick(
+            "不再收字軌的系統：問負責的人是不是換了網址；改好設定並 reload 之後，用\n     `invoice-trackd outbox retry 編號` 恢復。",
+            "A system that wants no more: ask whoever runs it whether the address has changed. Once\n     it is corrected and reloaded, `invoice-trackd outbox retry ID` goes on with it.",
         ));
     }
     if !counts.unreachable.is_empty() {
@@ -315,14 +412,28 @@ fn row(alert: &Pending<Cause>, language: Language) -> Vec<String> {
             one_line(subject, 24),
         ],
         Cause::DeliveryFailed {
-            outbox_id, subject, ..
-        } => vec![
-            outbox_id.to_string(),
-            time,
-            language.pick("寄件", "outbox").to_owned(),
-            UNDELIVERED.to_owned(),
-            one_line(subject, 24),
-        ],
+            outbox_id,
+            kind,
+            subject,
+            recipients,
+            ..
+        } => {
+            let (place, about) = match kind {
+                Kind::Handoff => (
+                    one_line(&recipients.join(", "), 40),
+                    // Its first word is the event's.
+                    subject.split_once(' ').map_or("", |(_, numbers)| numbers),
+                ),
+                _ => (language.pick("寄件", "outbox").to_owned(), subject.as_str()),
+            };
+            vec![
+                outbox_id.to_string(),
+                time,
+                place,
+                word(&alert.cause).to_owned(),
+                one_line(about, if *kind == Kind::Handoff { 40 } else { 24 }),
+            ]
+        }
         Cause::MailboxUnreachable {
             mailbox, trouble, ..
         } => vec![
@@ -353,9 +464,14 @@ fn row(alert: &Pending<Cause>, language: Language) -> Vec<String> {
             ANSWERED.to_owned(),
             String::new(),
         ],
-        Cause::HandoffFailing { target, .. }
-        | Cause::HandoffStopped { target, .. }
-        | Cause::HandoffBack { target, .. } => vec![
+        Cause::HandoffFailing { target, words, .. } => vec![
+            String::new(),
+            time,
+            one_line(target, 40),
+            HANDOFF_FAILING.to_owned(),
+            one_line(words, 40),
+        ],
+        Cause::HandoffStopped { target, .. } | Cause::HandoffBack { target, .. } => vec![
             String::new(),
             time,
             one_line(target, 40),
@@ -379,6 +495,10 @@ fn row(alert: &Pending<Cause>, language: Language) -> Vec<String> {
 fn word(cause: &Cause) -> &'static str {
     match cause {
         Cause::Quarantined(_) => "",
+        Cause::DeliveryFailed {
+            kind: Kind::Handoff,
+            ..
+        } => HANDOFF_FAILED,
         Cause::DeliveryFailed { .. } => UNDELIVERED,
         Cause::MailboxUnreachable { .. } => UNREACHABLE,
         Cause::MailboxBack { .. } => BACK,

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     delivery::compose,
-    ledger::{AllocationRow, Import, Past},
+    ledger::{AllocationRow, HandedOver, Import, Past},
 };
 
 const CLOUD: (&str, &str) = ("53567686", "雲端行動科技股份有限公司");
@@ -55,6 +55,17 @@ fn withdrawn(row: AllocationRow) -> AllocationRow {
     }
 }
 
+fn handed(target: &str, sent: u64, waiting: u64) -> HandedOver {
+    HandedOver {
+        target: target.to_owned(),
+        sent,
+        waiting,
+        failed: 0,
+        dropped: 0,
+        stopped: false,
+    }
+}
+
 fn assumed() -> Reason {
     reason(
         "company_assumed",
@@ -80,7 +91,11 @@ fn a_digest_of_several_companies() {
         row(1, CLOUD.0, ("10706", "EC", "22628000", "22634399")),
     ];
     both("digest_of_imports", |style| {
-        compose::digest(&imports, &rows, style, the_twentieth())
+        compose::digest(&imports, &rows, &[], style, the_twentieth())
+    });
+    let handed = [handed("erp", 3, 0), handed("pos", 1, 2)];
+    both("digest_handed", |style| {
+        compose::digest(&imports, &rows, &handed, style, the_twentieth())
     });
 }
 
@@ -98,7 +113,7 @@ fn a_digest_of_one_notice_names_its_company() {
             "Imported 1 range (107/05 - 107/06, 128 booklets) 雲端行動科技股份有限公司 (53567686)",
         ),
     ] {
-        let letter = compose::digest(&imports, &rows, &style(language), the_twentieth());
+        let letter = compose::digest(&imports, &rows, &[], &style(language), the_twentieth());
         let letter = letter.unwrap();
         assert_eq!(letter.subject, subject);
         assert_eq!(letter.kind, Kind::Confirmation);
@@ -117,7 +132,13 @@ fn thousands_are_in_the_file_and_some_hundred_in_the_text() {
             row(id, BOOKS.0, ("10706", "EC", &begin, &end))
         })
         .collect();
-    let letter = compose::digest(&imports, &rows, &style(Language::ZhTw), the_twentieth());
+    let letter = compose::digest(
+        &imports,
+        &rows,
+        &[],
+        &style(Language::ZhTw),
+        the_twentieth(),
+    );
     let text = shown(letter);
     let (text, file) = text
         .split_once("\n[invnoapply-24634102-10706.csv]\n")
@@ -138,7 +159,7 @@ fn a_digest_of_which_everything_was_withdrawn_has_nothing_to_load() {
     let range = row(1, CLOUD.0, ("10706", "EC", "22628000", "22634399"));
     let rows = [withdrawn(range)];
     both("digest_of_withdrawn", |style| {
-        compose::digest(&imports, &rows, style, the_twentieth())
+        compose::digest(&imports, &rows, &[], style, the_twentieth())
     });
 }
 
@@ -150,7 +171,7 @@ fn the_same_digest_bears_the_same_id() {
     ];
     let rows = [row(1, CLOUD.0, ("10706", "EC", "22628000", "22634399"))];
     let id = |imports: &[_], rows: &[_], now| {
-        let letter = compose::digest(imports, rows, &style(Language::ZhTw), now);
+        let letter = compose::digest(imports, rows, &[], &style(Language::ZhTw), now);
         letter.unwrap().message_id
     };
     let first = id(&imports, &rows, the_twentieth());
@@ -190,7 +211,7 @@ fn a_digest_says_whose_periods_have_fallen_by_the_last_notice_that_counts() {
         })
         .collect();
     both("digest_of_fallen", |style| {
-        compose::digest(&imports, &rows, style, the_twentieth())
+        compose::digest(&imports, &rows, &[], style, the_twentieth())
     });
 }
 
@@ -242,7 +263,11 @@ fn past() -> (Vec<Pending<Past>>, Vec<AllocationRow>) {
 fn a_summary_of_the_past() {
     let (past, rows) = past();
     both("summary", |style| {
-        compose::summary(&past, &rows, style, the_twentieth())
+        compose::summary(&past, &rows, &[], style, the_twentieth())
+    });
+    let handed = [handed("books", 2, 1)];
+    both("summary_handed", |style| {
+        compose::summary(&past, &rows, &handed, style, the_twentieth())
     });
 }
 
@@ -251,7 +276,7 @@ fn a_summary_goes_to_everybody_once_and_has_no_file() {
     let (past, rows) = past();
     let mut style = style(Language::ZhTw);
     style.alert_to.push(style.confirm_to[0].clone());
-    let letter = compose::summary(&past, &rows, &style, the_twentieth()).unwrap();
+    let letter = compose::summary(&past, &rows, &[], &style, the_twentieth()).unwrap();
     let readers: Vec<&str> = letter
         .recipients
         .iter()
@@ -268,7 +293,7 @@ fn a_summary_goes_to_everybody_once_and_has_no_file() {
     style.confirm_to.clear();
     style.alert_to.clear();
     assert_eq!(
-        compose::summary(&past, &rows, &style, the_twentieth()),
+        compose::summary(&past, &rows, &[], &style, the_twentieth()),
         None
     );
 }
@@ -284,7 +309,7 @@ fn a_summary_of_hundreds_in_quarantine_lists_fifty() {
             pending(id, Past::Quarantined(mail))
         })
         .collect();
-    let letter = compose::summary(&mails, &[], &style(Language::ZhTw), the_twentieth());
+    let letter = compose::summary(&mails, &[], &[], &style(Language::ZhTw), the_twentieth());
     let text = shown(letter);
     assert_eq!(text.matches("  einvoice  ban_invalid").count(), 50);
     assert!(text.contains("另有 20 封沒有列出"), "{text}");
