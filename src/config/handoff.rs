@@ -221,7 +221,7 @@ impl Handoff {
                 }
                 let key = secret.read().and_then(|text| key(&text));
                 Way::Webhook(handoff::Webhook {
-                    url: url.as_str().to_owned(),
+                    url: url.clone(),
                     secret: key.context("secret").with_context(of_system)?,
                     ca_file: ca_file.clone(),
                 })

@@ -48,8 +48,8 @@ pub enum Way {
 /// Where a webhook is posted to.
 #[derive(Debug)]
 pub struct Webhook {
-    /// https, or http on loopback.
-    pub url: String,
+    /// Where.
+    pub url: Address,
     /// The key behind `whsec_`, decoded.
     pub secret: SecretSlice<u8>,
     /// A private CA instead of the system's authorities.

@@ -38,6 +38,7 @@ mod every_byte;
 mod filing;
 mod first_run;
 mod genuine;
+mod handoff;
 mod hostile;
 mod house;
 mod imap_traps;

@@ -7,6 +7,7 @@ use invoice_trackd::{
     ledger::{Kind, Letter},
     tls::TlsMode,
 };
+use jiff::Timestamp;
 
 use crate::support::{
     exim::{self, Exim},
@@ -56,7 +57,9 @@ fn to_exim(port: u16, tls: TlsMode, ca_file: Option<PathBuf>, password: &str) ->
 async fn send(settings: SmtpSettings, recipients: &[&str]) -> Result<Attempt, Unreachable> {
     let from = address("einvoice@example.com");
     let transport = Transport::Smtp(settings);
-    transport.send(&from, &letter(recipients), WITHIN).await
+    transport
+        .send(&from, &letter(recipients), Timestamp::UNIX_EPOCH, WITHIN)
+        .await
 }
 
 /// Plays `script` to one letter for one recipient, or for two.
@@ -350,6 +353,7 @@ async fn a_connection_cut_after_the_final_dot_defers() {
         accepted,
         refused,
         deferred,
+        ..
     } = attempt.unwrap();
     assert!(accepted.is_empty() && refused.is_empty());
     assert!(
@@ -376,7 +380,7 @@ async fn a_server_that_falls_silent_is_left_in_bounded_time() {
         let server = ScriptedSmtp::start(script).await;
         let transport = Transport::Smtp(to_scripted(&server));
         let letter = letter(&["ops@example.com"]);
-        let sending = transport.send(&from, &letter, within);
+        let sending = transport.send(&from, &letter, Timestamp::UNIX_EPOCH, within);
         let attempt = tokio::time::timeout(Duration::from_secs(20), sending)
             .await
             .unwrap();
@@ -410,7 +414,12 @@ async fn a_letter_becomes_one_file_however_often_it_is_sent() {
     let letter = letter(&["ops@example.com"]);
     for _ in 0..2 {
         let attempt = transport
-            .send(&address("a@example.com"), &letter, WITHIN)
+            .send(
+                &address("a@example.com"),
+                &letter,
+                Timestamp::UNIX_EPOCH,
+                WITHIN,
+            )
             .await;
         assert_eq!(attempt, Ok(accepted(&["ops@example.com"])));
     }
@@ -431,7 +440,12 @@ async fn a_directory_that_cannot_be_written_is_temporary() {
     let transport = Transport::Directory(file.path().join("below"));
     let letter = letter(&["ops@example.com"]);
     let error = transport
-        .send(&address("a@example.com"), &letter, WITHIN)
+        .send(
+            &address("a@example.com"),
+            &letter,
+            Timestamp::UNIX_EPOCH,
+            WITHIN,
+        )
         .await
         .unwrap_err();
     assert!(error.to_string().starts_with("write mail to "), "{error}");
@@ -446,7 +460,12 @@ async fn a_message_id_cannot_lead_out_of_the_directory() {
         ..letter(&["ops@example.com"])
     };
     let attempt = transport
-        .send(&address("a@example.com"), &letter, WITHIN)
+        .send(
+            &address("a@example.com"),
+            &letter,
+            Timestamp::UNIX_EPOCH,
+            WITHIN,
+        )
         .await;
     assert!(attempt.is_err());
     assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);

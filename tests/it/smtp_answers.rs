@@ -10,6 +10,7 @@ use invoice_trackd::{
     notice::Address,
     tls::TlsMode,
 };
+use jiff::Timestamp;
 
 use crate::support::{
     outbox::confirmation,
@@ -79,7 +80,7 @@ async fn send(settings: SmtpSettings, within: Duration) -> Result<Attempt, Unrea
     let from: Address = "einvoice@example.com".parse().unwrap();
     let transport = Transport::Smtp(settings);
     let letter = to_two();
-    let sending = transport.send(&from, &letter, within);
+    let sending = transport.send(&from, &letter, Timestamp::UNIX_EPOCH, within);
     // The bound of the code under test, and not of a busy machine.
     let bound = within + Duration::from_secs(60);
     tokio::time::timeout(bound, sending).await.unwrap()
@@ -99,6 +100,7 @@ fn fate(outcome: Result<Attempt, Unreachable>) -> (Fate, String) {
             accepted,
             refused,
             deferred,
+            ..
         }) => {
             assert!(accepted.is_empty(), "{accepted:?}");
             let (fate, whom) = match (&refused[..], &deferred[..]) {
@@ -173,7 +175,10 @@ async fn recipients_are_judged_each_by_itself() {
     let from: Address = "einvoice@example.com".parse().unwrap();
     let transport = Transport::Smtp(settings(&server));
     let within = Duration::from_secs(60);
-    let attempt = transport.send(&from, &letter, within).await.unwrap();
+    let attempt = transport
+        .send(&from, &letter, Timestamp::UNIX_EPOCH, within)
+        .await
+        .unwrap();
     let address = |text: &str| text.parse::<Recipient>().unwrap();
     assert_eq!(
         attempt,
@@ -193,6 +198,7 @@ async fn recipients_are_judged_each_by_itself() {
                     "RCPT TO: 550 5.4.5 limit exceeded".to_owned()
                 ),
             ],
+            stopped: None,
         }
     );
     assert_eq!(server.messages().len(), 1);

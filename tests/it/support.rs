@@ -15,6 +15,7 @@ pub mod health;
 pub mod hostile;
 pub mod intake;
 pub mod outbox;
+pub mod scripted_http;
 pub mod scripted_imap;
 pub mod scripted_smtp;
 pub mod signer;

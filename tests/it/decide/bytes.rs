@@ -1,11 +1,10 @@
 //! What can be judged again needs its bytes: how long they are kept, and what becomes of a message
 //! that comes after it was decided about.
 
-use std::sync::Arc;
-
 use invoice_trackd::{
     clock::Clock,
     daemon::Keeper,
+    delivery::Wake,
     intake::Lacking,
     mailbox::{Suspicion, UidSet},
 };
@@ -46,7 +45,7 @@ async fn the_bytes_of_what_is_dismissed_go_after_90_days() {
     let mut keeper = Keeper::new(
         desk.ledger().clone(),
         Clock::manual(days(91)),
-        Arc::default(),
+        Wake::default(),
         watch::Sender::default(),
     );
     let style = desk.intake.style.as_ref().unwrap();

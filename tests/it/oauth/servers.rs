@@ -10,6 +10,7 @@ use invoice_trackd::{
     oauth::{Credential, Tokens},
     tls::TlsMode,
 };
+use jiff::Timestamp;
 
 use super::for_itself;
 use crate::support::{
@@ -235,7 +236,9 @@ async fn send(transport: &Transport) -> Result<Attempt, Unreachable> {
         eml: b"Subject: a letter\r\n\r\nGood day.\r\n".to_vec(),
     };
     let from = "einvoice@example.com".parse().unwrap();
-    transport.send(&from, &letter, WITHIN).await
+    transport
+        .send(&from, &letter, Timestamp::UNIX_EPOCH, WITHIN)
+        .await
 }
 
 /// The server offers XOAUTH2; `more` are its other answers.

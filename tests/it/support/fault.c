@@ -7,7 +7,8 @@
  *                before, in the middle of, or after its Nth write to one of the files; before or
  *                after its Nth sync of one. "page:N": in the middle of its Nth write to the very
  *                file that $FAULT_FILES names. "begin:N": before its Nth try to become SQLite's
- *                one writer. "connect:N": before its Nth connection to $FAULT_PORT
+ *                one writer. "connect:N": before its Nth connection to $FAULT_PORT. "rename:N",
+ *                "renamed:N": before or after one of the files is given its Nth new name
  *   $FAULT_ARMED a path: where it is set, nothing is counted before it exists
  */
 #define _GNU_SOURCE
@@ -28,7 +29,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-static atomic_long writes, pages, syncs, begins, connections;
+static atomic_long writes, pages, syncs, begins, connections, renames;
 
 static struct {
     ssize_t (*pwrite)(int, const void *, size_t, off64_t);
@@ -39,6 +40,7 @@ static struct {
     int (*fcntl)(int, int, ...);
     int (*fcntl64)(int, int, ...);
     int (*connect)(int, const struct sockaddr *, socklen_t);
+    int (*rename)(const char *, const char *);
 } libc;
 
 /* Before the program runs: dlsym locks and allocates, and a signal handler may write. */
@@ -51,6 +53,7 @@ __attribute__((constructor)) static void find(void) {
     libc.fcntl = dlsym(RTLD_NEXT, "fcntl");
     libc.fcntl64 = dlsym(RTLD_NEXT, "fcntl64");
     libc.connect = dlsym(RTLD_NEXT, "connect");
+    libc.rename = dlsym(RTLD_NEXT, "rename");
 }
 
 /* What follows $FAULT_FILES in the path of the file behind fd; NULL where the test does not mean
@@ -188,6 +191,18 @@ static int control(int (*real)(int, int, ...), int fd, int cmd, void *argument) 
 
 CONTROL(fcntl)
 CONTROL(fcntl64)
+
+int rename(const char *from, const char *to) {
+    const char *prefix = getenv("FAULT_FILES");
+    /* One that is not there is given no name. */
+    if (!prefix || strncmp(from, prefix, strlen(prefix)) != 0 || access(from, F_OK) != 0)
+        return libc.rename(from, to);
+    long count = next(&renames);
+    if (is_time("rename", count)) die();
+    int done = libc.rename(from, to);
+    if (is_time("renamed", count)) die();
+    return done;
+}
 
 int connect(int fd, const struct sockaddr *to, socklen_t length) {
     const char *port = getenv("FAULT_PORT");

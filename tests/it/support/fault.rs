@@ -31,6 +31,10 @@ pub enum Moment {
     Begin(u32),
     /// Before its nth connection to the port of [`Faults::with_port`].
     Connect(u32),
+    /// Before it gives one of the files its nth new name.
+    Rename(u32),
+    /// After it.
+    Renamed(u32),
 }
 
 /// The machine under one house's daemon.
@@ -43,10 +47,15 @@ pub struct Faults {
 impl Faults {
     /// A machine on which nothing fails yet.
     pub fn under(house: &House) -> Self {
+        Self::to(house, "ledger.db")
+    }
+
+    /// As [`Faults::under`]; what counts is what happens to files whose path in the house begins so.
+    pub fn to(house: &House, files: &str) -> Self {
         let full = house.path("the-disk-is-full");
         let environment = vec![
             ("LD_PRELOAD", library().display().to_string()),
-            ("FAULT_FILES", house.path("ledger.db").display().to_string()),
+            ("FAULT_FILES", house.path(files).display().to_string()),
             ("FAULT_FULL", full.display().to_string()),
         ];
         let armed = house.path("the-machine-may-fail");
@@ -87,6 +96,8 @@ impl Faults {
             Moment::Page(n) => format!("page:{n}"),
             Moment::Begin(n) => format!("begin:{n}"),
             Moment::Connect(n) => format!("connect:{n}"),
+            Moment::Rename(n) => format!("rename:{n}"),
+            Moment::Renamed(n) => format!("renamed:{n}"),
         };
         self.environment.push(("FAULT_KILL", when));
         self

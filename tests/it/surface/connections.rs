@@ -14,6 +14,7 @@ use invoice_trackd::{
     mailbox::{Bounds, Imap, ImapSettings, MailboxError, Source},
     tls::{Distrust, TlsMode, distrust},
 };
+use jiff::Timestamp;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::{
     ServerConfig,
@@ -221,7 +222,9 @@ async fn what_is_slipped_in_behind_starttls_answers_nothing() {
     let server = tokio::spawn(serve(listener, Way::Smtp, config, WHOLE_SESSION));
     let ca = Some(ca.path().to_owned());
     let transport = smtp("localhost", port, TlsMode::StartTls, ca);
-    let sent = transport.send(&from, &letter(), WITHIN).await;
+    let sent = transport
+        .send(&from, &letter(), Timestamp::UNIX_EPOCH, WITHIN)
+        .await;
     let error = sent.expect_err("no server has the letter").to_string();
     assert!(error.contains("found more words in plaintext"), "{error}");
     let heard = server.await.unwrap();
@@ -310,7 +313,9 @@ async fn without_tls_a_name_that_leads_elsewhere_hears_nothing() {
     assert!(error.to_string().ends_with(expected), "{error}");
     let from = "einvoice@example.com".parse().unwrap();
     let transport = smtp(ELSEWHERE, port, TlsMode::None, None);
-    let error = transport.send(&from, &letter(), WITHIN).await;
+    let error = transport
+        .send(&from, &letter(), Timestamp::UNIX_EPOCH, WITHIN)
+        .await;
     let error = error.unwrap_err().to_string();
     assert!(error.ends_with(expected), "{error}");
     server.abort();

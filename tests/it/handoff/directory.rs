@@ -1,0 +1,116 @@
+//! Files in a directory: which, for whom, and each once.
+
+use std::{fs, os::unix::fs::PermissionsExt as _};
+
+use invoice_trackd::{
+    delivery::{Attempt, Unreachable},
+    platform::{self, Source},
+};
+
+use super::*;
+
+/// Names that a consumer sees, in order.
+pub(super) fn visible(place: &Path) -> Vec<String> {
+    let names = fs::read_dir(place).unwrap();
+    let mut names: Vec<String> = names
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| !name.starts_with('.'))
+        .collect();
+    names.sort();
+    names
+}
+
+async fn hands(place: &Path, formats: &[Format], event: Event) -> Result<Attempt, Unreachable> {
+    let from = style().from.address;
+    let letter = letter(event, "EC");
+    let within = Duration::from_secs(20);
+    to_directory(place, formats)
+        .send(&from, &letter, now(), within)
+        .await
+}
+
+#[tokio::test]
+async fn an_import_is_one_file_a_format_and_each_is_what_its_reader_expects() {
+    let place = tempfile::tempdir().unwrap();
+    let attempt = hands(place.path(), &Format::ALL, Event::Imported).await;
+    assert_eq!(attempt.unwrap().accepted.len(), 1);
+    let letter = letter(Event::Imported, "EC");
+    let id = &letter.message_id;
+    let expected = ["csv", "json", "xml"].map(|extension| format!("{id}.{extension}"));
+    assert_eq!(visible(place.path()), expected);
+    for (name, source) in [("csv", Source::Csv), ("xml", Source::E0501)] {
+        let path = place.path().join(format!("{id}.{name}"));
+        let file = platform::read(source, &fs::read(&path).unwrap()).unwrap();
+        let [row] = &file.rows[..] else {
+            panic!("{file:?}")
+        };
+        assert_eq!(row.allocation.block.range.to_string(), "22628000-22634399");
+        assert_eq!(row.allocation.block.track.as_str(), "EC");
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o644, "another user reads it");
+    }
+    let json = fs::read(place.path().join(format!("{id}.json"))).unwrap();
+    assert_eq!(json, letter.eml);
+}
+
+#[tokio::test]
+async fn a_withdrawal_is_json_only_so_that_nobody_loads_it() {
+    for formats in [&Format::ALL[..], &[Format::Csv]] {
+        let place = tempfile::tempdir().unwrap();
+        hands(place.path(), formats, Event::Withdrawn)
+            .await
+            .unwrap();
+        let [only] = &visible(place.path())[..] else {
+            panic!("{:?}", visible(place.path()))
+        };
+        assert!(only.ends_with(".json"), "{only}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_taken_away_does_not_come_back() {
+    let place = tempfile::tempdir().unwrap();
+    hands(place.path(), &Format::ALL, Event::Imported)
+        .await
+        .unwrap();
+    for name in visible(place.path()) {
+        fs::remove_file(place.path().join(name)).unwrap();
+    }
+    hands(place.path(), &Format::ALL, Event::Imported)
+        .await
+        .unwrap();
+    assert_eq!(visible(place.path()), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_directory_that_is_not_there_is_not_made() {
+    let home = tempfile::tempdir().unwrap();
+    let place = home.path().join("inbox");
+    let trouble = hands(&place, &Format::ALL, Event::Imported).await;
+    let words = trouble.unwrap_err().to_string();
+    assert!(
+        words.contains("expected a directory that exists"),
+        "{words}"
+    );
+    assert!(!place.exists());
+    // A file is none either.
+    fs::write(&place, b"").unwrap();
+    assert!(hands(&place, &Format::ALL, Event::Imported).await.is_err());
+}
+
+#[tokio::test]
+async fn while_an_earlier_attempt_is_being_made_there_is_no_second() {
+    let place = tempfile::tempdir().unwrap();
+    hands(place.path(), &[Format::Csv], Event::Imported)
+        .await
+        .unwrap();
+    let held = fs::File::open(place.path().join(".invoice-trackd/lock")).unwrap();
+    held.lock().unwrap();
+    let trouble = hands(place.path(), &[Format::Csv], Event::Withdrawn).await;
+    let words = trouble.unwrap_err().to_string();
+    assert!(words.contains("still being made"), "{words}");
+    drop(held);
+    hands(place.path(), &[Format::Csv], Event::Withdrawn)
+        .await
+        .unwrap();
+}
