@@ -399,7 +399,7 @@ fn what_editors_on_windows_leave_behind_does_no_harm() {
     let windows = format!("\u{feff}{}", FULL.replace('\n', "\r\n"));
     assert_eq!(parse(&windows).unwrap(), parse(FULL).unwrap());
     let wrong = windows.replace("due_day = 28", "due_day = 29");
-    assert!(complaint(&wrong).starts_with("config.toml:72:11: "));
+    assert!(complaint(&wrong).starts_with("config.toml:86:11: "));
 }
 
 #[test]

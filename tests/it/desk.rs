@@ -309,6 +309,7 @@ async fn the_list_has_what_waits_first_and_the_latest_of_what_is_over() {
             "sent_at",
             "state",
             "subject",
+            "target",
         ]
     );
     assert_eq!(row["message_id"], "<waits@example.com>");

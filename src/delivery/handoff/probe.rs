@@ -74,7 +74,7 @@ mod tests {
 
     const WITHIN: Duration = Duration::from_secs(20);
 
-    fn at(url: String) -> Webhook {
+    fn at(url: &str) -> Webhook {
         Webhook {
             url: url.parse().unwrap(),
             secret: vec![7; 32].into(),
@@ -86,7 +86,7 @@ mod tests {
     async fn a_server_that_listens_is_connected_to_and_asked_nothing() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hooks", listener.local_addr().unwrap());
-        webhook(&at(url.clone()), WITHIN).await.unwrap();
+        webhook(&at(&url), WITHIN).await.unwrap();
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut heard = Vec::new();
         tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut heard)
@@ -94,7 +94,7 @@ mod tests {
             .unwrap();
         assert!(heard.is_empty());
         drop(listener);
-        let obstacle = webhook(&at(url), WITHIN).await.unwrap_err();
+        let obstacle = webhook(&at(&url), WITHIN).await.unwrap_err();
         assert_eq!(obstacle.kind, ObstacleKind::Passing);
         assert!(!obstacle.words.contains("hooks"), "{obstacle}");
     }
@@ -111,7 +111,7 @@ mod tests {
                 .unwrap();
             stream
         });
-        let obstacle = webhook(&at(url), WITHIN).await.unwrap_err();
+        let obstacle = webhook(&at(&url), WITHIN).await.unwrap_err();
         assert_eq!(obstacle.kind, ObstacleKind::Tls(Distrust::NoTls));
         drop(answering.await);
     }
