@@ -39,6 +39,7 @@ mod news;
 mod open;
 mod outbox;
 mod pace;
+mod platform_files;
 mod quarantine;
 mod suspects;
 mod uid_runs;
@@ -63,6 +64,7 @@ pub use self::{
         Declined, Kind, Lease, Letter, OutboxCounts, OutboxDecision, OutboxRecipient, OutboxRow,
         OutboxState, PutOff, Recipient, RecipientState, Settled,
     },
+    platform_files::Unclaimed,
     quarantine::{QuarantineRow, StoredEvidence, StoredMessage},
     waiting::{Ticket, Unanswered, Wait, Waiting},
 };

@@ -191,7 +191,7 @@ impl Office {
         let letter = Letter {
             kind: Kind::Alert,
             message_id: format!("<{}@example.com>", news.last().unwrap().id),
-            recipients: style().alert_to,
+            recipients: style().alert_to.into_iter().map(Into::into).collect(),
             subject: "alert".to_owned(),
             eml: b"Subject: alert\r\n\r\n".to_vec(),
         };
