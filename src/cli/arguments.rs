@@ -46,7 +46,8 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Judge and record messages from files, mbox files, directories and Maildirs
+    /// Judge and record messages from files, mbox files, directories and Maildirs, and the platform's
+    /// CSV and E0501 files
     Ingest {
         /// Record without sending any mail, for backfills
         #[arg(long)]
@@ -54,7 +55,7 @@ pub(super) enum Command {
         /// A JSON array with one object a message
         #[arg(long)]
         json: bool,
-        /// A message, an mbox, a Maildir, or a directory of these
+        /// A message, an mbox, a Maildir, an invnoapply*.csv, an E0501 XML, or a directory of these
         #[arg(value_name = "PATH", required = true)]
         paths: Vec<PathBuf>,
     },
