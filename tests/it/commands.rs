@@ -14,6 +14,7 @@ use crate::support::daemon::{COMPANY, House, Notice, PROGRAM, maildir};
 mod due;
 mod explain;
 mod ingest;
+mod platform_files;
 
 /// A company, a Maildir, mails as files.
 fn house() -> House {

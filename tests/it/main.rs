@@ -53,6 +53,7 @@ mod pace;
 mod poison;
 mod properties;
 mod readers;
+mod reconcile;
 mod reload;
 mod replay;
 mod restore;
