@@ -52,7 +52,7 @@ pub(super) enum Command {
         /// Record without sending any mail, for backfills
         #[arg(long)]
         no_mail: bool,
-        /// A JSON array with one object a message
+        /// A JSON array with one object a message, or a file of the platform's
         #[arg(long)]
         json: bool,
         /// A message, an mbox, a Maildir, an invnoapply*.csv, an E0501 XML, or a directory of these

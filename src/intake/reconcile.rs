@@ -248,19 +248,17 @@ impl Intake {
                     reconciled.recorded.push(row.allocation);
                 }
                 Disposition::Duplicate => {
-                    let known = judgement.allocations.iter().find_map(|one| one.known);
-                    let by_mail = neighbours
-                        .iter()
-                        .find(|neighbour| Some(neighbour.id) == known && !neighbour.from_file);
-                    match by_mail {
+                    let recorded = judgement.allocations.iter().find_map(|one| one.known);
+                    let is_confirmed = match recorded {
                         Some(recorded) => {
-                            transaction
-                                .confirm(recorded.id, id, file.source, now)
-                                .await?;
-                            reconciled.confirmed += 1;
+                            transaction.confirm(recorded, id, file.source, now).await?
                         }
-                        None => reconciled.known += 1,
-                    }
+                        None => false,
+                    };
+                    *match is_confirmed {
+                        true => &mut reconciled.confirmed,
+                        false => &mut reconciled.known,
+                    } += 1;
                 }
                 Disposition::Quarantined | Disposition::Unrelated | Disposition::Waiting => {
                     let outcome = self

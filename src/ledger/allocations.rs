@@ -156,6 +156,9 @@ struct Columns {
     imported_at: String,
     withdrawn_at: Option<String>,
     source: String,
+    /// Whether a file of the platform's says it again; asked for where it matters.
+    #[sqlx(default)]
+    is_confirmed: bool,
 }
 
 impl Columns {
@@ -205,7 +208,7 @@ impl Columns {
         Ok(Recorded {
             id: self.id,
             allocation: self.allocation()?,
-            from_file: self.source != "mail",
+            from_file: self.is_confirmed || self.source != "mail",
         })
     }
 }
@@ -228,7 +231,9 @@ pub(super) async fn neighbours(
              )
              SELECT id, ban, invoice_type, year_month, invoice_track, invoice_begin_no,
                  invoice_end_no, requested_booklets, added_booklets, message_id, imported_at,
-                 withdrawn_at, source
+                 withdrawn_at, source,
+                 EXISTS (SELECT 1 FROM confirmed WHERE allocation_id = allocation.id)
+                     AS is_confirmed
              FROM allocation WHERE id IN (
                  SELECT id FROM in_force
                  WHERE year_month = ?2 AND invoice_begin_no BETWEEN ?3 AND ?4

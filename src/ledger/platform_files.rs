@@ -60,7 +60,8 @@ impl Transaction {
         allocations::insert(&mut self.inner, allocation, file, Some(kind), now).await
     }
 
-    /// Writes down that a file says again what is recorded; once for each file.
+    /// Writes down that a file says again what a mail brought; once for each file. Returns whether
+    /// that was new: what a file brought needs no other.
     ///
     /// # Errors
     /// SQLite's.
@@ -70,19 +71,20 @@ impl Transaction {
         file: i64,
         kind: FileKind,
         now: Timestamp,
-    ) -> Result<(), LedgerError> {
-        sqlx::query(
+    ) -> Result<bool, LedgerError> {
+        let confirmed = sqlx::query(
             "INSERT INTO confirmed (allocation_id, message_id, source, confirmed_at)
-             VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+             SELECT id, ?, ?, ? FROM allocation WHERE id = ? AND source = 'mail'
+             ON CONFLICT DO NOTHING",
         )
-        .bind(allocation)
         .bind(file)
         .bind(kind.as_str())
         .bind(moment(now))
+        .bind(allocation)
         .execute(&mut *self.inner)
         .await
         .map_err(LedgerError::during("write down what a file confirms"))?;
-        Ok(())
+        Ok(confirmed.rows_affected() > 0)
     }
 
     /// Makes a file that was recorded as a duplicate one that has brought something.

@@ -192,16 +192,25 @@ async fn what_a_mail_brought_is_confirmed_once_for_each_file_and_nobody_is_told(
         desk.mail(Notice::default().eml()).await,
         Disposition::Imported
     );
+    assert_eq!(desk.mail(nobody_s("EC")).await, Disposition::Quarantined);
     let told = desk.posted().await;
-    for (path, expected) in [("a.csv", (1, 0)), ("b.csv", (0, 1))] {
+    for (path, expected) in [("a.csv", (1, 0, 1)), ("b.csv", (0, 1, 0))] {
         let file = desk.file(path, &[specimen()]).await;
-        assert_eq!((file.confirmed, file.known), expected, "{path}");
+        let counts = (file.confirmed, file.known, file.explained.len());
+        assert_eq!(counts, expected, "{path}");
         assert_eq!(file.disposition, Disposition::Duplicate);
     }
     let confirmed = "SELECT allocation_id || ' ' || source FROM confirmed";
     assert_eq!(desk.column(confirmed).await, ["1 csv"]);
     assert_eq!(desk.sources().await, ["EC mail"]);
     assert_eq!(desk.posted().await, told);
+
+    // Other bytes that say the same confirm it as well; a row that stands there twice does so once.
+    let file = desk.file("c.csv", &[specimen(), specimen()]).await;
+    assert_eq!((file.confirmed, file.known), (1, 1));
+    assert_eq!(desk.column(confirmed).await.len(), 2);
+    let late = String::from_utf8(nobody_s("EC")).unwrap() + "\r\n";
+    assert_eq!(desk.mail(late.into_bytes()).await, Disposition::Duplicate);
 }
 
 #[tokio::test]
