@@ -63,6 +63,11 @@ CREATE TABLE handoff_target (
     alarmed_at TEXT CHECK (alarmed_at GLOB '????-??-??T??:??:??.???Z')
 ) STRICT, WITHOUT ROWID;
 
+-- What it is: a mail, or a file of the platform's (its CSV, or MIG E0501). A row of such a file that
+-- could not be recorded has a row of its own here, so that a person can decide about it.
+ALTER TABLE message ADD COLUMN source TEXT NOT NULL DEFAULT 'mail'
+    CHECK (source IN ('mail', 'csv', 'e0501'));
+
 -- What a file of the platform's said again of a range that was recorded before.
 CREATE TABLE confirmed (
     -- The range.

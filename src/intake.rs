@@ -15,6 +15,7 @@
 
 mod ask_again;
 mod decide;
+mod reconcile;
 mod tell;
 
 use std::{
@@ -44,6 +45,7 @@ use self::tell::{tell, tell_past};
 pub use self::{
     ask_again::Answered,
     decide::{Action, Decided, Lacking, Refusal},
+    reconcile::{Reconciled, Unexplained},
 };
 
 /// Mail that is older than this when the ledger is created is past: a first run floods nobody.

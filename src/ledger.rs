@@ -40,6 +40,7 @@ mod news;
 mod open;
 mod outbox;
 mod pace;
+mod platform_files;
 mod quarantine;
 mod suspects;
 mod targets;
@@ -66,6 +67,7 @@ pub use self::{
         Declined, Kind, Lease, Letter, OutboxCounts, OutboxDecision, OutboxRecipient, OutboxRow,
         OutboxState, PutOff, Recipient, RecipientState, Settled,
     },
+    platform_files::Unclaimed,
     quarantine::{QuarantineRow, StoredEvidence, StoredMessage},
     targets::Target,
     waiting::{Ticket, Unanswered, Wait, Waiting},

@@ -44,7 +44,7 @@ pub mod layers {
 }
 
 pub use self::{
-    allocation::{Allocation, Block, InvoiceType},
+    allocation::{Allocation, Block, FileKind, InvoiceType},
     ban::{Ban, BanError},
     defect::{Defect, DefectCode, Finding, Sentence, UnknownCode, Warning, WarningCode},
     draft::{period_as_written, shown},

@@ -19,6 +19,7 @@ use std::borrow::Cow;
 use encoding_rs::BIG5;
 
 use crate::notice::Allocation;
+pub use crate::notice::FileKind as Source;
 
 /// In which bytes a CSV is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -28,25 +29,6 @@ pub enum Encoding {
     Utf8,
     /// Big5 (CP950), as the platform wrote it for long.
     Big5,
-}
-
-/// Which of the platform's files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
-    /// `invnoapply*.csv`
-    Csv,
-    /// MIG E0501 `InvoiceAssignNo`, by itself or in its envelope.
-    E0501,
-}
-
-impl Source {
-    /// The stable word.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Csv => "csv",
-            Self::E0501 => "e0501",
-        }
-    }
 }
 
 /// A file that was understood.

@@ -47,15 +47,16 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Judge and record messages from files, mbox files, directories and Maildirs
+    /// Judge and record messages from files, mbox files, directories and Maildirs, and the platform's
+    /// CSV and E0501 files
     Ingest {
         /// Record without sending any mail, for backfills
         #[arg(long)]
         no_mail: bool,
-        /// A JSON array with one object a message
+        /// A JSON array with one object a message, or a file of the platform's
         #[arg(long)]
         json: bool,
-        /// A message, an mbox, a Maildir, or a directory of these
+        /// A message, an mbox, a Maildir, an invnoapply*.csv, an E0501 XML, or a directory of these
         #[arg(value_name = "PATH", required = true)]
         paths: Vec<PathBuf>,
     },

@@ -1,7 +1,8 @@
-//! Messages that the operator names: files, directories of them, Maildirs, mbox files, standard
-//! input.
+//! What the operator names: messages in files, directories, Maildirs, mbox files and on standard
+//! input, and the platform's own files.
 //!
-//! Guarantee: neither a long list of files nor a large file is ever held in memory as a whole.
+//! Guarantee: neither a long list of files nor a large file is ever held in memory as a whole, but
+//! for a file of the platform's, which is refused above 32 MiB.
 
 use std::{
     fs::{self, File},
@@ -14,15 +15,24 @@ use indicatif::{ProgressBar, ProgressBarIter};
 use jiff::Timestamp;
 
 use self::mbox::Mbox;
-use crate::mailbox::{Content, Origin, RawMessage, header_of};
+use crate::{
+    mailbox::{Content, Origin, RawMessage, header_of},
+    platform,
+};
 
 mod mbox;
 
 /// How an mbox file begins.
 const MBOX: &[u8] = b"From ";
 
-/// The message files at a path, in a stable order: the file itself, a Maildir's messages, or all
-/// `.eml` files, mbox files and Maildirs below a directory.
+/// So many mistakes of one file are named; the rest are counted.
+const MISTAKES: usize = 20;
+
+/// How much of a file of the platform's is read, bytes: some 400,000 rows.
+const MOST_BYTES: u64 = 32 * 1024 * 1024;
+
+/// The files at a path, in a stable order: the file itself, a Maildir's messages, or all `.eml`
+/// files, mbox files, Maildirs and files of the platform's below a directory.
 #[derive(Debug)]
 pub(super) struct Files {
     root: PathBuf,
@@ -94,7 +104,8 @@ impl Iterator for Files {
                     return Some(Err(error));
                 }
             } else if place == Place::Named
-                || (path.is_file() || !path.exists()) && (place == Place::Maildir || is_mail(&path))
+                || (path.is_file() || !path.exists())
+                    && (place == Place::Maildir || is_mail(&path) || is_platform_s(&path))
             {
                 self.found = true;
                 return Some(Ok(path));
@@ -106,7 +117,7 @@ impl Iterator for Files {
         self.found = true;
         let root = self.root.display();
         Some(Err(anyhow::anyhow!(
-            "{root}: expected .eml files, mbox files or a Maildir in it, found none"
+            "{root}: expected .eml files, mbox files, a Maildir, invnoapply*.csv or E0501 .xml files in it, found none"
         )))
     }
 }
@@ -115,13 +126,101 @@ impl Iterator for Files {
 /// by its content.
 fn is_mail(path: &Path) -> bool {
     match path.extension() {
-        Some(extension) => ["eml", "mbox"]
-            .iter()
-            .any(|known| extension.eq_ignore_ascii_case(known)),
+        Some(_) => is_called_mail(path),
         None => File::open(path)
             .and_then(|file| beginning(file).map(|(start, _)| start == MBOX))
             .unwrap_or(false),
     }
+}
+
+/// Whether a file that nobody named is one of the platform's: its CSV by the name that the platform
+/// gives it, E0501 by its content, for Turnkey leaves other messages of MIG as `.xml` too.
+fn is_platform_s(path: &Path) -> bool {
+    const LOOKED_AT: u64 = 4096;
+    let starts = |name: &str| name.to_ascii_lowercase().starts_with("invnoapply");
+    if has_extension(path, "csv") {
+        path.file_name()
+            .is_some_and(|name| starts(&name.to_string_lossy()))
+    } else {
+        has_extension(path, "xml")
+            && File::open(path).is_ok_and(|file| {
+                let mut start = Vec::new();
+                let read = file.take(LOOKED_AT).read_to_end(&mut start);
+                read.is_ok() && platform::kind(&start).is_some()
+            })
+    }
+}
+
+fn has_extension(path: &Path, expected: &str) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case(expected))
+}
+
+/// A file of the platform's, told by its content; `None` for anything that may be mail. What is
+/// called `.eml` is mail however it begins, for its sender has written that.
+///
+/// # Errors
+/// When it cannot be read or holds anything that is not understood: each mistake on a line of its
+/// own, with the file, line and column.
+pub(super) fn platform_file(
+    path: &Path,
+    bar: &ProgressBar,
+) -> anyhow::Result<Option<(RawMessage, platform::File)>> {
+    let in_maildir = path
+        .parent()
+        .is_some_and(|parent| parent.ends_with("new") || parent.ends_with("cur"));
+    if is_called_mail(path) || in_maildir {
+        return Ok(None);
+    }
+    let reading = || format!("read {}", path.display());
+    let (file, size, modified) = open(path)?;
+    let is_called_so = has_extension(path, "csv") || has_extension(path, "xml");
+    let mut bytes = Vec::new();
+    let mut start = (&file).take(4096);
+    start.read_to_end(&mut bytes).with_context(reading)?;
+    let Some(kind) = platform::kind(&bytes) else {
+        if is_called_so {
+            bail!(
+                "{}: expected the platform's CSV (its first line names 營業人統編) or MIG E0501 XML, found something else; download the file again",
+                path.display()
+            );
+        }
+        return Ok(None);
+    };
+    if size > MOST_BYTES {
+        bail!(
+            "{}: expected at most {MOST_BYTES} bytes, found {size}; split the file",
+            path.display()
+        );
+    }
+    (&file)
+        .take(MOST_BYTES)
+        .read_to_end(&mut bytes)
+        .with_context(reading)?;
+    bar.inc(bytes.len() as u64);
+    let read = platform::read(kind, &bytes).map_err(|mistakes| {
+        let lines = mistakes.iter().take(MISTAKES);
+        let mut lines: Vec<String> = lines
+            .map(|mistake| format!("{}:{mistake}", path.display()))
+            .collect();
+        if let more @ 1.. = mistakes.len().saturating_sub(MISTAKES) {
+            lines.push(format!("{}: and {more} more mistakes", path.display()));
+        }
+        anyhow::anyhow!("{}", lines.join("\n"))
+    })?;
+    let found = RawMessage {
+        origin: Origin::File {
+            path: path.display().to_string(),
+        },
+        internal_date: modified,
+        size: bytes.len() as u64,
+        content: Content::Whole(bytes),
+    };
+    Ok(Some((found, read)))
+}
+
+fn is_called_mail(path: &Path) -> bool {
+    has_extension(path, "eml") || has_extension(path, "mbox")
 }
 
 /// The first bytes, and what reads on behind them.
@@ -160,9 +259,7 @@ impl Messages {
         let reading = || format!("read {}", path.display());
         let (file, size, modified) = open(path)?;
         let (start, file) = beginning(bar.wrap_read(file)).with_context(reading)?;
-        let is_called_mbox = path
-            .extension()
-            .is_some_and(|extension| extension.eq_ignore_ascii_case("mbox"));
+        let is_called_mbox = has_extension(path, "mbox");
         let is_mbox = start == MBOX;
         let nothing = start.is_empty();
         let from = io::Cursor::new(start).chain(BufReader::new(file));
@@ -236,6 +333,9 @@ pub(super) fn message(path: &Path, max_bytes: u64) -> anyhow::Result<RawMessage>
     }
     let from = start.as_slice().chain(file);
     let mut message = from_reader(from, size, max_bytes).with_context(reading)?;
+    if !is_called_mail(path) {
+        refuse_platform_s(&path.display().to_string(), &message)?;
+    }
     message.origin = Origin::File {
         path: path.display().to_string(),
     };
@@ -243,10 +343,28 @@ pub(super) fn message(path: &Path, max_bytes: u64) -> anyhow::Result<RawMessage>
     Ok(message)
 }
 
+/// Says of a file of the platform's where it is read.
+fn refuse_platform_s(name: &str, message: &RawMessage) -> anyhow::Result<()> {
+    let (Content::Whole(bytes) | Content::Oversized(bytes)) = &message.content else {
+        return Ok(());
+    };
+    match platform::kind(bytes) {
+        None => Ok(()),
+        Some(kind) => {
+            let what = match kind {
+                platform::Source::Csv => "the platform's CSV",
+                platform::Source::E0501 => "MIG E0501 XML",
+            };
+            bail!(
+                "{name}: expected one message (RFC 5322), found {what}; `ingest` reads that, and says what became of each row"
+            )
+        }
+    }
+}
+
 /// A file with its size in bytes and the time of its last change.
 fn open(path: &Path) -> anyhow::Result<(File, u64, Option<Timestamp>)> {
     let reading = || format!("read {}", path.display());
-    refuse_other_kinds(path)?;
     let file = File::open(path).with_context(reading)?;
     let metadata = file.metadata().with_context(reading)?;
     if metadata.is_dir() {
@@ -270,7 +388,10 @@ pub(super) fn message_from_stdin(max_bytes: u64) -> anyhow::Result<RawMessage> {
             "standard input: expected one message (RFC 5322), found an mbox file; `ingest` reads those"
         );
     }
-    from_reader(start.as_slice().chain(stdin), 0, max_bytes).context("read standard input")
+    let message =
+        from_reader(start.as_slice().chain(stdin), 0, max_bytes).context("read standard input")?;
+    refuse_platform_s("standard input", &message)?;
+    Ok(message)
 }
 
 fn from_reader(mut from: impl Read, size: u64, max_bytes: u64) -> anyhow::Result<RawMessage> {
@@ -296,20 +417,6 @@ fn content(bytes: Vec<u8>, size: u64, max_bytes: u64) -> Content {
     } else {
         Content::Whole(bytes)
     }
-}
-
-fn refuse_other_kinds(path: &Path) -> anyhow::Result<()> {
-    let extension = path
-        .extension()
-        .and_then(|extension| extension.to_str())
-        .unwrap_or_default();
-    if extension.eq_ignore_ascii_case("csv") || extension.eq_ignore_ascii_case("xml") {
-        bail!(
-            "{}: expected a message (RFC 5322), found a .{extension} file; this version does not read the platform's CSV and E0501 files yet",
-            path.display()
-        );
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -409,11 +516,15 @@ mod tests {
 
     #[test]
     fn other_kinds_of_files_are_refused_with_their_name() {
-        let error = message(Path::new("/x/invnoapply.csv"), 10)
-            .unwrap_err()
-            .to_string();
-        assert!(error.contains("invnoapply.csv"), "{error}");
         let directory = tempfile::tempdir().unwrap();
+        let csv = directory.path().join("invnoapply.csv");
+        fs::write(&csv, "營業人統編,發票期別\n").unwrap();
+        let error = message(&csv, 1000).unwrap_err().to_string();
+        assert!(
+            error.contains("invnoapply.csv: expected one message"),
+            "{error}"
+        );
+        assert!(error.contains("`ingest` reads that"), "{error}");
         let error = message(directory.path(), 10).unwrap_err().to_string();
         assert!(error.contains("found a directory"), "{error}");
         let mbox = directory.path().join("mbox");

@@ -1,10 +1,13 @@
-//! `ingest`: the same for messages that the operator names.
+//! `ingest`: the same for messages that the operator names, and the platform's own files.
 //!
 //! Guarantee: what is reported is recorded, batch by batch; a file that cannot be read keeps no
-//! other out, and a reader of the report that has seen enough keeps no mail from going out. What
+//! other out and is not recorded in part, and a reader of the report that has seen enough keeps no mail from going out. What
 //! waits for a resolver at the end is said by the exit status, and naming it again asks again.
 
-use std::{fs, io, path::PathBuf};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use anyhow::bail;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -13,15 +16,16 @@ use self::report::Report;
 use super::{
     Exit,
     dispatch::{daemon_lock, send},
-    files::{Files, Messages},
+    files::{self, Files, Messages},
     intake, place_of,
 };
 use crate::{
     clock::Clock,
     config::Config,
-    intake::{Intake, Place},
+    intake::{Intake, Place, Unexplained},
     ledger::Ledger,
     mailbox::{Origin, RawMessage},
+    platform,
 };
 
 mod report;
@@ -53,6 +57,7 @@ pub(super) async fn ingest(
         place,
         batch: Vec::new(),
         waiting: Vec::new(),
+        unexplained: Unexplained::default(),
         report: Report::new(as_json, bar.clone()),
     };
 
@@ -60,18 +65,19 @@ pub(super) async fn ingest(
     let mut unreadable = Vec::new();
     let max_bytes = config.rules.max_message_bytes;
     let files = lists.into_iter().flatten();
-    let messages = files.flat_map(|file| {
-        let messages = file.and_then(|file| Messages::of(&file, max_bytes, &bar));
-        let (messages, error) = match messages {
-            Ok(messages) => (Some(messages), None),
+    let inputs = files.flat_map(|file| {
+        let inputs = file.and_then(|file| inputs(&file, max_bytes, &bar));
+        let (inputs, error) = match inputs {
+            Ok(inputs) => (Some(inputs), None),
             Err(error) => (None, Some(Err(error))),
         };
-        messages.into_iter().flatten().chain(error)
+        inputs.into_iter().flatten().chain(error)
     });
     let mut taken = Ok(());
-    for message in messages {
-        match message {
-            Ok(message) => taken = run.take(message).await,
+    for input in inputs {
+        match input {
+            Ok(Input::Message(message)) => taken = run.take(message).await,
+            Ok(Input::File(found, file)) => taken = run.take_file(&found, &file, config).await,
             Err(error) => unreadable.push(format!("{error:#}")),
         }
         if taken.is_err() {
@@ -112,6 +118,28 @@ pub(super) async fn ingest(
     })
 }
 
+/// What is read from a file.
+enum Input {
+    Message(RawMessage),
+    File(RawMessage, platform::File),
+}
+
+/// All that is in one file.
+fn inputs(
+    path: &Path,
+    max_bytes: u64,
+    bar: &ProgressBar,
+) -> anyhow::Result<impl Iterator<Item = anyhow::Result<Input>> + use<>> {
+    let (file, messages) = match files::platform_file(path, bar)? {
+        Some((found, file)) => (Some(Ok(Input::File(found, file))), None),
+        None => (None, Some(Messages::of(path, max_bytes, bar)?)),
+    };
+    let messages = messages.into_iter().flatten();
+    Ok(file
+        .into_iter()
+        .chain(messages.map(|message| message.map(Input::Message))))
+}
+
 /// Messages on their way into the ledger.
 struct Run {
     intake: Intake,
@@ -119,6 +147,7 @@ struct Run {
     batch: Vec<RawMessage>,
     /// What of this run a resolver has yet to answer about.
     waiting: Vec<Origin>,
+    unexplained: Unexplained,
     report: Report,
 }
 
@@ -132,7 +161,27 @@ impl Run {
         Ok(())
     }
 
+    async fn take_file(
+        &mut self,
+        found: &RawMessage,
+        file: &platform::File,
+        config: &Config,
+    ) -> anyhow::Result<()> {
+        self.flush().await?;
+        let company = |mailbox: Option<&str>| config.place(mailbox).and_then(|place| place.company);
+        let now = Clock::System.now();
+        let reconciled = self
+            .intake
+            .take_file(found, file, &mut self.unexplained, company, now)
+            .await?;
+        self.report.file(found, file, &reconciled);
+        Ok(())
+    }
+
     async fn flush(&mut self) -> anyhow::Result<()> {
+        if self.batch.is_empty() {
+            return Ok(());
+        }
         let now = Clock::System.now();
         let outcomes = self.intake.take(&self.batch, self.place, now).await?;
         self.report.add(self.batch.len(), &outcomes);

@@ -6,7 +6,7 @@
 //! Left out on purpose: sending.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     time::Duration,
 };
 
@@ -102,7 +102,13 @@ impl Dispatcher {
             &self.style.confirm_to,
         ) {
             let messages: Vec<i64> = imports.iter().map(|news| news.cause.message_id).collect();
-            let granted = transaction.granted_by(&messages).await?;
+            let mut granted = transaction.granted_by(&messages).await?;
+            // A file of the platform's grants to several companies, whose readers may differ.
+            let told: HashSet<(i64, &str)> = imports
+                .iter()
+                .map(|news| (news.cause.message_id, news.cause.ban.as_str()))
+                .collect();
+            granted.retain(|row| told.contains(&(row.message_id, row.allocation.ban.as_str())));
             let handed = transaction.handed_over(&messages).await?;
             let style = self.style.with_readers(&addresses(&audience), &[]);
             if let Some(letter) = compose::digest(&imports, &granted, &handed, &style, now) {

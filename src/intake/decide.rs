@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
-use super::{Examined, Intake, guarded, judge, sha256, tell};
+use super::{Examined, Intake, guarded, judge, reconcile::row_again, sha256, tell};
 use crate::{
     authenticity::Evidence,
     clock::taipei_minute,
@@ -300,8 +300,11 @@ impl Intake {
     }
 
     /// As [`super::examine`], of bytes that the ledger kept, with the evidence that it kept.
-    fn examine_again(&self, message: &StoredMessage, raw: &[u8]) -> Examined {
-        let reading = guarded(|| notice::read(raw, &self.rules));
+    pub(super) fn examine_again(&self, message: &StoredMessage, raw: &[u8]) -> Examined {
+        let reading = guarded(|| match message.file {
+            None => notice::read(raw, &self.rules),
+            Some(kind) => row_again(kind, raw),
+        });
         Examined {
             sha256: message.sha256.clone(),
             reading: reading.unwrap_or_else(|what| notice::panicked(&what)),
@@ -386,7 +389,7 @@ fn is_decided(message: &StoredMessage, action: Action) -> Option<Refusal> {
 }
 
 /// Takes the bytes of a message, when they are all there.
-fn whole(message: &mut StoredMessage) -> Result<Vec<u8>, Lacking> {
+pub(super) fn whole(message: &mut StoredMessage) -> Result<Vec<u8>, Lacking> {
     let (is_unfetchable, is_oversized) = (
         message.had(DefectCode::Unfetchable),
         message.had(DefectCode::Oversized),

@@ -7,7 +7,7 @@
 use std::{collections::BTreeSet, fmt::Display};
 
 use crate::{
-    authenticity::{Evidence, Method},
+    authenticity::Method,
     delivery::{
         Confirm, Handoff, Style,
         compose::{self, Event},
@@ -63,7 +63,7 @@ pub(super) async fn tell(
                 ban,
                 company_name: company.map(|company| company.name.as_str()),
                 found_in: entry.message.origin.place(),
-                proven_by: &proven_by(entry.evidence),
+                proven_by: &proven_by(entry),
                 allocations: &fresh,
                 known: &known,
                 warnings: &judgement.warnings,
@@ -96,7 +96,8 @@ async fn hand_over(
     if entry.judgement.disposition != Disposition::Imported || handoffs.is_empty() {
         return Ok(());
     }
-    let rows = transaction.granted_by(&[id]).await?;
+    // A file of the platform's grants to several companies.
+    let rows = transaction.granted_to(ban, id).await?;
     let company = rules.companies.get(ban);
     let handed = compose::Handed {
         event: Event::Imported,
@@ -114,7 +115,14 @@ async fn hand_over(
 }
 
 /// What showed that the platform sent what was imported.
-fn proven_by(evidence: &Evidence) -> Sentence {
+fn proven_by(entry: &Entry<'_>) -> Sentence {
+    if entry.reading.file.is_some() {
+        return Sentence::new(
+            "a file of the platform's, which somebody here has read in",
+            "由人工讀入的平台檔案",
+        );
+    }
+    let evidence = entry.evidence;
     match (&evidence.verdict, &evidence.proof) {
         (Authenticity::Proven { .. }, Some(proof)) => {
             let method = match proof.method {

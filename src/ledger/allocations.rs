@@ -13,7 +13,9 @@ use super::{
     Ledger, LedgerError, Transaction,
     columns::{expected, moment, parsed},
 };
-use crate::notice::{Allocation, Ban, Block, InvoiceNo, InvoiceType, Period, Range, Recorded};
+use crate::notice::{
+    Allocation, Ban, Block, FileKind, InvoiceNo, InvoiceType, Period, Range, Recorded,
+};
 
 /// One recorded range.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -199,6 +201,11 @@ impl Transaction {
     }
 }
 
+/// What grants ranges, as `allocation.source` and `message.source` have it.
+pub(super) fn source(file: Option<FileKind>) -> &'static str {
+    file.map_or("mail", FileKind::as_str)
+}
+
 /// The row as it stands.
 #[derive(FromRow)]
 struct Columns {
@@ -215,6 +222,9 @@ struct Columns {
     imported_at: String,
     withdrawn_at: Option<String>,
     source: String,
+    /// Whether a file of the platform's says it again; asked for where it matters.
+    #[sqlx(default)]
+    is_confirmed: bool,
 }
 
 impl Columns {
@@ -264,7 +274,7 @@ impl Columns {
         Ok(Recorded {
             id: self.id,
             allocation: self.allocation()?,
-            from_file: self.source != "mail",
+            from_file: self.is_confirmed || self.source != "mail",
         })
     }
 }
@@ -287,7 +297,9 @@ pub(super) async fn neighbours(
              )
              SELECT id, ban, invoice_type, year_month, invoice_track, invoice_begin_no,
                  invoice_end_no, requested_booklets, added_booklets, message_id, imported_at,
-                 withdrawn_at, source
+                 withdrawn_at, source,
+                 EXISTS (SELECT 1 FROM confirmed WHERE allocation_id = allocation.id)
+                     AS is_confirmed
              FROM allocation WHERE id IN (
                  SELECT id FROM in_force
                  WHERE year_month = ?2 AND invoice_begin_no BETWEEN ?3 AND ?4
@@ -321,19 +333,42 @@ pub(super) async fn neighbours(
     Ok(found.into_values().collect())
 }
 
-/// Records one range that a mail granted.
+/// See [`Transaction::granted_to`].
+pub(super) async fn granted_to(
+    connection: &mut SqliteConnection,
+    ban: Ban,
+    message: i64,
+) -> Result<Vec<AllocationRow>, LedgerError> {
+    // `+` keeps SQLite from looking at all that the message granted.
+    let rows: Vec<Columns> = sqlx::query_as(
+        "SELECT id, ban, invoice_type, year_month, invoice_track, invoice_begin_no,
+             invoice_end_no, requested_booklets, added_booklets, message_id, imported_at,
+             withdrawn_at, source
+         FROM allocation WHERE ban = ? AND +message_id = ? AND withdrawn_at IS NULL
+         ORDER BY year_month, invoice_track, invoice_begin_no, id",
+    )
+    .bind(ban.as_str())
+    .bind(message)
+    .fetch_all(connection)
+    .await
+    .map_err(LedgerError::during("read what messages granted"))?;
+    rows.iter().map(Columns::row).collect()
+}
+
+/// Records one range that a message granted, a mail or a file of the platform's; returns its id.
 pub(super) async fn insert(
     connection: &mut SqliteConnection,
     allocation: &Allocation,
     message_id: i64,
+    file: Option<FileKind>,
     now: Timestamp,
-) -> Result<(), LedgerError> {
+) -> Result<i64, LedgerError> {
     let Allocation { ban, block } = allocation;
-    sqlx::query(
+    let recorded = sqlx::query(
         "INSERT INTO allocation (ban, invoice_type, year_month, invoice_track, invoice_begin_no,
              invoice_end_no, invoice_booklet, requested_booklets, added_booklets, message_id,
              imported_at, source)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'mail')",
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(ban.as_str())
     .bind(block.invoice_type.code())
@@ -346,8 +381,9 @@ pub(super) async fn insert(
     .bind(block.added_booklets)
     .bind(message_id)
     .bind(moment(now))
+    .bind(source(file))
     .execute(connection)
     .await
     .map_err(LedgerError::during("record an allocation"))?;
-    Ok(())
+    Ok(recorded.last_insert_rowid())
 }

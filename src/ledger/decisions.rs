@@ -66,7 +66,25 @@ impl Transaction {
         judgement: &Judgement,
         decision: &Decision<'_>,
     ) -> Result<(), LedgerError> {
-        let failed = LedgerError::during("release a message");
+        self.settle_quarantined(id, reading, judgement, decision.at)
+            .await?;
+        let about = About::Message("release", id);
+        insert(&mut self.inner, about, decision, &judgement.overruled).await
+    }
+
+    /// As [`Transaction::release`], where nobody had to decide: a file of the platform's has told
+    /// whose numbers they are.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub async fn settle_quarantined(
+        &mut self,
+        id: i64,
+        reading: &Reading,
+        judgement: &Judgement,
+        now: Timestamp,
+    ) -> Result<(), LedgerError> {
+        let failed = LedgerError::during("settle a quarantined message");
         let company = judgement.company;
         sqlx::query(
             "UPDATE message SET disposition = ?, dismissed_at = NULL, from_address = ?,
@@ -87,7 +105,7 @@ impl Transaction {
             .execute(&mut *self.inner)
             .await
             .map_err(failed)?;
-        // Its defects stay, as the reason why somebody had to decide.
+        // Its defects stay, as the reason why it waited.
         sqlx::query("DELETE FROM finding WHERE message_id = ? AND severity = 'warning'")
             .bind(id)
             .execute(&mut *self.inner)
@@ -98,12 +116,10 @@ impl Transaction {
         messages::insert_findings(&mut self.inner, id, "warning", warnings).await?;
         if judgement.disposition == Disposition::Imported {
             for allocation in judgement.fresh() {
-                allocations::insert(&mut self.inner, allocation, id, decision.at).await?;
+                allocations::insert(&mut self.inner, allocation, id, reading.file, now).await?;
             }
         }
-        self.needs_nobody(id).await?;
-        let about = About::Message("release", id);
-        insert(&mut self.inner, about, decision, &judgement.overruled).await
+        self.needs_nobody(id).await
     }
 
     /// Puts a message that is quarantined, or waits for a resolver, and its copies aside. Of one that

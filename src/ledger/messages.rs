@@ -167,8 +167,10 @@ impl Transaction {
         let place = Place::of(&message.origin);
         sqlx::query(
             "INSERT INTO message (mailbox, uidvalidity, uid, file, internal_date, size, sha256,
-                 disposition, received_at, copy_of, from_address, subject, dismissed_at)
-             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, id, from_address, subject, dismissed_at
+                 disposition, received_at, copy_of, from_address, subject, dismissed_at,
+                 source)
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, id, from_address, subject, dismissed_at,
+                 source
              FROM message WHERE id = ?10
              ON CONFLICT (mailbox, uidvalidity, uid) DO UPDATE SET
                  internal_date = excluded.internal_date, size = excluded.size,
@@ -344,8 +346,9 @@ async fn insert_message(
     let company = judgement.company;
     sqlx::query_scalar(
         "INSERT INTO message (mailbox, uidvalidity, uid, file, internal_date, size, sha256,
-             disposition, received_at, from_address, subject, company_ban, company_source, raw)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+             disposition, received_at, from_address, subject, company_ban, company_source, raw,
+             source)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT (mailbox, uidvalidity, uid) DO UPDATE SET
              internal_date = excluded.internal_date, size = excluded.size,
              sha256 = excluded.sha256, disposition = excluded.disposition,
@@ -370,6 +373,7 @@ async fn insert_message(
     .bind(company.map(|(ban, _)| ban.to_string()))
     .bind(company.map(|(_, source)| source.as_str()))
     .bind(kept(entry))
+    .bind(allocations::source(reading.file))
     .bind(stood_in)
     .fetch_optional(connection)
     .await
@@ -396,7 +400,7 @@ pub(super) async fn insert_conclusions(
     insert_findings(connection, id, "warning", warnings).await?;
     if entry.judgement.disposition == Disposition::Imported {
         for allocation in entry.judgement.fresh() {
-            allocations::insert(connection, allocation, id, entry.now).await?;
+            allocations::insert(connection, allocation, id, entry.reading.file, entry.now).await?;
         }
     }
     Ok(())

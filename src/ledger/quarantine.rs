@@ -18,7 +18,7 @@ use super::{
 use crate::{
     authenticity::{Method, Proof},
     mailbox::Origin,
-    notice::{Authenticity, Ban, DefectCode, Disposition, Sentence},
+    notice::{Authenticity, Ban, DefectCode, Disposition, FileKind, Sentence},
 };
 
 /// How long the bytes of a dismissed message are kept.
@@ -68,6 +68,8 @@ pub struct StoredMessage {
     pub subject: String,
     /// Whose it is and how that was told, in the stable word.
     pub company: Option<(Ban, String)>,
+    /// Which of the platform's files it is, or is a row of; `None` for a mail.
+    pub file: Option<FileKind>,
     /// What is kept of what was fetched.
     pub raw: Option<Vec<u8>>,
     /// How it waits for a resolver; `None` once it is judged.
@@ -295,6 +297,7 @@ struct Columns {
     subject: String,
     company_ban: Option<String>,
     company_source: Option<String>,
+    source: String,
     raw: Option<Vec<u8>>,
 }
 
@@ -322,7 +325,8 @@ async fn stored(
     let failed = LedgerError::during("read a message");
     let row: Option<Columns> = sqlx::query_as(
         "SELECT id, mailbox, uidvalidity, uid, file, internal_date, received_at, size, sha256,
-             disposition, dismissed_at, from_address, subject, company_ban, company_source, raw
+             disposition, dismissed_at, from_address, subject, company_ban, company_source, raw,
+             source
          FROM message WHERE id = (SELECT coalesce(copy_of, id) FROM message WHERE id = ?)",
     )
     .bind(id)
@@ -384,6 +388,17 @@ async fn stored(
         company: match row.company_ban.zip(row.company_source) {
             Some((ban, source)) => Some((parsed("message.company_ban", &ban)?, source)),
             None => None,
+        },
+        file: match row.source.as_str() {
+            "mail" => None,
+            word => Some(expected(
+                [FileKind::Csv, FileKind::E0501]
+                    .into_iter()
+                    .find(|kind| kind.as_str() == word),
+                "message.source",
+                "mail, csv or e0501",
+                word,
+            )?),
         },
         raw: row.raw,
         wait: waiting::of(connection, row.id).await?,

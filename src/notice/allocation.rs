@@ -41,6 +41,25 @@ impl InvoiceType {
     }
 }
 
+/// Which of the platform's files grants ranges; a notice by mail is none of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FileKind {
+    /// `invnoapply*.csv`
+    Csv,
+    /// MIG E0501 `InvoiceAssignNo`, by itself or in its envelope.
+    E0501,
+}
+
+impl FileKind {
+    /// The stable word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::E0501 => "e0501",
+        }
+    }
+}
+
 /// One allocated range as a notice states it, its company not yet settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Block {

@@ -9,7 +9,7 @@
 use std::borrow::Cow;
 
 use super::{
-    Address, Block, Defect, DefectCode, Rules, Sentence, Warning,
+    Address, Allocation, Block, Defect, DefectCode, FileKind, Rules, Sentence, Warning,
     draft::{Draft, shown},
     envelope::Envelope,
     header::Header,
@@ -56,9 +56,24 @@ pub struct Reading {
     /// The attached message that all of this was read from, where the notice was forwarded as an
     /// attachment: byte for byte, transfer encoding undone.
     pub forwarded: Option<Vec<u8>>,
+    /// Which of the platform's files it was read from; `None` for a mail.
+    pub file: Option<FileKind>,
 }
 
 impl Reading {
+    /// One row of a file of the platform's, as a notice of one range that names its company.
+    pub fn of_row(allocation: &Allocation, file: FileKind) -> Self {
+        let Allocation { ban, block } = allocation;
+        Self {
+            subject: format!("{ban} {} {} {}", block.track, block.range, block.period),
+            addressee: Some(ban.to_string()),
+            is_notice: true,
+            blocks: vec![*block],
+            file: Some(file),
+            ..Self::default()
+        }
+    }
+
     /// Whether the mail was not looked into at all, so that there is nothing else to be said of it.
     pub fn is_unread(&self) -> bool {
         self.defects.iter().any(|defect| {

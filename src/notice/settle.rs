@@ -83,7 +83,7 @@ pub struct Recorded {
     pub id: i64,
     /// The range.
     pub allocation: Allocation,
-    /// Whether it came from a file of the platform's (CSV or E0501) and not from a mail.
+    /// Whether a file of the platform's (CSV or E0501) says it, first or after a mail.
     pub from_file: bool,
 }
 

@@ -8,17 +8,17 @@ CREATE TABLE _sqlx_migrations (
     execution_time BIGINT NOT NULL
 );
 INSERT INTO _sqlx_migrations (version, description, installed_on, success, checksum, execution_time)
-    VALUES (1, 'ledger', '2026-11-23 06:51:52', 1, X'A5E43BF24304820D38DC853BC8C78267F99D61E72ADDEF907D87D9307A849E0BAB6B1F905F2562D1DE0C13D8BE6D4BC1', 1654199);
+    VALUES (1, 'ledger', '2026-11-23 08:08:10', 1, X'A5E43BF24304820D38DC853BC8C78267F99D61E72ADDEF907D87D9307A849E0BAB6B1F905F2562D1DE0C13D8BE6D4BC1', 1603918);
 INSERT INTO _sqlx_migrations (version, description, installed_on, success, checksum, execution_time)
-    VALUES (2, 'suspects', '2026-11-23 06:51:52', 1, X'A1D85B8B888C3BB9ACA81D4B9DF6FF4B72BDB18C80379F2185CB804EBB35D9B0ACCD3EDD880F234E6B8330DC44B905CE', 192392);
+    VALUES (2, 'suspects', '2026-11-23 08:08:10', 1, X'A1D85B8B888C3BB9ACA81D4B9DF6FF4B72BDB18C80379F2185CB804EBB35D9B0ACCD3EDD880F234E6B8330DC44B905CE', 1563864);
 INSERT INTO _sqlx_migrations (version, description, installed_on, success, checksum, execution_time)
-    VALUES (3, 'operations', '2026-11-23 06:51:52', 1, X'489958E0236A04DCB8FC80DC046B4F3E65A3E5AC14456875EED7DFA6061DE2A2245789BFA2CF7B985E1889036E7E6F85', 6518243);
+    VALUES (3, 'operations', '2026-11-23 08:08:10', 1, X'489958E0236A04DCB8FC80DC046B4F3E65A3E5AC14456875EED7DFA6061DE2A2245789BFA2CF7B985E1889036E7E6F85', 16610072);
 INSERT INTO _sqlx_migrations (version, description, installed_on, success, checksum, execution_time)
-    VALUES (4, 'waiting', '2026-11-23 06:51:52', 1, X'695CE59CAAAAEF022E17C346A6BEA8D1F48A58E80C33C0A8AFE30BBE821AF28C669B015C4DB1D4E5F2E581BF2172BC48', 904131);
+    VALUES (4, 'waiting', '2026-11-23 08:08:10', 1, X'695CE59CAAAAEF022E17C346A6BEA8D1F48A58E80C33C0A8AFE30BBE821AF28C669B015C4DB1D4E5F2E581BF2172BC48', 1466891);
 INSERT INTO _sqlx_migrations (version, description, installed_on, success, checksum, execution_time)
-    VALUES (5, 'due', '2026-11-23 06:51:52', 1, X'A9603DACE3064BF9A2F70BD94907F61B9692AF3C31AFC5FAF06CFABA009C08E5A0B1D41C47D86531F3C7EE86730D0012', 2412729);
+    VALUES (5, 'due', '2026-11-23 08:08:10', 1, X'1A44FABD085672540341FB80F97134DB4178139A56CAEA7AD480AAFAD8788C719EB1D853FEB2A77D8A4B7F69DA21AE7B', 4396372);
 INSERT INTO _sqlx_migrations (version, description, installed_on, success, checksum, execution_time)
-    VALUES (6, 'handoff', '2026-11-23 06:51:52', 1, X'0A879A330CDA8B1E4D0723DB1AC3F823118DB856C891CA93BB7F85FA9B19067FA015E675E7CC8E8F4379BFE779A0DC39', 2209460);
+    VALUES (6, 'handoff', '2026-11-23 08:08:10', 1, X'316A3931D19EA3AD9965CEBD62280960B5BAC2C3EFDF30DBA1F37160F812D0413CF0503FCCEC7942F486B113F4474385', 2999487);
 CREATE TABLE ledger (
     -- Always 1, so that there is never a second row.
     one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -263,21 +263,22 @@ CREATE TABLE "message" (
     -- When a person put a quarantined message aside; its bytes go 90 days later.
     dismissed_at TEXT CHECK (dismissed_at GLOB '????-??-??T??:??:??.???Z'),
     -- When it was moved or marked on the server as after_import asks; null while it was not.
-    filed_at TEXT CHECK (filed_at GLOB '????-??-??T??:??:??.???Z'),
+    filed_at TEXT CHECK (filed_at GLOB '????-??-??T??:??:??.???Z'), source TEXT NOT NULL DEFAULT 'mail'
+    CHECK (source IN ('mail', 'csv', 'e0501')),
     CHECK ((uid IS NULL) = (uidvalidity IS NULL)),
     CHECK ((uid IS NULL) <> (file IS NULL)),
     CHECK (uid IS NULL OR mailbox IS NOT NULL),
     CHECK ((company_ban IS NULL) = (company_source IS NULL)),
     CHECK (dismissed_at IS NULL OR disposition = 'quarantined')
 ) STRICT;
-INSERT INTO message (id, mailbox, uidvalidity, uid, sha256, disposition, received_at, file, copy_of, internal_date, size, from_address, subject, company_ban, company_source, raw, dismissed_at, filed_at)
-    VALUES (1, 'einvoice', 7, 12, 'c45fc252c6d0cec10b51706c04990f9f49d3e51525a44e1bc8a11695553ad8db', 'imported', '2026-01-20T04:00:00.250Z', NULL, NULL, '2026-01-20T01:00:00.000Z', 61, 'einvoice@einvoice.nat.gov.tw', '電子發票配號結果通知', '53567686', 'body', X'6D61696C20617420496D6170207B206D61696C626F783A202265696E766F696365222C2075696476616C69646974793A20372C207569643A203132207D', NULL, NULL);
-INSERT INTO message (id, mailbox, uidvalidity, uid, sha256, disposition, received_at, file, copy_of, internal_date, size, from_address, subject, company_ban, company_source, raw, dismissed_at, filed_at)
-    VALUES (2, 'einvoice', 7, 13, 'fe02c380e34d041f2d340a69f0dcabb68e4d43569a4157d907d8503207ff8fb2', 'quarantined', '2026-01-20T04:00:00.250Z', NULL, NULL, '2026-01-20T01:00:00.000Z', 61, 'einvoice@einvoice.nat.gov.tw', '電子發票配號結果通知', NULL, NULL, X'6D61696C20617420496D6170207B206D61696C626F783A202265696E766F696365222C2075696476616C69646974793A20372C207569643A203133207D', NULL, NULL);
-INSERT INTO message (id, mailbox, uidvalidity, uid, sha256, disposition, received_at, file, copy_of, internal_date, size, from_address, subject, company_ban, company_source, raw, dismissed_at, filed_at)
-    VALUES (3, 'local', NULL, NULL, 'c45fc252c6d0cec10b51706c04990f9f49d3e51525a44e1bc8a11695553ad8db', 'duplicate', '2026-01-20T04:00:00.250Z', '1768881600.M1P2.host', 1, '2026-01-20T01:00:00.000Z', 61, 'einvoice@einvoice.nat.gov.tw', '電子發票配號結果通知', NULL, NULL, NULL, NULL, NULL);
-INSERT INTO message (id, mailbox, uidvalidity, uid, sha256, disposition, received_at, file, copy_of, internal_date, size, from_address, subject, company_ban, company_source, raw, dismissed_at, filed_at)
-    VALUES (4, 'einvoice', 7, 22, '97197f166b9bf73b8634538d1141961cec982417df981610186c69e1126d44ad', 'waiting', '2026-01-20T04:00:00.250Z', NULL, NULL, '2026-01-20T01:00:00.000Z', 61, 'einvoice@einvoice.nat.gov.tw', '電子發票配號結果通知', NULL, NULL, X'6D61696C20617420496D6170207B206D61696C626F783A202265696E766F696365222C2075696476616C69646974793A20372C207569643A203232207D', NULL, NULL);
+INSERT INTO message (id, mailbox, uidvalidity, uid, sha256, disposition, received_at, file, copy_of, internal_date, size, from_address, subject, company_ban, company_source, raw, dismissed_at, filed_at, source)
+    VALUES (1, 'einvoice', 7, 12, 'c45fc252c6d0cec10b51706c04990f9f49d3e51525a44e1bc8a11695553ad8db', 'imported', '2026-01-20T04:00:00.250Z', NULL, NULL, '2026-01-20T01:00:00.000Z', 61, 'einvoice@einvoice.nat.gov.tw', '電子發票配號結果通知', '53567686', 'body', X'6D61696C20617420496D6170207B206D61696C626F783A202265696E766F696365222C2075696476616C69646974793A20372C207569643A203132207D', NULL, NULL, 'mail');
+INSERT INTO message (id, mailbox, uidvalidity, uid, sha256, disposition, received_at, file, copy_of, internal_date, size, from_address, subject, company_ban, company_source, raw, dismissed_at, filed_at, source)
+    VALUES (2, 'einvoice', 7, 13, 'fe02c380e34d041f2d340a69f0dcabb68e4d43569a4157d907d8503207ff8fb2', 'quarantined', '2026-01-20T04:00:00.250Z', NULL, NULL, '2026-01-20T01:00:00.000Z', 61, 'einvoice@einvoice.nat.gov.tw', '電子發票配號結果通知', NULL, NULL, X'6D61696C20617420496D6170207B206D61696C626F783A202265696E766F696365222C2075696476616C69646974793A20372C207569643A203133207D', NULL, NULL, 'mail');
+INSERT INTO message (id, mailbox, uidvalidity, uid, sha256, disposition, received_at, file, copy_of, internal_date, size, from_address, subject, company_ban, company_source, raw, dismissed_at, filed_at, source)
+    VALUES (3, 'local', NULL, NULL, 'c45fc252c6d0cec10b51706c04990f9f49d3e51525a44e1bc8a11695553ad8db', 'duplicate', '2026-01-20T04:00:00.250Z', '1768881600.M1P2.host', 1, '2026-01-20T01:00:00.000Z', 61, 'einvoice@einvoice.nat.gov.tw', '電子發票配號結果通知', NULL, NULL, NULL, NULL, NULL, 'mail');
+INSERT INTO message (id, mailbox, uidvalidity, uid, sha256, disposition, received_at, file, copy_of, internal_date, size, from_address, subject, company_ban, company_source, raw, dismissed_at, filed_at, source)
+    VALUES (4, 'einvoice', 7, 22, '97197f166b9bf73b8634538d1141961cec982417df981610186c69e1126d44ad', 'waiting', '2026-01-20T04:00:00.250Z', NULL, NULL, '2026-01-20T01:00:00.000Z', 61, 'einvoice@einvoice.nat.gov.tw', '電子發票配號結果通知', NULL, NULL, X'6D61696C20617420496D6170207B206D61696C626F783A202265696E766F696365222C2075696476616C69646974793A20372C207569643A203232207D', NULL, NULL, 'mail');
 CREATE TABLE decision (
     -- A number that ascends in the order of decisions.
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -337,11 +338,17 @@ CREATE TABLE alarm (
     stage TEXT NOT NULL CHECK (stage IN ('reminder', 'overdue', 'last_day', 'first_day')),
     -- When they were.
     told_at TEXT NOT NULL CHECK (told_at GLOB '????-??-??T??:??:??.???Z'),
+    -- The periods that they were told have no numbers, and that have had none since: as MIG writes
+    -- them, in time, with a comma between them.
+    missing TEXT NOT NULL CHECK (missing GLOB '[0-9]*' AND missing NOT GLOB '*[^0-9,]*'),
     -- When it was seen to have come after they had been told that it had not; null before.
     came_at TEXT CHECK (came_at GLOB '????-??-??T??:??:??.???Z'),
-    PRIMARY KEY (ban, awaited),
+    -- What is over for long is not looked at.
+    PRIMARY KEY (awaited, ban),
     CHECK (came_at IS NULL OR stage <> 'reminder')
 ) STRICT, WITHOUT ROWID;
+INSERT INTO alarm (ban, awaited, stage, told_at, missing, came_at)
+    VALUES ('53567686', '116', 'overdue', '2026-01-20T04:00:00.250Z', '11610,11612', NULL);
 CREATE TABLE "alert_window" (
     -- For whom they are, as in news; '' for those whom everything is for.
     audience TEXT NOT NULL,
@@ -490,7 +497,7 @@ WHEN NEW.disposition <> 'waiting'
 BEGIN
     DELETE FROM waiting WHERE message_id = NEW.id;
 END;
-CREATE INDEX allocation_booklets ON allocation (year_month, ban, invoice_booklet)
+CREATE INDEX allocation_booklets ON allocation (year_month, ban, invoice_booklet, withdrawn_at)
     WHERE withdrawn_at IS NULL;
 CREATE INDEX outbox_due ON outbox (target, next_attempt_at) WHERE next_attempt_at IS NOT NULL;
 CREATE INDEX outbox_state ON outbox (state);

@@ -16,6 +16,7 @@ mod explain;
 mod export;
 mod handoffs;
 mod ingest;
+mod platform_files;
 
 /// A company, a Maildir, mails as files.
 fn house() -> House {

@@ -54,6 +54,7 @@ mod pace;
 mod poison;
 mod properties;
 mod readers;
+mod reconcile;
 mod reload;
 mod replay;
 mod restore;

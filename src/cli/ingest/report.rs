@@ -14,8 +14,10 @@ use super::super::{
     table::{Cell, Column, Screen, Table, tally},
 };
 use crate::{
-    intake::Outcome,
-    notice::{Allocation, Disposition},
+    intake::{Outcome, Reconciled},
+    mailbox::RawMessage,
+    notice::{Allocation, Disposition, FileKind},
+    platform::File,
     stranger::one_line,
 };
 
@@ -60,6 +62,31 @@ impl Report {
         self.tell(outcomes);
     }
 
+    /// Says what became of a file of the platform's, of each row that contradicts the ledger, and of
+    /// the mails that it explains.
+    pub(super) fn file(&mut self, found: &RawMessage, file: &File, became: &Reconciled) {
+        self.read += 1;
+        self.told += 1;
+        let disposition = became.disposition.as_str().to_owned();
+        *self.counts.entry(disposition).or_default() += 1;
+        for (words, some) in [
+            ("rows quarantined", became.contradicted.len()),
+            ("mails explained", became.explained.len()),
+        ] {
+            if some > 0 {
+                *self.counts.entry(words.to_owned()).or_default() += some as u64;
+            }
+        }
+        let text = match self.as_json {
+            true => self.item(&file_object(found, file, became)),
+            false => file_lines(found, file, became, self.screen),
+        };
+        self.begun = true;
+        self.print(&text);
+        self.tell(&became.contradicted);
+        self.tell(&became.explained);
+    }
+
     /// Says what became of messages that had waited for a resolver, some of them perhaps since an
     /// earlier run.
     pub(super) fn settled(&mut self, outcomes: &[Outcome]) {
@@ -74,14 +101,19 @@ impl Report {
         let mut text = String::new();
         for outcome in outcomes {
             if self.as_json {
-                text.push_str(if self.begun { ",\n" } else { "[\n" });
-                text.push_str(&json::text(&object(outcome)));
+                text.push_str(&self.item(&object(outcome)));
             } else if outcome.disposition != Disposition::Unrelated {
                 text.push_str(&lines(outcome, self.screen));
             }
             self.begun = true;
         }
         self.print(&text);
+    }
+
+    /// One more object of the list.
+    fn item(&self, object: &Value) -> String {
+        let before = if self.begun { ",\n" } else { "[\n" };
+        before.to_owned() + &json::text(object)
     }
 
     /// Ends the report. Where not everything could be read and nothing was, there is none.
@@ -115,6 +147,64 @@ fn object(outcome: &Outcome) -> Value {
         "waits_for": outcome.waits_for,
         "allocations": outcome.recorded.iter().map(json::allocation).collect::<Vec<_>>(),
     })
+}
+
+/// As of a message, and what became of the rows.
+fn file_object(found: &RawMessage, file: &File, became: &Reconciled) -> Value {
+    json!({
+        "file": found.origin.place(),
+        "source": file.source.as_str(),
+        "disposition": became.disposition.as_str(),
+        "defects": [],
+        "waits_for": null,
+        "allocations": became.recorded.iter().map(json::allocation).collect::<Vec<_>>(),
+        "rows": file.rows.len(),
+        "recorded": became.recorded.len(),
+        "confirmed": became.confirmed,
+        "known": became.known,
+        "contradicted": became.contradicted.len(),
+        "explained": became.explained.len(),
+    })
+}
+
+/// A line for each that is not zero; the ranges of thousands of companies are in `allocations`.
+fn file_lines(found: &RawMessage, file: &File, became: &Reconciled, screen: Screen) -> String {
+    let what = match file.source {
+        FileKind::Csv => "CSV",
+        FileKind::E0501 => "E0501",
+    };
+    let mut table = Table::new(
+        0,
+        &[Column::at_least("", DETAILS - 2), Column::path("", 20)],
+    );
+    table.row([
+        became.disposition.as_str().into(),
+        format!("{} ({what})", found.origin.place()).into(),
+    ]);
+    let mut rows = Table::new(
+        DETAILS,
+        &[Column::number(""), Column::whole(""), Column::whole("")],
+    );
+    for (count, en, zh) in [
+        (became.recorded.len(), "recorded", "新記錄"),
+        (became.confirmed, "confirmed", "與信件相符"),
+        (became.known, "known already", "先前已有"),
+        (became.contradicted.len(), "contradicted", "有牴觸，已隔離"),
+        (
+            became.explained.len(),
+            "mails explained",
+            "待處理的信因此確認公司",
+        ),
+    ] {
+        if count > 0 {
+            let en = match en {
+                "contradicted" => Cell::alarm(en),
+                en => en.into(),
+            };
+            rows.row([count.to_string().into(), en, zh.into()]);
+        }
+    }
+    table.on(screen) + &rows.on(screen)
 }
 
 /// So much of a resolver's words, characters.

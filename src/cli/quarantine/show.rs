@@ -17,7 +17,7 @@ use crate::{
     delivery::{Language, compose},
     ledger::{DecisionRow, Reason, StoredEvidence, StoredMessage, Wait},
     mailbox::Origin,
-    notice::{DefectCode, Disposition},
+    notice::{DefectCode, Disposition, FileKind},
     stranger::one_line,
 };
 
@@ -73,6 +73,7 @@ pub(super) fn object(message: &StoredMessage) -> Value {
         "internal_date": message.internal_date.map(|at| at.to_string()),
         "from": message.from,
         "subject": message.subject,
+        "source": message.file.map_or("mail", FileKind::as_str),
         "size": message.size,
         "kept_bytes": message.raw.as_ref().map_or(0, Vec::len),
         "sha256": message.sha256,
@@ -107,12 +108,22 @@ pub(super) fn page(message: &StoredMessage, language: Language) -> Result<String
     for copy in &message.copies {
         fact("也在 also in", &place(copy))?;
     }
-    let from = message
-        .from
-        .as_deref()
-        .unwrap_or("(not exactly one address)");
-    fact("寄件人 from", &one_line(from, WORDS))?;
-    fact("主旨 subject", &one_line(&message.subject, WORDS))?;
+    let subject = one_line(&message.subject, WORDS);
+    if let Some(kind) = message.file {
+        let what = match kind {
+            FileKind::Csv => "a row of the platform's CSV 平台字軌檔的一列",
+            FileKind::E0501 => "a range of an E0501 file 平台 E0501 檔的一段",
+        };
+        fact("種類 what", what)?;
+        fact("號碼 numbers", &subject)?;
+    } else {
+        let from = message
+            .from
+            .as_deref()
+            .unwrap_or("(not exactly one address)");
+        fact("寄件人 from", &one_line(from, WORDS))?;
+        fact("主旨 subject", &subject)?;
+    }
     if let Some(at) = message.internal_date {
         fact("信件時間 dated", &format!("{} (UTC+8)", taipei_minute(at)))?;
     }
@@ -355,10 +366,15 @@ fn commands(text: &mut String, message: &StoredMessage) -> fmt::Result {
         };
         writeln!(
             text,
-            "  look at it 看信  invoice-trackd quarantine show {id} --raw\n  \
-             judge it, rule by rule 逐條看\n    \
-             invoice-trackd quarantine show {id} --raw | invoice-trackd explain {mailbox}-"
+            "  look at it 查看  invoice-trackd quarantine show {id} --raw"
         )?;
+        if message.file.is_none() {
+            writeln!(
+                text,
+                "  judge it, rule by rule 逐條看\n    \
+                 invoice-trackd quarantine show {id} --raw | invoice-trackd explain {mailbox}-"
+            )?;
+        }
     }
     Ok(())
 }

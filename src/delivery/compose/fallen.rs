@@ -38,14 +38,14 @@ pub(super) fn standing<'a>(
     imports: &[&'a Import],
     rows: &[AllocationRow],
 ) -> Vec<(&'a str, &'a Fallen)> {
-    let place: HashMap<i64, usize> = imports
+    let place: HashMap<(i64, &str), usize> = imports
         .iter()
         .enumerate()
-        .map(|(place, import)| (import.message_id, place))
+        .map(|(place, import)| ((import.message_id, import.ban.as_str()), place))
         .collect();
     let mut last = BTreeMap::<(&str, String), usize>::new();
     for row in rows.iter().filter(|row| row.withdrawn_at.is_none()) {
-        let Some(place) = place.get(&row.message_id) else {
+        let Some(place) = place.get(&(row.message_id, row.allocation.ban.as_str())) else {
             continue;
         };
         let (ban, period) = (row.allocation.ban.as_str(), row.allocation.block.period);

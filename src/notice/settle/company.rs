@@ -21,7 +21,7 @@ pub(super) fn of(
     let mut defects = Vec::new();
     if let Some(addressee) = &reading.addressee {
         let named = match addressee.parse() {
-            Ok(ban) => by_ban(ban, given).map(Some),
+            Ok(ban) => by_ban(ban, reading, given).map(Some),
             Err(error @ BanError::Checksum(_)) => {
                 defects.push(Defect::new(
                     DefectCode::BanInvalid,
@@ -35,7 +35,7 @@ pub(super) fn of(
             Err(BanError::NotEightDigits(_)) => {
                 match (by_name(addressee, given), ban_in(addressee)) {
                     // Words around a number do not make it another company's.
-                    (Ok(None), Some(ban)) => by_ban(ban, given).map(Some),
+                    (Ok(None), Some(ban)) => by_ban(ban, reading, given).map(Some),
                     (named, _) => named,
                 }
             }
@@ -105,19 +105,27 @@ fn named(addressee: &str, given: &Circumstances<'_>) -> Vec<Ban> {
     }
 }
 
-fn by_ban(ban: Ban, given: &Circumstances<'_>) -> Result<(Ban, CompanySource), Defect> {
+fn by_ban(
+    ban: Ban,
+    reading: &Reading,
+    given: &Circumstances<'_>,
+) -> Result<(Ban, CompanySource), Defect> {
     if is_accepted(ban, given) {
         Ok((ban, CompanySource::Body))
     } else {
+        let (en, zh) = match reading.file {
+            None => ("mail", "這封信是給"),
+            Some(_) => ("row of the file", "檔案的這一列是"),
+        };
         Err(Defect::new(
             DefectCode::UnknownCompany,
             Sentence::new(
                 format!(
-                    "the mail is for {ban}, which is not configured; add a [[company]] with this \
+                    "the {en} is for {ban}, which is not configured; add a [[company]] with this \
                      number, or set accept_unlisted_companies"
                 ),
                 format!(
-                    "這封信是給統一編號 {ban} 的，設定檔裡沒有這家公司；\
+                    "{zh}統一編號 {ban} 的，設定檔裡沒有這家公司；\
                      請加上它的 [[company]]，或設定 accept_unlisted_companies"
                 ),
             ),

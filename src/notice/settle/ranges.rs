@@ -34,7 +34,9 @@ pub(super) fn check(reading: &Reading, given: &Circumstances<'_>, judgement: &mu
                 let neighbours = given.neighbours.iter().map(Holder::Recorded);
                 let holders = neighbours.chain(others.iter().copied().map(Holder::Mail));
                 judgement.defects.extend(conflicts(block, ban, holders));
-                judgement.defects.extend(too_far(block.period, ban, given));
+                judgement
+                    .defects
+                    .extend(too_far(block.period, ban, reading, given));
             }
         }
         if let Some(ban) = ban {
@@ -152,7 +154,16 @@ fn conflicts<'a>(
 
 /// Whether the period is later than the company can be given numbers for. A company that is not
 /// known, or not configured, is held to the wider limit.
-fn too_far(period: Period, ban: Option<Ban>, given: &Circumstances<'_>) -> Option<Defect> {
+fn too_far(
+    period: Period,
+    ban: Option<Ban>,
+    reading: &Reading,
+    given: &Circumstances<'_>,
+) -> Option<Defect> {
+    let zh = match reading.file {
+        None => "信中是",
+        Some(_) => "檔案寫的是",
+    };
     let current = Period::containing(given.today);
     let company = ban.and_then(|ban| given.rules.companies.get(ban));
     let (far, limit) = match company.map_or(Assignment::Year, |company| company.assignment) {
@@ -178,7 +189,7 @@ fn too_far(period: Period, ban: Option<Ban>, given: &Circumstances<'_>) -> Optio
                     "expected a period no later than {}, found {period}",
                     limit.en
                 ),
-                format!("期別不應晚於{}，信中是 {period}", limit.zh),
+                format!("期別不應晚於{}，{zh} {period}", limit.zh),
             ),
         )
     })

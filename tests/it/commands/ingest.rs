@@ -209,7 +209,7 @@ fn ingest_without_mail_tells_nobody() {
 #[test]
 fn ingest_refuses_what_it_cannot_read_and_records_nothing_of_that_run() {
     let house = house();
-    let csv = house.write("invnoapply.csv", "營業人統編,…");
+    let csv = house.write("invnoapply.csv", "nothing of the platform's");
     for (arguments, word) in [
         (vec!["ingest", "/nonexistent.eml"], "/nonexistent.eml"),
         (vec!["ingest", csv.to_str().unwrap()], "invnoapply.csv"),
