@@ -24,6 +24,7 @@ use invoice_trackd::{
     clock::Clock,
     config::Config,
     daemon::{Expectations, Keeper},
+    delivery::Wake,
     http::Vitals,
     ledger::Ledger,
     notice::{Authenticity, Ban, Circumstances, CompanySource, Period, Rules, read, settle},
@@ -31,7 +32,7 @@ use invoice_trackd::{
 };
 use jiff::{Timestamp, civil::Date};
 use sqlx::{Connection as _, SqliteConnection};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 const COUNTS: [usize; 4] = [50, 5_000, 50_000, 600_000];
 const RUNS: usize = 5;
@@ -169,7 +170,7 @@ fn measure(count: usize) {
     let mut keeper = Keeper::new(
         ledger.clone(),
         Clock::manual(now),
-        Arc::new(Notify::new()),
+        Wake::default(),
         watch::Sender::new(Vitals::default()),
     );
     keeper.awaits(watch::channel(Arc::new(expected)).1);

@@ -11,6 +11,9 @@ use secrecy::SecretSlice;
 use super::{Attempt, Obstacle, Unreachable};
 use crate::ledger::Letter;
 
+/// What Standard Webhooks has a sender wait, at the upper end of 15 to 30 s; a disk answers sooner.
+const WITHIN: Duration = Duration::from_secs(30);
+
 mod address;
 mod directory;
 mod probe;
@@ -102,7 +105,8 @@ impl System {
         }
     }
 
-    /// Tries to hand `letter` over, once, and takes no longer than `within` for it. It is `now`.
+    /// Tries to hand `letter` over, once, and takes no longer than `within` for it, nor than 30 s.
+    /// It is `now`.
     ///
     /// # Errors
     /// As [`Transport::send`](super::Transport::send).
@@ -112,6 +116,7 @@ impl System {
         now: Timestamp,
         within: Duration,
     ) -> Result<Attempt, Unreachable> {
+        let within = within.min(WITHIN);
         match &self.way {
             Way::Webhook(webhook) => webhook::send(webhook, letter, now, within).await,
             Way::Directory(drop) => directory::send(drop, letter, within).await,

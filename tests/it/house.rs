@@ -24,6 +24,7 @@ const STAYS_IN: &[(&str, &[&str])] = &[
     ("mail_auth::", &["authenticity"]),
     ("hickory", &["authenticity"]),
     ("reqwest::", &["oauth", "delivery/handoff"]),
+    ("ring::hmac", &["delivery/handoff/webhook"]),
     ("psl::", &["authenticity"]),
     ("clap::", &["cli"]),
     ("console::", &["cli"]),

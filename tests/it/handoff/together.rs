@@ -13,7 +13,7 @@ use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
 use super::*;
 use crate::support::{
-    daemon::{notice, unwatched},
+    daemon::{COMPANY, House, MAIL, notice, unwatched},
     intake::intake,
     outbox::{confirmation, start},
     scripted_http::{Does, says},
@@ -201,4 +201,32 @@ async fn a_ledger_that_is_set_back_repeats_the_same_ids_and_a_directory_gets_no_
     };
     assert_eq!(ids(0), ids(1));
     assert_eq!(ids(0).len(), 2);
+}
+
+#[test]
+fn a_command_beside_which_no_daemon_runs_hands_over_as_well() {
+    let handoffs = r#"
+[[handoff]]
+name = "pos"
+kind = "directory"
+path = "@ROOT@/pos"
+formats = ["csv"]
+[[handoff]]
+name = "away"
+kind = "directory"
+path = "@ROOT@/away"
+"#;
+    for mail in [MAIL, ""] {
+        let house = House::new(&format!("{COMPANY}{handoffs}{mail}"));
+        std::fs::create_dir(house.path("pos")).unwrap();
+        let path = house.write("notice.eml", notice("EC"));
+        let output = house.command(&["ingest", path.to_str().unwrap()]);
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(directory::visible(&house.path("pos")).len(), 1);
+        assert!(!house.path("away").exists());
+        let (_, list) = house.json(&["outbox", "list", "--json"]);
+        let rows = list.as_array().unwrap().iter();
+        let waiting: Vec<_> = rows.filter(|row| row["state"] == "pending").collect();
+        assert_eq!(waiting.len(), 1, "{list}");
+    }
 }

@@ -2,7 +2,10 @@
 
 use std::time::Instant;
 
-use invoice_trackd::delivery::{Attempt, Unreachable};
+use invoice_trackd::{
+    clock::Clock,
+    delivery::{Attempt, Unreachable},
+};
 use standardwebhooks::Webhook as Verifier;
 
 use super::*;
@@ -13,7 +16,7 @@ async fn posts(transport: &Transport, within: Duration) -> Result<Attempt, Unrea
     let letter = letter(Event::Imported, "EC");
     // The library compares with the machine's clock.
     transport
-        .send(&from, &letter, Timestamp::now(), within)
+        .send(&from, &letter, Clock::System.now(), within)
         .await
 }
 

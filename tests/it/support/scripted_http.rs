@@ -109,10 +109,6 @@ impl ScriptedHttp {
         }
     }
 
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
     pub fn url(&self) -> String {
         let scheme = if self.ca.is_some() { "https" } else { "http" };
         format!("{scheme}://localhost:{}/hook?key=very-secret", self.port)
