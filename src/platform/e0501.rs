@@ -15,8 +15,11 @@ use super::{
     Mistakes, Row,
     csv::{expected, range},
 };
-use crate::notice::{
-    Allocation, Ban, BanError, Block, InvoiceNo, InvoiceType, Period, PeriodError, Track,
+use crate::{
+    notice::{
+        Allocation, Ban, BanError, Block, InvoiceNo, InvoiceType, Period, PeriodError, Track,
+    },
+    stranger::one_line,
 };
 
 /// MIG 4.0 E0501, in the order of its schema.
@@ -35,6 +38,9 @@ const ASSIGNMENT: &str = "InvoiceAssignNo";
 
 /// What Turnkey puts around them.
 const ENVELOPE: &str = "InvoiceEnvelope";
+
+/// So much of what the reader says, and of a name, is repeated, characters.
+const WORDS: usize = 200;
 
 /// Deeper than any message of MIG.
 const DEPTH: usize = 16;
@@ -105,7 +111,10 @@ pub(super) fn read(text: &str, mistakes: &mut Mistakes<'_>) -> Vec<Row> {
         let event = match reader.read_event() {
             Ok(event) => event,
             Err(error) => {
-                mistakes.add(place(reader.error_position()), format!("not XML: {error}"));
+                mistakes.add(
+                    place(reader.error_position()),
+                    format!("not XML: {}", one_line(&error.to_string(), WORDS)),
+                );
                 return rows;
             }
         };
@@ -177,7 +186,10 @@ pub(super) fn read(text: &str, mistakes: &mut Mistakes<'_>) -> Vec<Row> {
     if let Some(name) = open.last() {
         mistakes.add(
             text.len(),
-            format!("expected the end of {name}, found the end of the file"),
+            format!(
+                "expected the end of {}, found the end of the file",
+                one_line(name, WORDS)
+            ),
         );
     } else if seen == 0 {
         mistakes.add(
