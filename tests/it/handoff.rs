@@ -19,6 +19,7 @@ use crate::support::{outbox::style, scripted_http::ScriptedHttp};
 
 mod directory;
 mod killed;
+mod receivers;
 mod stopped;
 mod together;
 mod webhook;
