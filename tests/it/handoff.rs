@@ -54,7 +54,7 @@ fn letter(event: Event, track: &str) -> Letter {
         },
         message_id: 3,
         imported_at: now(),
-        withdrawn_at: None,
+        withdrawn_at: matches!(event, Event::Withdrawn).then(|| after(1)),
     };
     let handed = Handed {
         event,

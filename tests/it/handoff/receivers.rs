@@ -26,7 +26,7 @@ struct Receiver {
     home: TempDir,
 }
 
-impl Drop for Receiver {
+impl std::ops::Drop for Receiver {
     fn drop(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
@@ -102,7 +102,10 @@ async fn the_receiver_in_python_writes_down_each_once() {
     let attempt = receiver.is_handed(&kept, Clock::System.now()).await;
     assert_eq!(attempt.accepted.len(), 1, "{attempt:?}");
     receiver.takes_what_is_ours().await;
-    let url = format!("sqlite:{}", receiver.home.path().join("numbers.db").display());
+    let url = format!(
+        "sqlite:{}",
+        receiver.home.path().join("numbers.db").display()
+    );
     let mut sql = SqliteConnection::connect(&url).await.unwrap();
     let seen: i64 = sqlx::query_scalar("SELECT count(*) FROM seen")
         .fetch_one(&mut sql)
@@ -135,7 +138,9 @@ async fn the_receiver_in_node_keeps_each_once() {
     assert_eq!(directory::visible(&place), expected);
     let kept = fs::read(place.join(&expected[0])).unwrap();
     assert!(
-        [Event::Imported, Event::Withdrawn].iter().any(|event| letter(*event, "EC").eml == kept)
+        [Event::Imported, Event::Withdrawn]
+            .iter()
+            .any(|event| letter(*event, "EC").eml == kept)
     );
 }
 
@@ -158,9 +163,17 @@ async fn the_pages_show_what_is_posted() {
     let from = &style().from.address;
     let letter = letter(Event::Imported, "EC");
     let within = Duration::from_secs(20);
-    to_server(&server).send(from, &letter, now(), within).await.unwrap();
+    to_server(&server)
+        .send(from, &letter, now(), within)
+        .await
+        .unwrap();
     let posted = server.posted().remove(0);
-    let names = ["content-type", "webhook-id", "webhook-timestamp", "webhook-signature"];
+    let names = [
+        "content-type",
+        "webhook-id",
+        "webhook-timestamp",
+        "webhook-signature",
+    ];
     let headers = names.map(|name| format!("{name}: {}\n", posted.headers[name]));
     let body: serde_json::Value = serde_json::from_slice(&posted.body).unwrap();
     let body = serde_json::to_string_pretty(&body).unwrap();
