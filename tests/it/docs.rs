@@ -40,7 +40,7 @@ fn documents() -> Vec<(PathBuf, String)> {
 }
 
 /// Holds what stands between `<!-- name -->` and `<!-- /name -->` on a page against `made`.
-fn assert_made(page: &str, name: &str, made: &str) {
+pub(crate) fn assert_made(page: &str, name: &str, made: &str) {
     let path = root().join(page);
     let text = fs::read_to_string(&path).unwrap();
     let marks = [format!("<!-- {name} -->\n"), format!("<!-- /{name} -->")];

@@ -19,6 +19,7 @@ use crate::support::{outbox::style, scripted_http::ScriptedHttp};
 
 mod directory;
 mod killed;
+mod receivers;
 mod stopped;
 mod together;
 mod webhook;
@@ -53,7 +54,7 @@ fn letter(event: Event, track: &str) -> Letter {
         },
         message_id: 3,
         imported_at: now(),
-        withdrawn_at: None,
+        withdrawn_at: matches!(event, Event::Withdrawn).then(|| after(1)),
     };
     let handed = Handed {
         event,
