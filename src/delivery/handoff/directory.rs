@@ -126,27 +126,34 @@ impl Set {
             _ => {}
         }
         // Held to the end, also by a thread that nobody waits for any more.
-        let _lock = lock(&hidden.join(LOCK))?;
+        let lock = lock(&hidden.join(LOCK))?;
+        let appeared = self.appear_locked(place, &hidden);
+        // Said, and not left to the closing: a process that is just being made may share it.
+        lock.unlock()?;
+        appeared
+    }
+
+    fn appear_locked(&self, place: &Path, hidden: &Path) -> io::Result<()> {
         let complete = hidden.join(&self.id);
         if !complete.try_exists()? {
             for (format, bytes) in &self.files {
-                write(&self.unfinished(&hidden, *format), bytes)?;
+                write(&self.unfinished(hidden, *format), bytes)?;
             }
             // In this order on the disk as well, or the power fails and leaves a promise of nothing.
-            sync(&hidden)?;
+            sync(hidden)?;
             File::create_new(&complete)?.sync_all()?;
-            sync(&hidden)?;
+            sync(hidden)?;
         }
         // Those that were written then, whatever is configured now.
         for format in Format::ALL {
             let appears = place.join(format!("{}.{}", self.id, format.extension()));
-            match fs::rename(self.unfinished(&hidden, format), appears) {
+            match fs::rename(self.unfinished(hidden, format), appears) {
                 Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
         }
         sync(place)?;
-        sync(&hidden)
+        sync(hidden)
     }
 
     fn unfinished(&self, hidden: &Path, format: Format) -> PathBuf {
