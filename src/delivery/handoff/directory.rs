@@ -129,6 +129,10 @@ impl Set {
         let _lock = lock(&hidden.join(LOCK))?;
         let complete = hidden.join(&self.id);
         if !complete.try_exists()? {
+            // An attempt that was broken off wrote other formats, perhaps, and none to its end.
+            for format in Format::ALL {
+                absent(fs::remove_file(self.unfinished(&hidden, format)))?;
+            }
             for (format, bytes) in &self.files {
                 write(&self.unfinished(&hidden, *format), bytes)?;
             }
@@ -140,10 +144,7 @@ impl Set {
         // Those that were written then, whatever is configured now.
         for format in Format::ALL {
             let appears = place.join(format!("{}.{}", self.id, format.extension()));
-            match fs::rename(self.unfinished(&hidden, format), appears) {
-                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
+            absent(fs::rename(self.unfinished(&hidden, format), appears))?;
         }
         sync(place)?;
         sync(&hidden)
@@ -151,6 +152,14 @@ impl Set {
 
     fn unfinished(&self, hidden: &Path, format: Format) -> PathBuf {
         hidden.join(format!("{}.{}", self.id, format.extension()))
+    }
+}
+
+/// What is not there need not be touched.
+fn absent(done: io::Result<()>) -> io::Result<()> {
+    match done {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        done => done,
     }
 }
 

@@ -83,6 +83,19 @@ async fn what_was_taken_away_does_not_come_back() {
 }
 
 #[tokio::test]
+async fn half_a_file_of_a_format_that_is_wanted_no_more_never_appears() {
+    let place = tempfile::tempdir().unwrap();
+    let id = letter(Event::Imported, "EC").message_id;
+    let hidden = place.path().join(".invoice-trackd");
+    fs::create_dir(&hidden).unwrap();
+    fs::write(hidden.join(format!("{id}.xml")), "<?xml vers").unwrap();
+    hands(place.path(), &[Format::Csv], Event::Imported)
+        .await
+        .unwrap();
+    assert_eq!(visible(place.path()), [format!("{id}.csv")]);
+}
+
+#[tokio::test]
 async fn a_directory_that_is_not_there_is_not_made() {
     let home = tempfile::tempdir().unwrap();
     let place = home.path().join("inbox");
