@@ -95,10 +95,22 @@ fn written(rows: &[AllocationRow], asked: &Asked) -> anyhow::Result<Vec<u8>> {
     })
 }
 
-/// Writes beside the file, and puts that in its place.
+/// Writes beside the file, and puts that in its place; where the name is a link, at its end. A device
+/// or a pipe keeps its place: root could put a file there.
 fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let name = path.file_name().filter(|_| !path.is_dir());
-    let Some(name) = name else {
+    let real = match fs::metadata(path) {
+        Ok(found) if found.is_dir() => None,
+        Ok(found) if !found.is_file() => {
+            return Err(io::Error::other(
+                "expected a file's name, found a device or a pipe; without --output it is written to \
+                 standard output",
+            ));
+        }
+        Ok(_) => Some(fs::canonicalize(path)?),
+        Err(_) => Some(path.to_owned()),
+    };
+    let path = real.as_deref().unwrap_or(path);
+    let Some(name) = path.file_name().filter(|_| real.is_some()) else {
         return Err(io::Error::other(
             "expected a file's name, found a directory",
         ));

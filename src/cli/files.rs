@@ -173,6 +173,10 @@ pub(super) fn platform_file(
         return Ok(None);
     }
     let reading = || format!("read {}", path.display());
+    // What is read from a pipe here would be missing from the mail in it.
+    if !fs::metadata(path).with_context(reading)?.is_file() {
+        return Ok(None);
+    }
     let (file, size, modified) = open(path)?;
     let is_called_so = has_extension(path, "csv") || has_extension(path, "xml");
     let mut bytes = Vec::new();
@@ -274,6 +278,9 @@ impl Messages {
             );
         } else {
             let mut message = from_reader(from, size, max_bytes).with_context(reading)?;
+            if !path.is_file() {
+                refuse_in_a_pipe(path, &message)?;
+            }
             message.origin = Origin::File {
                 path: path.display().to_string(),
             };
@@ -341,6 +348,19 @@ pub(super) fn message(path: &Path, max_bytes: u64) -> anyhow::Result<RawMessage>
     };
     message.internal_date = modified;
     Ok(message)
+}
+
+/// Says of a file of the platform's that came through a pipe how it is read.
+fn refuse_in_a_pipe(path: &Path, message: &RawMessage) -> anyhow::Result<()> {
+    match &message.content {
+        Content::Whole(bytes) | Content::Oversized(bytes) if platform::kind(bytes).is_some() => {
+            bail!(
+                "{}: expected mail, found a file of the platform's in a pipe; name the file itself",
+                path.display()
+            )
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Says of a file of the platform's where it is read.

@@ -336,16 +336,15 @@ impl Intake {
         if let Some(style) = &self.style {
             let company = self.rules.companies.get(row.allocation.ban);
             let about = Some(row.message_id);
+            // As it stands by now, with the moment that the table has.
+            let withdrawn = transaction.allocation(id).await?;
             let handed = compose::Handed {
                 event: Event::Withdrawn,
                 message_id: row.message_id,
                 about: &decision.at.to_string(),
                 ban: row.allocation.ban,
                 company_name: company.map(|company| company.name.as_str()),
-                rows: &[AllocationRow {
-                    withdrawn_at: Some(decision.at),
-                    ..row.clone()
-                }],
+                rows: withdrawn.as_slice(),
             };
             for handoff in &style.handoffs {
                 let letter = compose::handoff(&handed, &handoff.name, decision.at);

@@ -17,6 +17,23 @@ use super::{
 };
 use crate::notice::{Address, AddressError};
 
+/// Whether the letter may go now, as far as others are concerned: a withdrawal waits for the numbers
+/// that it takes back while these wait, or they would be loaded after it.
+macro_rules! in_turn {
+    () => {
+        "CASE WHEN outbox.target IS NOT NULL
+                  AND CAST(outbox.eml AS TEXT) ->> '$.type' = 'allocation.withdrawn'
+              THEN NOT EXISTS (SELECT 1 FROM outbox AS earlier
+                  WHERE earlier.target = outbox.target AND earlier.next_attempt_at IS NOT NULL
+                      AND earlier.id < outbox.id
+                      AND CAST(earlier.eml AS TEXT) ->> '$.data.message_id'
+                          = CAST(outbox.eml AS TEXT) ->> '$.data.message_id'
+                      AND CAST(earlier.eml AS TEXT) ->> '$.data.company.ban'
+                          = CAST(outbox.eml AS TEXT) ->> '$.data.company.ban')
+              ELSE 1 END"
+    };
+}
+
 mod attempt;
 mod desk;
 
@@ -200,12 +217,13 @@ impl Ledger {
     /// # Errors
     /// SQLite's.
     pub async fn next_due(&self, target: Option<&str>) -> Result<Option<Timestamp>, LedgerError> {
-        let next: Option<String> = sqlx::query_scalar(
+        let next: Option<String> = sqlx::query_scalar(concat!(
             "SELECT min(next_attempt_at) FROM outbox
              WHERE target IS ?1 AND next_attempt_at IS NOT NULL
                  AND NOT EXISTS (SELECT 1 FROM handoff_target
-                     WHERE name = ?1 AND stopped_at IS NOT NULL)",
-        )
+                     WHERE name = ?1 AND stopped_at IS NOT NULL) AND ",
+            in_turn!()
+        ))
         .bind(target)
         .fetch_one(&self.pool)
         .await

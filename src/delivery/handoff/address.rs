@@ -60,6 +60,17 @@ impl Address {
     pub fn is_tls(&self) -> bool {
         self.0.scheme() == "https"
     }
+
+    /// What somebody says of a request, without the path and the query: many servers repeat them.
+    pub fn left_out_of(&self, words: &str) -> String {
+        let parts = [self.0.path(), self.0.query().unwrap_or_default()];
+        let mut words = words.to_owned();
+        // `/` alone is no secret, and stands everywhere.
+        for part in parts.into_iter().filter(|part| part.len() > 1) {
+            words = words.replace(part, "…");
+        }
+        words
+    }
 }
 
 /// Only where it is.
@@ -128,5 +139,9 @@ mod tests {
         assert_eq!(address.as_str(), text);
         assert_eq!(address.to_string(), "https://erp.example.com:8443");
         assert!(!format!("{address:?}").contains("hunter2"));
+        let repeated = address.left_out_of("Cannot POST /hunter2?sig=hunter2");
+        assert_eq!(repeated, "Cannot POST …?…");
+        let bare: Address = "http://localhost/".parse().unwrap();
+        assert_eq!(bare.left_out_of("and/or"), "and/or");
     }
 }

@@ -13,7 +13,9 @@
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
     io::{self, ErrorKind, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    os::unix::fs::{
+        DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown,
+    },
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -122,11 +124,12 @@ impl Set {
         }
         let hidden = place.join(HIDDEN);
         match DirBuilder::new().mode(0o700).create(&hidden) {
+            Ok(()) => as_the_directory(&File::open(&hidden)?, place)?,
             Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
+            Err(_) => {}
         }
         // Held to the end, also by a thread that nobody waits for any more.
-        let lock = lock(&hidden.join(LOCK))?;
+        let lock = lock(&hidden.join(LOCK), place)?;
         let appeared = self.appear_locked(place, &hidden);
         // Said, and not left to the closing: a process that is just being made may share it.
         lock.unlock()?;
@@ -136,6 +139,10 @@ impl Set {
     fn appear_locked(&self, place: &Path, hidden: &Path) -> io::Result<()> {
         let complete = hidden.join(&self.id);
         if !complete.try_exists()? {
+            // An attempt that was broken off wrote other formats, perhaps, and none to its end.
+            for format in Format::ALL {
+                absent(fs::remove_file(self.unfinished(hidden, format)))?;
+            }
             for (format, bytes) in &self.files {
                 write(&self.unfinished(hidden, *format), bytes)?;
             }
@@ -147,10 +154,7 @@ impl Set {
         // Those that were written then, whatever is configured now.
         for format in Format::ALL {
             let appears = place.join(format!("{}.{}", self.id, format.extension()));
-            match fs::rename(self.unfinished(hidden, format), appears) {
-                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
+            absent(fs::rename(self.unfinished(hidden, format), appears))?;
         }
         sync(place)?;
         sync(hidden)
@@ -161,15 +165,40 @@ impl Set {
     }
 }
 
+/// Lets those who may write in the directory write in what root has made inside: root may run a command
+/// before the service, which is somebody else, has handed anything over. `made` was made just now.
+fn as_the_directory(made: &File, place: &Path) -> io::Result<()> {
+    if made.metadata()?.uid() != 0 {
+        return Ok(());
+    }
+    let place = fs::metadata(place)?;
+    fchown(made, Some(place.uid()), Some(place.gid()))?;
+    made.set_permissions(Permissions::from_mode(place.mode() & 0o777))
+}
+
+/// What is not there need not be touched.
+fn absent(done: io::Result<()>) -> io::Result<()> {
+    match done {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}
+
 /// Nobody else writes while it is held: not a command beside a daemon that starts, and not an attempt
 /// that hung and was given up.
-fn lock(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(path)?;
+fn lock(path: &Path, place: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let made = options.write(true).mode(0o600).create_new(true).open(path);
+    let file = match made {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            OpenOptions::new().write(true).open(path)?
+        }
+        made => {
+            let made = made?;
+            as_the_directory(&made, place)?;
+            made
+        }
+    };
     file.try_lock().map_err(|error| match error {
         TryLockError::Error(error) => error,
         TryLockError::WouldBlock => io::Error::new(

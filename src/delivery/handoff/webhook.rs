@@ -66,7 +66,7 @@ pub(super) async fn send(
         .send()
         .await
         .map_err(|error| Unreachable(format!("{step}: {}", why(&error))))?;
-    judged(&step, letter, answer).await
+    judged(&step, webhook, letter, answer).await
 }
 
 /// Standard Webhooks, "Signature scheme": `v1,` and HMAC-SHA256 of `id.timestamp.body` in Base64.
@@ -94,7 +94,12 @@ fn client(webhook: &Webhook, within: Duration) -> Result<Client, String> {
 }
 
 /// What an answer means for the letter. What may be about this one alone holds up no other.
-async fn judged(step: &str, letter: &Letter, answer: Response) -> Result<Attempt, Unreachable> {
+async fn judged(
+    step: &str,
+    webhook: &Webhook,
+    letter: &Letter,
+    answer: Response,
+) -> Result<Attempt, Unreachable> {
     let status = answer.status();
     let everybody = letter.recipients.iter().cloned();
     if status.is_success() {
@@ -107,7 +112,8 @@ async fn judged(step: &str, letter: &Letter, answer: Response) -> Result<Attempt
     if status.is_redirection() {
         words.push_str(", a redirect, which is not followed: write the new address as `url`");
     }
-    let said = one_line(&beginning(answer).await, WORDS);
+    let said = webhook.url.left_out_of(&beginning(answer).await);
+    let said = one_line(&said, WORDS);
     if !said.is_empty() {
         words.push_str(&format!(": {said}"));
     }

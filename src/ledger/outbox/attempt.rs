@@ -155,16 +155,18 @@ async fn take(
     type Columns = (i64, String, String, String, Vec<u8>, u32, String);
     let failed = LedgerError::during("take a letter from the outbox");
     let farthest = due.checked_add(FARTHEST).unwrap_or(Timestamp::MAX);
-    let row: Option<Columns> = sqlx::query_as(
+    let row: Option<Columns> = sqlx::query_as(concat!(
         "UPDATE outbox
          SET state = 'sending', attempts = attempts + 1, attempted_at = ?4, next_attempt_at = ?2
          WHERE id = (SELECT id FROM outbox
              WHERE target IS ?5 AND (next_attempt_at <= ?1 OR next_attempt_at > ?3)
                  AND NOT EXISTS (SELECT 1 FROM handoff_target
                      WHERE name = ?5 AND stopped_at IS NOT NULL)
-             ORDER BY kind = 'alert' DESC, next_attempt_at, id LIMIT 1)
-         RETURNING id, kind, rfc_message_id, subject, eml, attempts, patient_since",
-    )
+                 AND ",
+        in_turn!(),
+        " ORDER BY kind = 'alert' DESC, next_attempt_at, id LIMIT 1)
+         RETURNING id, kind, rfc_message_id, subject, eml, attempts, patient_since"
+    ))
     .bind(moment(due))
     .bind(moment(retry_at))
     .bind(moment(farthest.max(retry_at)))

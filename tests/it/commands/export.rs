@@ -205,3 +205,32 @@ fn nothing_in_force_is_an_empty_list_and_no_envelope() {
     );
     assert!(!house.path("ledger.db").exists());
 }
+
+#[test]
+fn a_link_stays_one_and_a_pipe_is_not_replaced() {
+    let house = house();
+    let link = house.path("current.csv");
+    let file = house.write("kept/real.csv", "old");
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    exported(
+        &house,
+        &["--format", "csv", "--output", link.to_str().unwrap()],
+    );
+    assert!(link.is_symlink());
+    assert_eq!(fs::read_to_string(&file).unwrap(), format!("\u{feff}{CSV}"));
+
+    let pipe = house.path("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let output = house.command(&[
+        "export",
+        "--format",
+        "csv",
+        "--output",
+        pipe.to_str().unwrap(),
+    ]);
+    let (status, words) = said(&output);
+    assert_eq!(status, Some(1), "{words}");
+    assert!(words.contains("found a device or a pipe"), "{words}");
+    assert!(!pipe.is_file());
+}

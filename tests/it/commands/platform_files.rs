@@ -1,6 +1,6 @@
 //! `ingest` of the platform's own files: by name, by directory, as Turnkey leaves them.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, process::Command};
 
 use invoice_trackd::ledger::Ledger;
 
@@ -216,4 +216,33 @@ fn beside_a_running_daemon_the_file_is_recorded_and_the_daemon_sends() {
     let (_, status) = house.json(&["status", "--json"]);
     assert_eq!(status["outbox"]["pending"], 1);
     drop(daemon);
+}
+
+#[test]
+fn a_mail_through_a_pipe_loses_nothing_and_a_file_of_the_platform_s_is_refused_there() {
+    let house = house();
+    let mail = house.write("notice.eml", Notice::default().eml());
+    let through_a_pipe = |file: &Path, name: &str| {
+        let pipe = house.path(name);
+        let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        let bytes = fs::read(file).unwrap();
+        let writer = std::thread::spawn({
+            let pipe = pipe.clone();
+            // Whoever has seen enough hangs up.
+            move || fs::write(pipe, bytes).ok()
+        });
+        let output = house.command(&["ingest", pipe.to_str().unwrap()]);
+        writer.join().unwrap();
+        output
+    };
+    let output = through_a_pipe(&mail, "a");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let (_, rows) = house.json(&["allocations", "--json"]);
+    assert_eq!(rows[0]["invoice_track"], "EC", "{rows}");
+
+    let output = through_a_pipe(Path::new(&fixture("invnoapply-utf8.csv")), "b");
+    let words = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{words}");
+    assert!(words.contains("name the file itself"), "{words}");
 }

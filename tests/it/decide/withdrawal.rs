@@ -1,6 +1,6 @@
 //! A range is taken out of use: it counts no more, people are told, and the record stays.
 
-use invoice_trackd::ledger::OutboxState;
+use invoice_trackd::{delivery::Handoff, ledger::OutboxState};
 
 use super::*;
 
@@ -54,6 +54,31 @@ async fn a_withdrawn_range_counts_no_more_and_people_are_told() {
     };
     let taken = desk.take(whole(2, overlapping.eml())).await;
     assert_eq!(taken, Disposition::Imported);
+}
+
+#[tokio::test]
+async fn a_system_is_told_of_a_withdrawal_what_the_table_says() {
+    let mut desk = Desk::new().await;
+    desk.take(whole(1, notice().eml())).await;
+    desk.intake.style.as_mut().unwrap().handoffs = vec![Handoff {
+        name: "erp".to_owned(),
+        past: false,
+    }];
+    let at: Timestamp = "2026-01-20T04:00:00.123456789Z".parse().unwrap();
+    desk.intake
+        .withdraw(1, &because(at))
+        .await
+        .unwrap()
+        .unwrap();
+    let told = desk
+        .sql(
+            "SELECT eml ->> '$.timestamp', eml ->> '$.data.allocations[0].withdrawn_at' FROM
+             (SELECT CAST(eml AS TEXT) AS eml FROM outbox WHERE kind = 'handoff')",
+        )
+        .await;
+    for column in 0..2 {
+        assert_eq!(told[0].get::<String, _>(column), "2026-01-20T04:00:00.123Z");
+    }
 }
 
 #[tokio::test]

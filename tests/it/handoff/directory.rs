@@ -1,6 +1,9 @@
 //! Files in a directory: which, for whom, and each once.
 
-use std::{fs, os::unix::fs::PermissionsExt as _};
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown},
+};
 
 use invoice_trackd::{
     delivery::{Attempt, Unreachable},
@@ -80,6 +83,38 @@ async fn what_was_taken_away_does_not_come_back() {
         .await
         .unwrap();
     assert_eq!(visible(place.path()), [""; 0]);
+}
+
+#[tokio::test]
+async fn half_a_file_of_a_format_that_is_wanted_no_more_never_appears() {
+    let place = tempfile::tempdir().unwrap();
+    let id = letter(Event::Imported, "EC").message_id;
+    let hidden = place.path().join(".invoice-trackd");
+    fs::create_dir(&hidden).unwrap();
+    fs::write(hidden.join(format!("{id}.xml")), "<?xml vers").unwrap();
+    hands(place.path(), &[Format::Csv], Event::Imported)
+        .await
+        .unwrap();
+    assert_eq!(visible(place.path()), [format!("{id}.csv")]);
+}
+
+/// Only root can be in the way of somebody else; without root there is nothing to see.
+#[tokio::test]
+async fn what_root_has_begun_the_service_can_go_on_with() {
+    let place = tempfile::tempdir().unwrap();
+    if chown(place.path(), Some(40_123), Some(40_124)).is_err() {
+        return;
+    }
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o770)).unwrap();
+    hands(place.path(), &[Format::Csv], Event::Imported)
+        .await
+        .unwrap();
+    let hidden = place.path().join(".invoice-trackd");
+    for made in [hidden.join("lock"), hidden] {
+        let found = fs::metadata(&made).unwrap();
+        let whose = (found.uid(), found.gid(), found.mode() & 0o777);
+        assert_eq!(whose, (40_123, 40_124, 0o770), "{made:?}");
+    }
 }
 
 #[tokio::test]

@@ -232,3 +232,32 @@ path = "@ROOT@/away"
         assert_eq!(waiting.len(), 1, "{list}");
     }
 }
+
+#[tokio::test]
+async fn a_withdrawal_is_not_told_before_the_numbers_that_it_takes_back() {
+    let (ledger, _home) = ledger().await;
+    // It refuses the numbers once, and would take everything from then on.
+    let server = ScriptedHttp::start(|turn, _| says(if turn == 0 { 500 } else { 200 })).await;
+    let erp = dispatcher(&ledger, to_server(&server));
+    post(&ledger, &letter(Event::Imported, "EC")).await;
+    let pass = erp.run_once(now()).await.unwrap();
+    assert_eq!((pass.sent, pass.deferred), (0, 1));
+    let again = pass.next.unwrap();
+
+    post(&ledger, &letter(Event::Withdrawn, "EC")).await;
+    let pass = erp.run_once(now()).await.unwrap();
+    assert!(pass.is_idle(), "{pass:?}");
+    assert_eq!(
+        pass.next,
+        Some(again),
+        "and nobody looks in vain until then"
+    );
+    let pass = erp.run_once(after(60)).await.unwrap();
+    assert_eq!((pass.sent, pass.next), (2, None));
+    let told: Vec<bool> = server
+        .posted()
+        .iter()
+        .map(|posted| String::from_utf8_lossy(&posted.body).contains("allocation.withdrawn"))
+        .collect();
+    assert_eq!(told, [false, false, true]);
+}

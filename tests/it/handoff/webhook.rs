@@ -77,6 +77,9 @@ async fn success_is_2xx_and_what_comes_with_it_is_not_read() {
 
 #[tokio::test]
 async fn a_refusal_is_temporary_and_holds_up_no_other_letter() {
+    // As the defaults of many servers do.
+    let repeats = b"Cannot POST /hook?key=very-secret".to_vec();
+    let repeats = Does::Answers(404, String::new(), repeats);
     let told = "配號\u{1b}[2J".repeat(500).into_bytes();
     for (does, words) in [
         (says(400), "found 400"),
@@ -88,6 +91,7 @@ async fn a_refusal_is_temporary_and_holds_up_no_other_letter() {
             "found 500: 配號<U+001B>[2J配號",
         ),
         (Does::Floods(500), "found 500: xxxxxxxx"),
+        (repeats, "found 404: Cannot POST …?…"),
     ] {
         let server = ScriptedHttp::start(move |_, _| does.clone()).await;
         let attempt = posts(&to_server(&server), SOON).await.unwrap();
