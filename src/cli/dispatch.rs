@@ -31,15 +31,21 @@ pub(super) async fn send(
     ledger: &Ledger,
     _alone: &DaemonLock,
 ) -> anyhow::Result<()> {
-    let systems = config.systems()?.into_iter().map(Transport::System);
-    for transport in config.transport()?.into_iter().chain(systems) {
+    let flush = async |transport| {
         let dispatcher = Dispatcher {
             ledger: ledger.clone(),
             transport,
             style: config.style.clone(),
             patience: config.patience,
         };
-        dispatcher.flush(Clock::System.now()).await?;
+        dispatcher.flush(Clock::System.now()).await
+    };
+    // Mail first: a system's secret that cannot be read keeps no mail from people.
+    if let Some(transport) = config.transport()? {
+        flush(transport).await?;
+    }
+    for system in config.systems()? {
+        flush(Transport::System(system)).await?;
     }
     Ok(())
 }

@@ -77,7 +77,15 @@ pub(super) async fn ingest(
     for input in inputs {
         match input {
             Ok(Input::Message(message)) => taken = run.take(message).await,
-            Ok(Input::File(found, file)) => taken = run.take_file(&found, &file, config).await,
+            Ok(Input::File(found, file)) => match run.take_file(&found, &file, config).await {
+                Ok(true) => {}
+                Ok(false) => unreadable.push(format!(
+                    "{}: an earlier version passed this file over, at this place; copy it to another \
+                     name and ingest that",
+                    found.origin.place()
+                )),
+                Err(error) => taken = Err(error),
+            },
             Err(error) => unreadable.push(format!("{error:#}")),
         }
         if taken.is_err() {
@@ -161,12 +169,13 @@ impl Run {
         Ok(())
     }
 
+    /// Whether it was taken in.
     async fn take_file(
         &mut self,
         found: &RawMessage,
         file: &platform::File,
         config: &Config,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<bool> {
         self.flush().await?;
         let company = |mailbox: Option<&str>| config.place(mailbox).and_then(|place| place.company);
         let now = Clock::System.now();
@@ -174,8 +183,10 @@ impl Run {
             .intake
             .take_file(found, file, &mut self.unexplained, company, now)
             .await?;
-        self.report.file(found, file, &reconciled);
-        Ok(())
+        if let Some(reconciled) = &reconciled {
+            self.report.file(found, file, reconciled);
+        }
+        Ok(reconciled.is_some())
     }
 
     async fn flush(&mut self) -> anyhow::Result<()> {

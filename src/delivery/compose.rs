@@ -88,8 +88,8 @@ pub struct Handed<'a> {
     pub event: Event,
     /// `message.id` of what granted the numbers.
     pub message_id: i64,
-    /// What tells this event from another about the same ranges: SHA-256 of the message, or the
-    /// moment of a withdrawal.
+    /// What tells this event from another about the same ranges: SHA-256 of the message or
+    /// file that granted them; while a file is taken in, with the company.
     pub about: &'a str,
     /// Whose numbers they are.
     pub ban: Ban,

@@ -338,10 +338,13 @@ impl Intake {
             let about = Some(row.message_id);
             // As it stands by now, with the moment that the table has.
             let withdrawn = transaction.allocation(id).await?;
+            // The same bytes never grant a second time: a ledger restored from a backup, in which it
+            // is withdrawn again, tells it under the same id.
+            let granted_by = transaction.sha256_of(row.message_id).await?;
             let handed = compose::Handed {
                 event: Event::Withdrawn,
                 message_id: row.message_id,
-                about: &decision.at.to_string(),
+                about: &granted_by,
                 ban: row.allocation.ban,
                 company_name: company.map(|company| company.name.as_str()),
                 rows: withdrawn.as_slice(),

@@ -107,7 +107,8 @@ struct Share {
 }
 
 impl Intake {
-    /// Takes in `file`, which was read from `found`. `unexplained` is one for all files of a run;
+    /// Takes in `file`, which was read from `found`; `None` where these bytes were passed over at this
+    /// place before such files were known, and nothing has changed. `unexplained` is one for all files of a run;
     /// `mailbox_company` tells the company of a mailbox by its name, or of files.
     ///
     /// # Errors
@@ -119,7 +120,7 @@ impl Intake {
         unexplained: &mut Unexplained,
         mailbox_company: impl Fn(Option<&str>) -> Option<Ban>,
         now: Timestamp,
-    ) -> Result<Reconciled, LedgerError> {
+    ) -> Result<Option<Reconciled>, LedgerError> {
         // Most of them while no transaction is open …
         loop {
             let mails = self.ledger.unclaimed(unexplained.seen, AT_ONCE).await?;
@@ -155,13 +156,26 @@ impl Intake {
                         let row = Outcome::of_copy(found, disposition);
                         reconciled.contradicted.push(row);
                     }
-                    _ => reconciled.known = file.rows.len(),
+                    _ => {
+                        for row in &file.rows {
+                            let alone = alone(found, file, row);
+                            match transaction.row_in_quarantine(&alone.sha256).await? {
+                                Some(earlier) => reconciled
+                                    .contradicted
+                                    .push(Outcome::of_copy(&alone.message, earlier.disposition)),
+                                None => reconciled.known += 1,
+                            }
+                        }
+                    }
                 }
                 reconciled
             }
             None => {
-                self.reconcile(&mut transaction, found, &sha256, file, now)
-                    .await?
+                let reconciling = self.reconcile(&mut transaction, found, &sha256, file, now);
+                match reconciling.await? {
+                    Some(reconciled) => reconciled,
+                    None => return Ok(None),
+                }
             }
         };
         for id in unexplained.of(&file.rows) {
@@ -193,7 +207,7 @@ impl Intake {
         for outcome in contradicted.iter().chain(explained) {
             log(outcome, false);
         }
-        Ok(reconciled)
+        Ok(Some(reconciled))
     }
 
     async fn reconcile(
@@ -203,7 +217,7 @@ impl Intake {
         sha256: &str,
         file: &File,
         now: Timestamp,
-    ) -> Result<Reconciled, LedgerError> {
+    ) -> Result<Option<Reconciled>, LedgerError> {
         let evidence = Evidence::not_required();
         let reading = Reading {
             subject: name(&found.origin).to_owned(),
@@ -223,11 +237,7 @@ impl Intake {
             now,
         };
         let Some(id) = transaction.record(&entry).await? else {
-            let path = found.origin.place();
-            return Err(LedgerError::BadRow(format!(
-                "{path} was passed over before this version knew such files; copy it to another \
-                 name and ingest that"
-            )));
+            return Ok(None);
         };
 
         let mut reconciled = Reconciled::new(Disposition::Duplicate);
@@ -273,7 +283,7 @@ impl Intake {
             share.warnings.extend(judgement.warnings);
         }
         if reconciled.recorded.is_empty() {
-            return Ok(reconciled);
+            return Ok(Some(reconciled));
         }
         reconciled.disposition = Disposition::Imported;
         transaction.brought(id).await?;
@@ -292,7 +302,7 @@ impl Intake {
             };
             self.tell(transaction, id, &entry).await?;
         }
-        Ok(reconciled)
+        Ok(Some(reconciled))
     }
 
     /// Puts one row into quarantine, as a file that holds nothing else.
@@ -310,21 +320,7 @@ impl Intake {
         judgement: Judgement,
         now: Timestamp,
     ) -> Result<Outcome, LedgerError> {
-        let bytes = match file.source {
-            platform::Source::Csv => {
-                platform::csv(&[row.allocation], platform::Encoding::default())
-            }
-            platform::Source::E0501 => platform::e0501(&[row.allocation]),
-        };
-        let sha256 = sha256(&bytes);
-        let message = RawMessage {
-            origin: Origin::File {
-                path: format!("{}:{}", found.origin.place(), row.line),
-            },
-            internal_date: found.internal_date,
-            size: bytes.len() as u64,
-            content: Content::Whole(bytes),
-        };
+        let Alone { message, sha256 } = alone(found, file, row);
         if let Some(earlier) = transaction.row_in_quarantine(&sha256).await? {
             let disposition = transaction
                 .record_copy(&message, &sha256, earlier, now)
@@ -420,6 +416,30 @@ fn judgement(disposition: Disposition, company: Option<Ban>, share: Share) -> Ju
         warnings: share.warnings,
         company: company.map(|ban| (ban, CompanySource::Body)),
         allocations: share.judged,
+    }
+}
+
+/// One row as a file that holds nothing else.
+struct Alone {
+    message: RawMessage,
+    sha256: String,
+}
+
+fn alone(found: &RawMessage, file: &File, row: &Row) -> Alone {
+    let bytes = match file.source {
+        platform::Source::Csv => platform::csv(&[row.allocation], platform::Encoding::default()),
+        platform::Source::E0501 => platform::e0501(&[row.allocation]),
+    };
+    Alone {
+        sha256: sha256(&bytes),
+        message: RawMessage {
+            origin: Origin::File {
+                path: format!("{}:{}", found.origin.place(), row.line),
+            },
+            internal_date: found.internal_date,
+            size: bytes.len() as u64,
+            content: Content::Whole(bytes),
+        },
     }
 }
 

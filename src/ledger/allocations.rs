@@ -156,6 +156,18 @@ impl Ledger {
 }
 
 impl Transaction {
+    /// SHA-256 of the message or file with this id.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub async fn sha256_of(&mut self, message: i64) -> Result<String, LedgerError> {
+        sqlx::query_scalar("SELECT sha256 FROM message WHERE id = ?")
+            .bind(message)
+            .fetch_one(&mut *self.inner)
+            .await
+            .map_err(LedgerError::during("read what granted a range"))
+    }
+
     /// One recorded range; `None` where no allocation has this id.
     ///
     /// # Errors

@@ -249,13 +249,13 @@ impl Ledger {
         Ok(counts)
     }
 
-    /// How many letters were given up or refused for good. What was sent is not counted for it, as
+    /// How many mails were given up or refused for good. What was sent is not counted for it, as
     /// [`Ledger::outbox_counts`] would, which takes longer every year.
     ///
     /// # Errors
     /// SQLite's.
     pub async fn failed_letters(&self) -> Result<u64, LedgerError> {
-        sqlx::query_scalar("SELECT count(*) FROM outbox WHERE state = 'failed'")
+        sqlx::query_scalar("SELECT count(*) FROM outbox WHERE state = 'failed' AND target IS NULL")
             .fetch_one(&self.pool)
             .await
             .map_err(LedgerError::during("count letters that failed"))

@@ -100,6 +100,7 @@ impl Desk {
         self.intake
             .take_file(&found, &file, &mut unexplained, |_| None, after(60))
             .await
+            .map(Option::unwrap)
     }
 
     async fn mail(&mut self, raw: Vec<u8>) -> Disposition {
