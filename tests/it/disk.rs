@@ -268,7 +268,7 @@ async fn a_letter_that_cannot_be_written_down_as_attempted_is_not_sent_until_it_
     faults.fill_the_disk();
     house
         .until("the dispatcher says so", || async {
-            house.log().contains("no mail goes out, the ledger fails")
+            house.log().contains("nothing goes out, the ledger fails")
         })
         .await;
     house
@@ -279,10 +279,10 @@ async fn a_letter_that_cannot_be_written_down_as_attempted_is_not_sent_until_it_
         .await;
     fs::remove_file(house.path("sent")).unwrap();
     fs::create_dir(house.path("sent")).unwrap();
-    let attempts = house.log().matches("no mail goes out").count();
+    let attempts = house.log().matches("nothing goes out").count();
     house
         .until("it tries once more", || async {
-            house.log().matches("no mail goes out").count() > attempts
+            house.log().matches("nothing goes out").count() > attempts
         })
         .await;
     assert_eq!(files(&house, "sent"), 0);

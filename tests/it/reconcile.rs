@@ -271,6 +271,38 @@ async fn the_same_bytes_again_record_nothing_tell_nobody_and_bring_nothing_back(
 }
 
 #[tokio::test]
+async fn a_file_that_was_passed_over_once_is_not_taken_for_read() {
+    let desk = Desk::new().await;
+    let bytes = platform::csv(&[specimen()], platform::Encoding::default());
+    let found = RawMessage {
+        origin: Origin::File {
+            path: "a.csv".to_owned(),
+        },
+        internal_date: None,
+        size: bytes.len() as u64,
+        content: Content::Whole(bytes),
+    };
+    // As a version that knew no such files took it.
+    let place = Place::default();
+    let taken = desk
+        .intake
+        .take(std::slice::from_ref(&found), place, after(1));
+    assert_eq!(taken.await.unwrap()[0].disposition, Disposition::Unrelated);
+    let Content::Whole(bytes) = &found.content else {
+        unreachable!();
+    };
+    let file = platform::read(Source::Csv, bytes).unwrap();
+    let mut unexplained = Unexplained::default();
+    let taken = desk
+        .intake
+        .take_file(&found, &file, &mut unexplained, |_| None, after(60));
+    assert_eq!(taken.await.unwrap(), None);
+    assert_eq!(desk.sources().await, Vec::<String>::new());
+    let elsewhere = desk.file("b.csv", &[specimen()]).await;
+    assert_eq!(elsewhere.recorded, [specimen()]);
+}
+
+#[tokio::test]
 async fn a_row_that_contradicts_the_ledger_waits_by_itself_and_the_others_go_on() {
     let mut desk = Desk::new().await;
     desk.mail(Notice::default().eml()).await;
@@ -314,6 +346,11 @@ async fn a_row_that_contradicts_the_ledger_waits_by_itself_and_the_others_go_on(
     assert_eq!((again.recorded.len(), again.contradicted.len()), (1, 1));
     assert_eq!(desk.column("SELECT key FROM news").await, news);
     assert_eq!(desk.intake.ledger.quarantine().await.unwrap().len(), 2);
+
+    // The same file again changes nothing, and says what still waits.
+    let same = desk.file("x/a.csv", &[overlap, new, stranger]).await;
+    let counts = (same.recorded.len(), same.known, same.contradicted.len());
+    assert_eq!(counts, (0, 1, 2));
 
     let refused = desk.decide(quarantine[0].id, Release::default()).await;
     assert!(

@@ -7,6 +7,7 @@ use invoice_trackd::{
     clock::Clock,
     delivery::Wake,
     intake::Place,
+    ledger::Decision,
     mailbox::{Content, Origin, RawMessage},
 };
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
@@ -203,6 +204,28 @@ async fn a_ledger_that_is_set_back_repeats_the_same_ids_and_a_directory_gets_no_
     };
     assert_eq!(ids(0), ids(1));
     assert_eq!(ids(0).len(), 2);
+}
+
+#[tokio::test]
+async fn a_withdrawal_that_is_made_again_in_a_restored_ledger_bears_the_same_id() {
+    let mut ids = BTreeSet::new();
+    for minutes in [1, 60] {
+        let (ledger, _home) = ledger().await;
+        takes_in(&ledger, with(&["erp"]), &["EC"]).await;
+        let decision = Decision {
+            who: "ops",
+            reason: "cancelled",
+            at: after(60 * minutes),
+        };
+        let desk = intake(ledger.clone(), with(&["erp"]));
+        desk.withdraw(1, &decision).await.unwrap().unwrap();
+        let rows = ledger.outbox(None).await.unwrap();
+        let told = rows
+            .into_iter()
+            .find(|row| row.subject.contains("withdrawn"));
+        ids.insert(told.unwrap().message_id);
+    }
+    assert_eq!(ids.len(), 1, "{ids:?}");
 }
 
 #[test]
