@@ -91,4 +91,10 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn of_what_is_no_number_little_is_repeated() {
+        let error = "9".repeat(5_000_000).parse::<Ban>().unwrap_err();
+        assert_eq!(error, BanError::NotEightDigits("9".repeat(40)));
+    }
 }
