@@ -52,7 +52,7 @@ pub use self::{
     layout::Label,
     period::{Period, PeriodError},
     range::{BOOKLET, InvoiceNo, Range, RangeFault},
-    reading::{Gate, Reading, author, gate, oversized, panicked, read, unfetchable},
+    reading::{Gate, OtherRow, Reading, author, gate, oversized, panicked, read, unfetchable},
     rules::{Assignment, Companies, Company, Rules},
     sender::{Address, AddressError},
     settle::{

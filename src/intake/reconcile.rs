@@ -23,7 +23,10 @@ use crate::{
     authenticity::Evidence,
     ledger::{Entry, LedgerError, Transaction, Unclaimed},
     mailbox::{Content, Origin, RawMessage},
-    notice::{self, Ban, Block, CompanySource, Disposition, Judged, Judgement, Reading, Warning},
+    notice::{
+        self, Allocation, Ban, Block, CompanySource, Disposition, Judged, Judgement, OtherRow,
+        Reading, Warning,
+    },
     platform::{self, File, Row},
 };
 
@@ -242,10 +245,18 @@ impl Intake {
 
         let mut reconciled = Reconciled::new(Disposition::Duplicate);
         let mut shares = BTreeMap::<Ban, Share>::new();
+        let clashes = clashes(&file.rows);
         for row in &file.rows {
+            let clash = clashes.get(&row.allocation);
             let examined = Examined {
                 sha256: String::new(),
-                reading: Reading::of_row(&row.allocation, file.source),
+                reading: Reading {
+                    other_row: clash.map(|other| OtherRow {
+                        allocation: other.allocation,
+                        line: other.line,
+                    }),
+                    ..Reading::of_row(&row.allocation, file.source)
+                },
                 evidence: evidence.clone(),
             };
             let neighbours = transaction.neighbours(&examined.reading.blocks).await?;
@@ -405,6 +416,39 @@ pub(super) fn row_again(kind: platform::Source, raw: &[u8]) -> Reading {
         Ok([row]) => Reading::of_row(&row.allocation, kind),
         _ => Reading::default(),
     }
+}
+
+/// Rows that share numbers with another one of their file, and that one: nobody can know
+/// which of the two is right. The same row twice is one.
+fn clashes(rows: &[Row]) -> HashMap<Allocation, &Row> {
+    let mut sorted: Vec<&Row> = rows.iter().collect();
+    sorted.sort_by_key(|row| {
+        let block = &row.allocation.block;
+        (block.track, block.period, block.range.begin())
+    });
+    let mut clashes = HashMap::new();
+    // Of those before, the one that reaches farthest: what it does not overlap none of them does.
+    let mut farthest: Option<&Row> = None;
+    for row in sorted {
+        let block = &row.allocation.block;
+        let same = farthest.filter(|other| {
+            let other = &other.allocation.block;
+            (other.track, other.period) == (block.track, block.period)
+        });
+        match same {
+            Some(other) if other.allocation.block.range.overlaps(block.range) => {
+                if other.allocation != row.allocation {
+                    clashes.entry(row.allocation).or_insert(other);
+                    clashes.entry(other.allocation).or_insert(row);
+                }
+                if block.range.end() > other.allocation.block.range.end() {
+                    farthest = Some(row);
+                }
+            }
+            _ => farthest = Some(row),
+        }
+    }
+    clashes
 }
 
 /// What follows for one company, or for nobody in particular.

@@ -58,6 +58,17 @@ pub struct Reading {
     pub forwarded: Option<Vec<u8>>,
     /// Which of the platform's files it was read from; `None` for a mail.
     pub file: Option<FileKind>,
+    /// Of a row of such a file: another one with which it shares numbers.
+    pub other_row: Option<OtherRow>,
+}
+
+/// A row of a file, as another row of it is judged beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OtherRow {
+    /// What it says.
+    pub allocation: Allocation,
+    /// Its line, from 1.
+    pub line: usize,
 }
 
 impl Reading {

@@ -441,7 +441,7 @@ async fn mails_that_wait_for_a_company_settle_when_a_file_tells_it() {
 async fn a_file_that_fails_at_its_last_step_has_recorded_and_told_nothing() {
     let mut desk = Desk::new().await;
     desk.mail(nobody_s("EC")).await;
-    let overlap = range(OURS, "EC", "10706", 22_628_050, 1);
+    let stranger = range("04595257", "EE", "10706", 0, 1);
     for fails in [
         "UPDATE OF disposition ON message WHEN OLD.id = 1",
         "INSERT ON outbox",
@@ -451,7 +451,7 @@ async fn a_file_that_fails_at_its_last_step_has_recorded_and_told_nothing() {
             "CREATE TRIGGER broken AFTER {fails} BEGIN SELECT RAISE(ABORT, 'broken'); END"
         ))
         .await;
-        let failed = desk.try_file("a.csv", &[specimen(), overlap]).await;
+        let failed = desk.try_file("a.csv", &[specimen(), stranger]).await;
         assert!(failed.is_err(), "{fails}");
         assert!(desk.sources().await.is_empty(), "{fails}");
         assert!(desk.posted().await.is_empty(), "{fails}");
@@ -459,7 +459,7 @@ async fn a_file_that_fails_at_its_last_step_has_recorded_and_told_nothing() {
         assert_eq!(messages, ["quarantined"], "{fails}");
         desk.sql("DROP TRIGGER broken").await;
     }
-    let file = desk.file("a.csv", &[specimen(), overlap]).await;
+    let file = desk.file("a.csv", &[specimen(), stranger]).await;
     let counts = [&file.contradicted, &file.explained].map(Vec::len);
     assert_eq!((file.recorded.len(), counts), (1, [1, 1]));
 }
@@ -508,4 +508,72 @@ async fn five_thousand_rows_take_seconds() {
     println!("5,000 rows in {took:?}");
     assert_eq!(file.recorded.len(), 5000);
     assert!(took.as_secs() < 60, "{took:?}");
+}
+
+#[tokio::test]
+async fn rows_of_one_file_that_share_numbers_wait_both_for_nobody_knows_which_is_right() {
+    let desk = Desk::new().await;
+    let long = range(OURS, "EC", "10706", 0, 10);
+    let inside = range(OURS, "EC", "10706", 50, 1);
+    let at_its_end = range(OURS, "EC", "10706", 450, 3);
+    let behind = range(OURS, "EC", "10706", 600, 1);
+    let same_for_others = range(THEIRS, "EC", "10706", 600, 1);
+    let (other_period, alone) = (
+        range(OURS, "ED", "10706", 0, 10),
+        range(OURS, "EC", "10706", 650, 2),
+    );
+    // Said twice, one of them before and one behind what contradicts it.
+    let rows = [
+        long,
+        alone,
+        inside,
+        behind,
+        long,
+        at_its_end,
+        same_for_others,
+        other_period,
+        alone,
+    ];
+    let file = desk.file("a.csv", &rows).await;
+    assert_eq!(file.recorded, [alone, other_period]);
+    assert_eq!(file.known, 1);
+    let waiting: Vec<&str> = file
+        .contradicted
+        .iter()
+        .map(|one| one.origin.place())
+        .collect();
+    let lines = [2, 4, 5, 6, 7, 8].map(|line| format!("a.csv:{line}"));
+    assert_eq!(waiting, lines);
+    let quarantine = desk.intake.ledger.quarantine().await.unwrap();
+    assert_eq!(quarantine.len(), 5, "line 6 says what line 2 says");
+    let words = &file.contradicted[1].defects[0].detail;
+    assert_eq!(
+        words.en,
+        "EC 00000050-00000099 107/05 - 107/06 shares numbers with EC 00000000-00000499 107/05 - \
+         107/06 of 一般稅額計算, on line 2 of the same file, for 53567686"
+    );
+
+    // The very same file says the same again.
+    let again = desk.file("a.csv", &rows).await;
+    assert_eq!((again.known, again.contradicted.len()), (3, 6));
+
+    // Who looks it up releases the right one; then the wrong one contradicts the ledger.
+    let released = desk.decide(3, Release::default()).await;
+    assert_eq!(released, Ok(Disposition::Imported));
+    let refused = desk.decide(2, Release::default()).await;
+    assert!(
+        matches!(refused, Err(Refusal::Defects { .. })),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn of_two_rows_that_share_numbers_the_one_that_is_recorded_is_confirmed() {
+    let mut desk = Desk::new().await;
+    desk.mail(Notice::default().eml()).await;
+    let overlap = range(OURS, "EC", "10706", 22_628_050, 1);
+    let file = desk.file("a.csv", &[overlap, specimen()]).await;
+    let counts = (file.confirmed, file.contradicted.len());
+    assert_eq!((counts, file.recorded.len()), ((1, 1), 0));
+    assert_eq!(file.contradicted[0].origin.place(), "a.csv:2");
 }

@@ -9,8 +9,8 @@ use jiff::civil::Date;
 
 use super::{
     super::{
-        Allocation, Assignment, Ban, Block, Defect, DefectCode, Period, Reading, Sentence, Warning,
-        WarningCode,
+        Allocation, Assignment, Ban, Block, Defect, DefectCode, OtherRow, Period, Reading,
+        Sentence, Warning, WarningCode,
     },
     Circumstances, Judged, Judgement, Recorded,
 };
@@ -32,7 +32,9 @@ pub(super) fn check(reading: &Reading, given: &Circumstances<'_>, judgement: &mu
             Some(known) => judgement.warnings.extend(counts_differ(block, known)),
             None => {
                 let neighbours = given.neighbours.iter().map(Holder::Recorded);
-                let holders = neighbours.chain(others.iter().copied().map(Holder::Mail));
+                let holders = neighbours
+                    .chain(others.iter().copied().map(Holder::Mail))
+                    .chain(reading.other_row.iter().map(Holder::Row));
                 judgement.defects.extend(conflicts(block, ban, holders));
                 judgement
                     .defects
@@ -59,6 +61,7 @@ pub(super) fn same_numbers(a: &Block, b: &Block) -> bool {
 enum Holder<'a> {
     Recorded(&'a Recorded),
     Mail(&'a Block),
+    Row(&'a OtherRow),
 }
 
 impl Holder<'_> {
@@ -66,6 +69,7 @@ impl Holder<'_> {
         match self {
             Self::Recorded(recorded) => &recorded.allocation.block,
             Self::Mail(block) => block,
+            Self::Row(row) => &row.allocation.block,
         }
     }
 
@@ -80,6 +84,13 @@ impl Holder<'_> {
                 )
             }
             Self::Mail(_) => Sentence::new("in this mail", "也在這封信裡"),
+            Self::Row(OtherRow { allocation, line }) => {
+                let ban = allocation.ban;
+                Sentence::new(
+                    format!("on line {line} of the same file, for {ban}"),
+                    format!("在同一個檔案的第 {line} 行，統一編號 {ban}"),
+                )
+            }
         };
         let Block {
             track,
