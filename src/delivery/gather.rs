@@ -109,7 +109,8 @@ impl Dispatcher {
                 .map(|news| (news.cause.message_id, news.cause.ban.as_str()))
                 .collect();
             granted.retain(|row| told.contains(&(row.message_id, row.allocation.ban.as_str())));
-            let handed = transaction.handed_over(&messages).await?;
+            let causes: Vec<&Import> = imports.iter().map(|news| &news.cause).collect();
+            let handed = transaction.handed_over(&causes).await?;
             let style = self.style.with_readers(&addresses(&audience), &[]);
             if let Some(letter) = compose::digest(&imports, &granted, &handed, &style, now) {
                 transaction.gather(&imports, &letter, now).await?;
@@ -159,15 +160,16 @@ pub async fn gather_past(
 ) -> Result<bool, LedgerError> {
     let mut transaction = ledger.begin().await?;
     let past = transaction.pending::<Past>().await?;
-    let messages: Vec<i64> = past
+    let imports: Vec<&Import> = past
         .iter()
         .filter_map(|news| match &news.cause {
-            Past::Imported(import) => Some(import.message_id),
+            Past::Imported(import) => Some(import),
             Past::Quarantined(_) => None,
         })
         .collect();
+    let messages: Vec<i64> = imports.iter().map(|import| import.message_id).collect();
     let granted = transaction.granted_by(&messages).await?;
-    let handed = transaction.handed_over(&messages).await?;
+    let handed = transaction.handed_over(&imports).await?;
     let Some(letter) = compose::summary(&past, &granted, &handed, style, now) else {
         return Ok(false);
     };

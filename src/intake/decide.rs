@@ -365,6 +365,11 @@ impl Intake {
                 transaction.post(&letter, about, decision.at).await?;
             }
         }
+        // Whatever is configured: what waits for a system that is not, by now, may be handed over later.
+        let (ban, message, who) = (row.allocation.ban, row.message_id, decision.who);
+        transaction
+            .call_off_untold(ban, message, who, decision.at)
+            .await?;
         transaction.commit().await?;
         Ok(Ok(row))
     }

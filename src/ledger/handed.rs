@@ -7,10 +7,11 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use serde::Serialize;
 use sqlx::FromRow;
 
 use super::{
-    Ledger, LedgerError, OutboxState, Transaction,
+    Import, Ledger, LedgerError, OutboxState, Transaction,
     columns::{expected, parsed},
 };
 
@@ -186,23 +187,33 @@ impl Ledger {
 }
 
 impl Transaction {
-    /// How the hand-offs of what these messages granted stand, system by system; withdrawals do not
-    /// count.
+    /// How the hand-offs of these imports stand, system by system; withdrawals do not count, nor what a
+    /// file of the platform's granted to companies other than these.
     ///
     /// # Errors
     /// SQLite's.
-    pub async fn handed_over(&mut self, messages: &[i64]) -> Result<Vec<HandedOver>, LedgerError> {
+    pub async fn handed_over(
+        &mut self,
+        imports: &[&Import],
+    ) -> Result<Vec<HandedOver>, LedgerError> {
+        let imports: Vec<(i64, &str)> = imports
+            .iter()
+            .map(|import| (import.message_id, import.ban.as_str()))
+            .collect();
         sqlx::query_as(
             "SELECT target, sum(state = 'sent') AS sent,
                  sum(state IN ('pending', 'sending')) AS waiting,
                  sum(state = 'failed') AS failed, sum(state = 'dropped') AS dropped,
                  max(stopped_at IS NOT NULL) AS stopped
              FROM outbox LEFT JOIN handoff_target ON handoff_target.name = target
-             WHERE kind = 'handoff' AND about IN (SELECT value FROM json_each(?))
+             WHERE kind = 'handoff'
+                 AND about IN (SELECT value ->> 0 FROM json_each(?1))
+                 AND (about, CAST(eml AS TEXT) ->> '$.data.company.ban')
+                     IN (SELECT value ->> 0, value ->> 1 FROM json_each(?1))
                  AND CAST(eml AS TEXT) ->> '$.type' = 'allocation.imported'
              GROUP BY target ORDER BY target",
         )
-        .bind(list(messages)?)
+        .bind(list(&imports)?)
         .fetch_all(&mut *self.inner)
         .await
         .map_err(LedgerError::during("count what systems were handed"))
@@ -210,7 +221,7 @@ impl Transaction {
 }
 
 /// As SQLite reads a list.
-fn list(messages: &[i64]) -> Result<String, LedgerError> {
-    let failed = LedgerError::during("list messages");
-    serde_json::to_string(messages).map_err(|error| failed(sqlx::Error::Encode(error.into())))
+fn list<T: Serialize>(of: &[T]) -> Result<String, LedgerError> {
+    let failed = LedgerError::during("write a list");
+    serde_json::to_string(of).map_err(|error| failed(sqlx::Error::Encode(error.into())))
 }

@@ -267,14 +267,15 @@ impl Ledger {
     /// # Errors
     /// SQLite's.
     pub async fn put_off(&self, target: Option<&str>) -> Result<Option<PutOff>, LedgerError> {
-        // The last one that was sent is looked for by its attempt, which has an index.
+        // What waits is what is due at some time, by an index: of a system that is down for days
+        // nobody else's look need go through thousands. So is the last attempt that was a success.
         let row: Option<(u64, String, String, Option<String>)> = sqlx::query_as(
             "SELECT count(*) OVER (), last_answer, min(patient_since) OVER (),
                  (SELECT sent_at FROM outbox
                   WHERE target IS ?1 AND attempted_at IS NOT NULL AND state = 'sent'
                   ORDER BY attempted_at DESC LIMIT 1)
              FROM outbox
-             WHERE target IS ?1 AND state IN ('pending', 'sending') AND last_answer IS NOT NULL
+             WHERE target IS ?1 AND next_attempt_at IS NOT NULL AND last_answer IS NOT NULL
              ORDER BY next_attempt_at DESC LIMIT 1",
         )
         .bind(target)

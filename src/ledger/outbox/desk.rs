@@ -10,12 +10,13 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::{
     super::{
-        Ledger, LedgerError,
+        Ledger, LedgerError, Transaction,
         columns::{expected, moment, parsed},
         targets,
     },
     Kind, OutboxState,
 };
+use crate::notice::Ban;
 
 /// One letter with everything that a person may ask about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,9 +117,35 @@ pub enum Declined {
     /// Nobody is left who has not got it.
     #[error("{0} was sent and everybody has it: there is nobody to send it to again")]
     EverybodyHasIt(i64),
+    /// Ranges that it tells of were withdrawn since: whoever is told now would load them after all.
+    #[error("{id} imports {}", taken_back(*.id, *.state, *.withdrawn, *.ranges))]
+    Withdrawn {
+        /// `outbox.id`
+        id: i64,
+        /// Where it stands.
+        state: OutboxState,
+        /// How many of its ranges were.
+        withdrawn: u64,
+        /// How many it tells of.
+        ranges: u64,
+    },
     /// It cannot be called off.
     #[error("{0} is already {word}: there is nothing to call off", word = .1.as_str())]
     Over(i64, OutboxState),
+}
+
+/// What of a hand-off was withdrawn, and what to do about it.
+fn taken_back(id: i64, state: OutboxState, withdrawn: u64, ranges: u64) -> String {
+    let mut text = match withdrawn == ranges {
+        true => "only what was withdrawn since: there is nothing to hand over".to_owned(),
+        false => format!(
+            "{withdrawn} of its {ranges} ranges although withdrawn since: load the others by hand, from what `export` writes"
+        ),
+    };
+    if state != OutboxState::Dropped {
+        text.push_str(&format!("; `outbox drop {id}` ends it"));
+    }
+    text
 }
 
 /// The query for [`Columns`], ending as given.
@@ -211,7 +238,14 @@ impl Ledger {
             OutboxState::Sent if row.recipients.iter().all(has_it) => {
                 return Ok(Err(Declined::EverybodyHasIt(id)));
             }
-            _ => {}
+            // What waits has its withdrawal behind it. Of the others the system has been told that by
+            // now, or by a person, and would not hear it again.
+            OutboxState::Failed | OutboxState::Dropped => {
+                if let Some(declined) = withdrawn(connection, id, row.state).await? {
+                    return Ok(Err(declined));
+                }
+            }
+            OutboxState::Pending | OutboxState::Sending | OutboxState::Sent => {}
         }
         sqlx::query(
             "UPDATE outbox_recipient SET state = 'due', answer = NULL
@@ -269,6 +303,71 @@ impl Ledger {
         transaction.commit().await?;
         Ok(Ok(()))
     }
+}
+
+impl Transaction {
+    /// Calls off what systems would be told of the ranges that the message granted to the company, once
+    /// all of them are withdrawn: an import of which no attempt was made, and the withdrawals that wait
+    /// for it. `who` withdrew the last of them. Where an attempt was made nobody knows who has it, and
+    /// the withdrawal follows.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub async fn call_off_untold(
+        &mut self,
+        ban: Ban,
+        message: i64,
+        who: &str,
+        now: Timestamp,
+    ) -> Result<(), LedgerError> {
+        let called_off: Vec<i64> = sqlx::query_scalar(
+            "UPDATE outbox SET state = 'dropped', next_attempt_at = NULL
+             WHERE kind = 'handoff' AND about = ?1 AND state = 'pending' AND attempts = 0
+                 AND CAST(eml AS TEXT) ->> '$.data.company.ban' = ?2
+                 AND EXISTS (SELECT 1 FROM outbox AS import
+                     WHERE import.target = outbox.target AND import.about = ?1
+                         AND import.state = 'pending' AND import.attempts = 0
+                         AND CAST(import.eml AS TEXT) ->> '$.type' = 'allocation.imported'
+                         AND CAST(import.eml AS TEXT) ->> '$.data.company.ban' = ?2)
+                 AND NOT EXISTS (SELECT 1 FROM allocation
+                     WHERE message_id = ?1 AND ban = ?2 AND withdrawn_at IS NULL)
+             RETURNING id",
+        )
+        .bind(message)
+        .bind(ban.as_str())
+        .fetch_all(&mut *self.inner)
+        .await
+        .map_err(LedgerError::during("call off what was withdrawn"))?;
+        for id in called_off {
+            decide(&mut self.inner, "drop", id, who, now).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Why a hand-off is not for handing over any more: ranges that it imports were withdrawn.
+async fn withdrawn(
+    connection: &mut SqliteConnection,
+    id: i64,
+    state: OutboxState,
+) -> Result<Option<Declined>, LedgerError> {
+    let (withdrawn, ranges): (u64, u64) = sqlx::query_as(
+        "SELECT count(allocation.withdrawn_at), count(*)
+         FROM outbox, json_each(CAST(eml AS TEXT), '$.data.allocations') AS told
+             JOIN allocation ON allocation.id = told.value ->> 'id'
+         WHERE outbox.id = ? AND target IS NOT NULL
+             AND CAST(eml AS TEXT) ->> '$.type' = 'allocation.imported'",
+    )
+    .bind(id)
+    .fetch_one(connection)
+    .await
+    .map_err(LedgerError::during("look for what was withdrawn"))?;
+    Ok((withdrawn > 0).then_some(Declined::Withdrawn {
+        id,
+        state,
+        withdrawn,
+        ranges,
+    }))
 }
 
 async fn decide(
