@@ -213,7 +213,7 @@ fn granted(judgement: &Judgement, config: &Config) -> Vec<String> {
         lines.push(match config.rules.companies.get(ban) {
             Some(company) => format!("  company {ban} {}", company.name),
             None => format!(
-                "  company {ban}, which is not configured: its notices are not expected, add a [[company]]"
+                "  company {ban}, which is not configured: its notices are not expected, add a [[company]] or a line to companies_file"
             ),
         });
     }

@@ -119,7 +119,7 @@ fn company(value: &Value<'_>, is_known: &dyn Fn(Ban) -> bool) -> Option<Ban> {
     let ban = value.parse()?;
     if !is_known(ban) {
         value.refuse(format_args!(
-            "{ban} is no configured company; add a [[company]] with this number"
+            "{ban} is no configured company; add a [[company]] with this number, or a line to companies_file"
         ));
     }
     Some(ban)

@@ -122,11 +122,11 @@ fn by_ban(
             Sentence::new(
                 format!(
                     "the {en} is for {ban}, which is not configured; add a [[company]] with this \
-                     number, or set accept_unlisted_companies"
+                     number, or a line to companies_file, or set accept_unlisted_companies"
                 ),
                 format!(
                     "{zh}統一編號 {ban} 的，設定檔裡沒有這家公司；\
-                     請加上它的 [[company]]，或設定 accept_unlisted_companies"
+                     請加上它的 [[company]]，或在 companies_file 加一列，或設定 accept_unlisted_companies"
                 ),
             ),
         ))
