@@ -52,6 +52,8 @@ pub struct Imported<'a> {
     pub company_name: Option<&'a str>,
     /// The mailbox or file in which the notice was found.
     pub found_in: &'a str,
+    /// Whether that is a file of the platform's, and no notice.
+    pub is_file: bool,
     /// What showed that the platform sent it.
     pub proven_by: &'a Sentence,
     /// The ranges recorded just now.

@@ -63,6 +63,7 @@ pub(super) async fn tell(
                 ban,
                 company_name: company.map(|company| company.name.as_str()),
                 found_in: entry.message.origin.place(),
+                is_file: entry.reading.file.is_some(),
                 proven_by: &proven_by(entry),
                 allocations: &fresh,
                 known: &known,
@@ -214,6 +215,7 @@ fn import(rules: &Rules, id: i64, entry: &Entry<'_>) -> Option<Import> {
         to: company.map_or_else(Vec::new, |company| {
             company.confirm_to.iter().map(ToString::to_string).collect()
         }),
+        is_file: entry.reading.file.is_some(),
     })
 }
 
@@ -229,6 +231,7 @@ fn quarantined(id: i64, entry: &Entry<'_>) -> Quarantined {
         from: entry.reading.from.as_ref().map(ToString::to_string),
         subject: entry.reading.subject.clone(),
         defects: entry.judgement.defects.iter().map(reason).collect(),
+        is_row: entry.reading.file.is_some(),
     }
 }
 

@@ -139,6 +139,9 @@ pub struct Import {
     /// For whom it is; empty: for those who get all confirmations.
     #[serde(default)]
     pub to: Vec<String>,
+    /// Whether a file of the platform's brought them, and no notice.
+    #[serde(default)]
+    pub is_file: bool,
 }
 
 /// A period with less than half the booklets of the one before.
@@ -177,6 +180,9 @@ pub struct Quarantined {
     pub subject: String,
     /// What is wrong with it, in the order of the codes.
     pub defects: Vec<Reason>,
+    /// Whether it is one row of a file of the platform's, and no mail: `found_in` names its line.
+    #[serde(default)]
+    pub is_row: bool,
 }
 
 impl News for Cause {
@@ -539,6 +545,7 @@ mod tests {
             detail_zh: String::new(),
         };
         let quarantined = Cause::Quarantined(Quarantined {
+            is_row: false,
             message_id: 1,
             sha256: String::new(),
             found_in: FoundIn::File(String::new()),

@@ -116,6 +116,7 @@ impl Office {
 /// An old notice is taken in.
 async fn takes_in(ledger: &Ledger, id: i64, at: Timestamp) {
     let past = Past::Imported(Import {
+        is_file: false,
         message_id: id,
         sha256: format!("{id:064x}"),
         ban: "53567686".to_owned(),

@@ -247,6 +247,7 @@ async fn post(ledger: &Ledger, letter: &Letter, now: Timestamp) {
 
 fn quarantine_alert(message_id: i64) -> Cause {
     Cause::Quarantined(Quarantined {
+        is_row: false,
         message_id,
         sha256: sha256("look-alike"),
         found_in: FoundIn::Mailbox("einvoice".to_owned()),

@@ -22,6 +22,7 @@ mod due;
 mod handoff;
 mod quarantined;
 mod resolver;
+mod row;
 mod trouble;
 
 /// Stands where a quarantined mail has its codes.
@@ -86,6 +87,9 @@ pub(super) fn compose(alerts: &[Pending<Cause>], style: &Style, now: Timestamp) 
 
 fn subject(alert: &Pending<Cause>, language: Language) -> String {
     match &alert.cause {
+        Cause::Quarantined(quarantined) if quarantined.is_row => {
+            row::subject(quarantined, language)
+        }
         Cause::Quarantined(Quarantined {
             found_in, defects, ..
         }) => {
@@ -153,6 +157,7 @@ fn subject(alert: &Pending<Cause>, language: Language) -> String {
 fn single(alert: &Pending<Cause>, language: Language) -> String {
     let at = alert.raised_at;
     match &alert.cause {
+        Cause::Quarantined(row) if row.is_row => row::text(row, at, language),
         Cause::Quarantined(mail) => quarantined::text(mail, at, language),
         Cause::DeliveryFailed { .. } if let Some(handoff) = given_up(&alert.cause) => {
             handoff.text(at, language)

@@ -70,12 +70,22 @@ fn subject(imported: &Imported<'_>, extent: &Extent, language: Language) -> Stri
 fn text(imported: &Imported<'_>, extent: &Extent, style: &Style, today: Date) -> String {
     let language = style.language;
     let handed = systems::named(style);
-    let mut text = language
-        .pick(
-            "配號通知已匯入，號碼如下。\n\n",
-            "The allocation notice has been imported. These are the numbers.\n\n",
-        )
-        .to_owned();
+    let mut text = match imported.is_file {
+        false => language
+            .pick(
+                "配號通知已匯入，號碼如下。\n\n",
+                "The allocation notice has been imported. These are the numbers.\n\n",
+            )
+            .to_owned(),
+        true => {
+            let name = imported.found_in.rsplit('/').next().unwrap_or_default();
+            let name = one_line(name, 60);
+            language.pick(
+                format!("已從平台的檔案 {name} 匯入，號碼如下。\n\n"),
+                format!("Imported from the platform's file {name}. These are the numbers.\n\n"),
+            )
+        }
+    };
     text.push_str(&ranges(imported.allocations, language));
     text.push('\n');
     text.push_str(&overview(imported, extent, &handed, language));
@@ -99,8 +109,12 @@ fn text(imported: &Imported<'_>, extent: &Extent, style: &Style, today: Date) ->
         }
     }
     if !imported.known.is_empty() {
+        let zh = match imported.is_file {
+            false => "\n同一封通知裡，以下號碼先前已經匯入，沒有變動，也不在附件內\n",
+            true => "\n同一個檔案裡，以下號碼先前已經匯入，沒有變動，也不在附件內\n",
+        };
         text.push_str(language.pick(
-            "\n同一封通知裡，以下號碼先前已經匯入，沒有變動，也不在附件內\n",
+            zh,
             "\nRecorded before, unchanged, and not in the attached file\n",
         ));
         text.push_str(&ranges(imported.known, language));
@@ -167,7 +181,10 @@ fn overview(
             ),
         ),
         (
-            language.pick("通知來源", "Found in"),
+            match imported.is_file {
+                false => language.pick("通知來源", "Found in"),
+                true => language.pick("檔案", "File"),
+            },
             one_line(imported.found_in, 200),
         ),
         (

@@ -1,6 +1,8 @@
 //! The mail about all notices that were imported within a window: totals first, then company by
 //! company, and one file with everything.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use super::{
@@ -82,20 +84,19 @@ fn text(
     now: Timestamp,
 ) -> String {
     let extent = &Extent::of(&granted.ranges);
-    let notices = grouped(count(news.len()));
+    let (notices, one) = brought(news, language);
     if granted.ranges.is_empty() {
         let text = language.pick(
-            format!("{notices} 封配號通知已匯入，但其中的號碼後來都撤回了：沒有號碼可用。\n"),
-            format!("All numbers that were imported in this time have been withdrawn since: there is nothing\nto use. Allocation notices: {notices}.\n"),
+            format!("{notices}已匯入，但其中的號碼後來都撤回了：沒有號碼可用。\n"),
+            format!("All numbers that were imported in this time have been withdrawn since: there is nothing\nto use. They came by {notices}.\n"),
         );
         return text + &granted.withdrawn(language);
     }
     let mut text = language.pick(
-        format!("{notices} 封配號通知已匯入，號碼如下。\n\n"),
-        if news.len() == 1 {
-            "One allocation notice has been imported. These are the numbers.\n\n".to_owned()
-        } else {
-            format!("{notices} allocation notices have been imported. These are the numbers.\n\n")
+        format!("{notices}已匯入，號碼如下。\n\n"),
+        match one {
+            true => format!("{notices} has been imported. These are the numbers.\n\n"),
+            false => format!("{notices} have been imported. These are the numbers.\n\n"),
         },
     );
     text.push_str(&overview(news, granted, extent, handed, language));
@@ -123,6 +124,39 @@ fn text(
     text.push_str(&next_steps(extent, &names, language, taipei_date(now)));
     text.push_str(&systems::only_one(&names, language));
     text
+}
+
+/// What brought the numbers, and whether that is one thing. A file may bring those of several companies.
+fn brought(news: &[Pending<Import>], language: Language) -> (String, bool) {
+    let (files, notices): (Vec<&Import>, Vec<&Import>) = news
+        .iter()
+        .map(|piece| &piece.cause)
+        .partition(|import| import.is_file);
+    let files: BTreeSet<i64> = files.iter().map(|import| import.message_id).collect();
+    let mut parts = Vec::new();
+    for (number, zh, one, many) in [
+        (
+            notices.len(),
+            "封配號通知",
+            "allocation notice",
+            "allocation notices",
+        ),
+        (
+            files.len(),
+            "個平台檔案",
+            "file of the platform's",
+            "files of the platform's",
+        ),
+    ] {
+        let n = grouped(count(number));
+        match number {
+            0 => {}
+            1 => parts.push(language.pick(format!("{n} {zh}"), format!("{n} {one}"))),
+            _ => parts.push(language.pick(format!("{n} {zh}"), format!("{n} {many}"))),
+        }
+    }
+    let is_one = notices.len() + files.len() == 1;
+    (parts.join(language.pick("、", " and ")), is_one)
 }
 
 fn overview(

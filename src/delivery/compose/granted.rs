@@ -175,8 +175,8 @@ pub(super) fn warnings<'a>(
         let more = warnings.len().saturating_sub(WARNINGS);
         if more > 0 {
             text.push_str(&language.pick(
-                format!("  * 另有 {more} 封通知有同樣的情形。\n"),
-                format!("  * and {more} more notices of which the same is true\n"),
+                format!("  * 另有 {more} 件有同樣的情形。\n"),
+                format!("  * and {more} more of which the same is true\n"),
             ));
         }
         // A ledger may hold a code of a later version.

@@ -213,6 +213,27 @@ pub(super) fn defect(code: DefectCode, language: Language) -> Meaning {
     }
 }
 
+/// As [`defect`], of one row of a file of the platform's: it says whose it is, and nobody forges it.
+pub(super) fn of_row(code: DefectCode, language: Language) -> Meaning {
+    let meaning = defect(code, language);
+    let remedy = match code {
+        DefectCode::UnknownCompany => language.pick(
+            "這家公司若是您的，先加進設定檔（[[company]] 或 companies_file，再執行 `systemctl reload invoice-trackd`），再用 `invoice-trackd quarantine release` 放行。",
+            "If the company is yours, add it to the configuration (a [[company]], or a line to companies_file; then `systemctl reload invoice-trackd`), and `invoice-trackd quarantine release` the line then.",
+        ),
+        DefectCode::RangeOverlap => language.pick(
+            "登入平台核對哪一段才對；確認之前不要使用。已匯入的那一段若是錯的，用 `invoice-trackd allocations withdraw` 撤回後再放行這一行；若是同一個檔案的兩行重疊，用 `invoice-trackd quarantine release` 放行對的，捨棄錯的。",
+            "See on the platform which range is right; do not use them before. When a recorded range is the wrong one, `invoice-trackd allocations withdraw` it, then release this line; of two lines of one file, `invoice-trackd quarantine release` the right one and dismiss the other.",
+        ),
+        DefectCode::TrackPeriodConflict => language.pick(
+            "用 `invoice-trackd allocations` 對照已匯入的期別，並登入平台核對；這一行才對，就用 `invoice-trackd quarantine release` 放行。",
+            "Compare with `invoice-trackd allocations` and with the platform; when this line is right, `invoice-trackd quarantine release` records it.",
+        ),
+        _ => meaning.remedy,
+    };
+    Meaning { remedy, ..meaning }
+}
+
 /// What follows from a warning about an import.
 pub(super) fn warning(code: WarningCode, language: Language) -> &'static str {
     match code {
@@ -300,28 +321,29 @@ mod tests {
     fn only_commands_that_exist_are_recommended() {
         for code in DefectCode::ALL {
             for language in [Language::ZhTw, Language::En] {
-                let Meaning { what, remedy } = defect(*code, language);
-                assert!(
-                    !what.ends_with(['。', '.']) && remedy.ends_with(['。', '.']),
-                    "{code}"
-                );
-                for command in remedy.split("`invoice-trackd ").skip(1) {
-                    let known = [
-                        "ingest`",
-                        "allocations`",
-                        "allocations withdraw`",
-                        "quarantine release`",
-                    ];
+                for Meaning { what, remedy } in [defect(*code, language), of_row(*code, language)] {
                     assert!(
-                        known.iter().any(|k| command.starts_with(k)),
-                        "{code}: {command}"
+                        !what.ends_with(['。', '.']) && remedy.ends_with(['。', '.']),
+                        "{code}"
                     );
+                    for command in remedy.split("`invoice-trackd ").skip(1) {
+                        let known = [
+                            "ingest`",
+                            "allocations`",
+                            "allocations withdraw`",
+                            "quarantine release`",
+                        ];
+                        assert!(
+                            known.iter().any(|k| command.starts_with(k)),
+                            "{code}: {command}"
+                        );
+                    }
+                    // An overruling is recommended where it is allowed; `release` may be named besides
+                    // where it only judges again.
+                    let may = code.is_overrulable() || *code == DefectCode::UnknownCompany;
+                    let is_said = remedy.contains("`invoice-trackd quarantine release`");
+                    assert!(is_said || !may, "{code} may be overruled: {remedy}");
                 }
-                // An overruling is recommended where it is allowed; `release` may be named besides
-                // where it only judges again.
-                let may = code.is_overrulable() || *code == DefectCode::UnknownCompany;
-                let is_said = remedy.contains("`invoice-trackd quarantine release`");
-                assert!(is_said || !may, "{code} may be overruled: {remedy}");
             }
         }
     }

@@ -2,6 +2,7 @@
 //! words them.
 
 mod due;
+mod files;
 mod gathered;
 mod handoff;
 mod trouble;
@@ -14,7 +15,9 @@ use super::*;
 use crate::{
     delivery::{Confirm, Language},
     ledger::{Cause, FoundIn, Kind, Pending, Quarantined, Reason},
-    notice::{Address, Block, InvoiceNo, InvoiceType, Range, Sentence, Warning, WarningCode},
+    notice::{
+        Address, Block, DefectCode, InvoiceNo, InvoiceType, Range, Sentence, Warning, WarningCode,
+    },
 };
 
 mod withdrawal;
@@ -85,6 +88,7 @@ fn imported(allocations: &[Allocation]) -> Imported<'_> {
         known: &[],
         warnings: &[],
         fallen: &[],
+        is_file: false,
     }
 }
 
@@ -110,6 +114,7 @@ fn quarantined(id: i64, subject: &str, defects: &[Reason]) -> Pending<Cause> {
         key: format!("quarantined:{id}"),
         raised_at: the_twentieth(),
         cause: Cause::Quarantined(Quarantined {
+            is_row: false,
             message_id: id,
             sha256: SHA256.to_owned(),
             found_in: FoundIn::Mailbox("einvoice".to_owned()),
@@ -366,6 +371,7 @@ fn hostile_words() {
         key,
         raised_at,
         cause: Cause::Quarantined(Quarantined {
+            is_row: false,
             message_id: 18,
             sha256: SHA256.to_owned(),
             found_in: FoundIn::File("/srv/收件\u{202e}/配號\n結果.eml".to_owned()),

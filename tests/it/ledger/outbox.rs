@@ -416,6 +416,7 @@ async fn the_last_alert_is_the_last_letter_of_alerts_whatever_the_clock_said() {
         transaction.gather(&pending, &digest, at).await.unwrap();
     }
     let import = Import {
+        is_file: false,
         message_id: 3,
         sha256: "0".repeat(64),
         ban: "53567686".to_owned(),

@@ -94,6 +94,7 @@ pub async fn raise(ledger: &Ledger, id: i64, now: Timestamp) {
 /// An alert about a mail with this defect.
 pub async fn raise_about(ledger: &Ledger, id: i64, code: &str, now: Timestamp) {
     let cause = Cause::Quarantined(Quarantined {
+        is_row: false,
         message_id: id,
         sha256: format!("{id:064x}"),
         found_in: FoundIn::Mailbox("einvoice".to_owned()),

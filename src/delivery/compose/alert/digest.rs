@@ -26,6 +26,8 @@ const ROWS: usize = 50;
 struct Counts {
     claimed: usize,
     quarantined: usize,
+    /// Rows of files that were not recorded.
+    rows: usize,
     undelivered: usize,
     /// Hand-offs that were given up.
     not_handed: usize,
@@ -54,6 +56,7 @@ impl Counts {
         // From the end: how a mailbox or the resolver stands is what was said of it last.
         for alert in alerts.iter().rev() {
             match &alert.cause {
+                Cause::Quarantined(Quarantined { is_row: true, .. }) => counts.rows += 1,
                 Cause::Quarantined(Quarantined { defects, .. }) if is_only_claimed(defects) => {
                     counts.claimed += 1;
                 }
@@ -108,6 +111,7 @@ impl Counts {
     fn open(&self) -> usize {
         self.claimed
             + self.quarantined
+            + self.rows
             + self.undelivered
             + self.not_handed
             + self.failing.len()
@@ -200,6 +204,13 @@ pub(super) fn subject(alerts: &[Pending<Cause>], language: Language) -> String {
             ),
         ),
         (
+            counts.rows,
+            language.pick(
+                ("檔案裡未匯入的號碼", "行"),
+                ("lines of files not imported", ""),
+            ),
+        ),
+        (
             counts.undelivered,
             language.pick(("寄出的信未送達", "封"), ("mails not delivered", "")),
         ),
@@ -287,6 +298,12 @@ fn opening(counts: &Counts, language: Language) -> String {
             " Of a mail in quarantine, no number is recorded.",
         ));
     }
+    if counts.rows > 0 {
+        text.push_str(language.pick(
+            "檔案裡被隔離的行沒有記入帳本，其他行不受影響。",
+            "\nOf a file, the lines in quarantine are not recorded; its other lines are not affected.",
+        ));
+    }
     if open > 0 && !answering.is_empty() {
         text.push('\n');
     }
@@ -340,6 +357,12 @@ fn next_steps(counts: &Counts, language: Language) -> String {
                 "Log in to the platform and compare. Until then load none of these numbers, and do\n     not follow links in those mails.",
                 "Decide about each: `invoice-trackd quarantine release ID --reason TEXT` or\n     `invoice-trackd quarantine dismiss ID --reason TEXT`; `--all --code CODE` is for all with\n     one cause, and `--dry-run` tries it out.",
             ],
+        ));
+    }
+    if counts.rows > 0 {
+        steps.push(language.pick(
+            "檔案裡未匯入的行：`invoice-trackd quarantine show 編號` 看理由，登入平台核對；正確的用\n     `invoice-trackd quarantine release 編號 --reason 原因` 放行，\n     不對的用 `invoice-trackd quarantine dismiss 編號 --reason 原因` 捨棄。",
+            "Lines of a file that were not imported: `invoice-trackd quarantine show ID` shows why.\n     Compare with the platform, then `invoice-trackd quarantine release ID --reason TEXT` those\n     that are right and `invoice-trackd quarantine dismiss ID --reason TEXT` the others.",
         ));
     }
     if counts.undelivered > 0 {
@@ -403,13 +426,14 @@ fn row(alert: &Pending<Cause>, language: Language) -> Vec<String> {
             found_in,
             subject,
             defects,
+            is_row,
             ..
         }) => vec![
             message_id.to_string(),
             time,
             place(found_in),
             codes(defects, language),
-            one_line(subject, 24),
+            one_line(subject, if *is_row { 40 } else { 24 }),
         ],
         Cause::DeliveryFailed {
             outbox_id,

@@ -23,11 +23,15 @@ pub(super) fn text(mail: &Quarantined, at: Timestamp, language: Language) -> Str
         from,
         subject,
         defects,
+        is_row: _,
     } = mail;
     let mut text = opening(is_only_claimed(defects), language).to_owned();
     let told = defects.get(..DEFECTS).unwrap_or(defects);
     for same in told.chunk_by(|a, b| a.code == b.code) {
-        text.push_str(&reasons(same, language));
+        // A ledger may hold a code of a later version.
+        let code = same.first().and_then(|reason| reason.code.parse().ok());
+        let remedy = code.map(|code| meaning::defect(code, language).remedy);
+        text.push_str(&reasons(same, remedy, language));
     }
     if let Some(more) = defects.len().checked_sub(DEFECTS).filter(|more| *more > 0) {
         text.push_str(&language.pick(
@@ -90,7 +94,7 @@ fn opening(is_only_claimed: bool, language: Language) -> &'static str {
 }
 
 /// The defects of one code: the code, what was found, and once for all of them what to do.
-fn reasons(same: &[Reason], language: Language) -> String {
+pub(super) fn reasons(same: &[Reason], remedy: Option<&'static str>, language: Language) -> String {
     let code = same.first().map_or("", |reason| reason.code.as_str());
     let mut text = format!("  {}\n", one_line(code, 40));
     for Reason {
@@ -102,9 +106,7 @@ fn reasons(same: &[Reason], language: Language) -> String {
             format!("    Found: {}.\n", one_line(detail, 300)),
         ));
     }
-    // A ledger may hold a code of a later version.
-    if let Ok(code) = code.parse() {
-        let remedy = meaning::defect(code, language).remedy;
+    if let Some(remedy) = remedy {
         text.push_str(&language.pick(
             format!("    處理：{remedy}\n"),
             format!("    Do: {remedy}\n"),

@@ -11,6 +11,7 @@ const BOOKS: (&str, &str) = ("24634102", "好書有限公司");
 
 fn import(message_id: i64, (ban, name): (&str, &str), warnings: &[Reason]) -> Import {
     Import {
+        is_file: false,
         message_id,
         sha256: format!("{message_id:064x}"),
         ban: ban.to_owned(),
