@@ -15,6 +15,19 @@ use super::{
     columns::{expected, parsed},
 };
 
+/// What [`Transaction::handed_over`] asks.
+pub(super) const HANDED_OVER: &str = "SELECT target, sum(state = 'sent') AS sent,
+         sum(state IN ('pending', 'sending')) AS waiting,
+         sum(state = 'failed') AS failed, sum(state = 'dropped') AS dropped,
+         max(stopped_at IS NOT NULL) AS stopped
+     FROM outbox LEFT JOIN handoff_target ON handoff_target.name = target
+     WHERE kind = 'handoff'
+         AND about IN (SELECT value ->> 0 FROM json_each(?1))
+         AND (about, CAST(eml AS TEXT) ->> '$.data.company.ban')
+             IN (SELECT value ->> 0, value ->> 1 FROM json_each(?1))
+         AND CAST(eml AS TEXT) ->> '$.type' = 'allocation.imported'
+     GROUP BY target ORDER BY target";
+
 /// How one hand-off stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HandedState {
@@ -200,23 +213,11 @@ impl Transaction {
             .iter()
             .map(|import| (import.message_id, import.ban.as_str()))
             .collect();
-        sqlx::query_as(
-            "SELECT target, sum(state = 'sent') AS sent,
-                 sum(state IN ('pending', 'sending')) AS waiting,
-                 sum(state = 'failed') AS failed, sum(state = 'dropped') AS dropped,
-                 max(stopped_at IS NOT NULL) AS stopped
-             FROM outbox LEFT JOIN handoff_target ON handoff_target.name = target
-             WHERE kind = 'handoff'
-                 AND about IN (SELECT value ->> 0 FROM json_each(?1))
-                 AND (about, CAST(eml AS TEXT) ->> '$.data.company.ban')
-                     IN (SELECT value ->> 0, value ->> 1 FROM json_each(?1))
-                 AND CAST(eml AS TEXT) ->> '$.type' = 'allocation.imported'
-             GROUP BY target ORDER BY target",
-        )
-        .bind(list(&imports)?)
-        .fetch_all(&mut *self.inner)
-        .await
-        .map_err(LedgerError::during("count what systems were handed"))
+        sqlx::query_as(HANDED_OVER)
+            .bind(list(&imports)?)
+            .fetch_all(&mut *self.inner)
+            .await
+            .map_err(LedgerError::during("count what systems were handed"))
     }
 }
 

@@ -34,6 +34,16 @@ macro_rules! in_turn {
     };
 }
 
+/// What [`Ledger::put_off`] asks. What waits is what is due at some time, which has an index: of a system
+/// that is down for days nobody else's look need go through thousands. So has the last attempt.
+pub(super) const PUT_OFF: &str = "SELECT count(*) OVER (), last_answer, min(patient_since) OVER (),
+         (SELECT sent_at FROM outbox
+          WHERE target IS ?1 AND attempted_at IS NOT NULL AND state = 'sent'
+          ORDER BY attempted_at DESC LIMIT 1)
+     FROM outbox
+     WHERE target IS ?1 AND next_attempt_at IS NOT NULL AND last_answer IS NOT NULL
+     ORDER BY next_attempt_at DESC LIMIT 1";
+
 mod attempt;
 mod desk;
 
@@ -267,21 +277,11 @@ impl Ledger {
     /// # Errors
     /// SQLite's.
     pub async fn put_off(&self, target: Option<&str>) -> Result<Option<PutOff>, LedgerError> {
-        // What waits is what is due at some time, by an index: of a system that is down for days
-        // nobody else's look need go through thousands. So is the last attempt that was a success.
-        let row: Option<(u64, String, String, Option<String>)> = sqlx::query_as(
-            "SELECT count(*) OVER (), last_answer, min(patient_since) OVER (),
-                 (SELECT sent_at FROM outbox
-                  WHERE target IS ?1 AND attempted_at IS NOT NULL AND state = 'sent'
-                  ORDER BY attempted_at DESC LIMIT 1)
-             FROM outbox
-             WHERE target IS ?1 AND next_attempt_at IS NOT NULL AND last_answer IS NOT NULL
-             ORDER BY next_attempt_at DESC LIMIT 1",
-        )
-        .bind(target)
-        .fetch_optional(&self.pool)
-        .await
-        .map_err(LedgerError::during("look for letters put off"))?;
+        let row: Option<(u64, String, String, Option<String>)> = sqlx::query_as(PUT_OFF)
+            .bind(target)
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(LedgerError::during("look for letters put off"))?;
         let Some((letters, answer, since, sent_at)) = row else {
             return Ok(None);
         };

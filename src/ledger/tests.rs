@@ -109,6 +109,35 @@ async fn what_is_read_every_minute_is_found_by_its_period() {
     }
 }
 
+#[tokio::test]
+async fn neither_what_waits_for_a_system_nor_where_numbers_went_is_looked_for_among_all_letters() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ledger.db");
+    let ledger = Ledger::open(&path, Timestamp::UNIX_EPOCH).await.unwrap();
+    for (statement, found) in [
+        (
+            outbox::PUT_OFF,
+            &[
+                "SEARCH outbox USING INDEX outbox_due (target=? AND next_attempt_at>?)",
+                "SEARCH outbox USING INDEX outbox_attempted (target=? AND attempted_at>?)",
+            ][..],
+        ),
+        (
+            handed::HANDED_OVER,
+            &["SEARCH outbox USING INDEX outbox_about (about=?)"],
+        ),
+    ] {
+        let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
+        let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(explain)
+            .fetch_all(&ledger.pool)
+            .await
+            .unwrap();
+        let mut steps: Vec<&str> = plan.iter().map(|(.., step)| step.as_str()).collect();
+        steps.retain(|step| step.contains(" outbox"));
+        assert_eq!(steps, found);
+    }
+}
+
 #[test]
 fn a_ledger_that_one_may_not_see_is_not_a_ledger_that_is_not_there() {
     let directory = tempfile::tempdir().unwrap();

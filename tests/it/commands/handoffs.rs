@@ -2,8 +2,14 @@
 
 use std::{fs, net::TcpListener};
 
+use invoice_trackd::{
+    clock::Clock,
+    ledger::{Ledger, Settled},
+};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::sent;
 use crate::support::daemon::{House, Notice};
 
 /// A key that signs.
@@ -243,4 +249,62 @@ fn a_check_lists_the_systems_and_online_tries_them_and_hands_over_nothing() {
     let report = unwrapped(&String::from_utf8(online.stdout).unwrap());
     assert_eq!(online.status.code(), Some(75), "{report}");
     assert!(report.contains("whether `url` is right"), "{report}");
+}
+
+#[test]
+fn a_system_s_secret_that_cannot_be_read_keeps_no_mail_from_people() {
+    let house = house(&nowhere());
+    house.secret("key", "hunter2");
+    let file = house.write("notice.eml", Notice::default().eml());
+    let forged = Notice {
+        track: "ED",
+        ..Notice::default()
+    };
+    let forged = String::from_utf8(forged.eml()).unwrap();
+    let forged = forged.replace("einvoice@einvoice.nat.gov.tw", "a@b.example");
+    let forged = house.write("forged.eml", forged);
+    let mut mails = 0;
+    for arguments in [
+        &["ingest", file.to_str().unwrap()][..],
+        &["ingest", forged.to_str().unwrap()],
+        &["quarantine", "release", "2", "--reason", "seen"],
+        &["allocations", "withdraw", "1", "--reason", "wrong"],
+    ] {
+        let output = house.command(arguments);
+        let words = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {words}");
+        assert!(words.contains("whsec_"), "{arguments:?}: {words}");
+        assert!(!words.contains("hunter2"), "{words}");
+        mails += 1;
+        assert_eq!(sent(&house).len(), mails, "{arguments:?}");
+    }
+    let (_, outbox) = house.json(&["outbox", "list", "--json"]);
+    let mut rows = outbox.as_array().unwrap().iter();
+    assert!(rows.all(|row| (row["kind"] == "handoff") != (row["state"] == "sent")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hand_offs_that_failed_are_counted_as_hand_offs_and_not_as_mails() {
+    let house = house(&nowhere());
+    ingests(&house);
+    let now = Clock::System.now();
+    let ledger = Ledger::open(&house.path("ledger.db"), now).await.unwrap();
+    let put_off = unwrapped(&page(&house, &["status"]));
+    assert!(!put_off.contains("mail put off"), "{put_off}");
+    // Due by the moment to which it was put off.
+    let later: Timestamp = "2099-01-01T00:00:00Z".parse().unwrap();
+    let lease = ledger.lease(Some("erp"), later, now, later).await;
+    let no = Settled::Failed {
+        answer: "no".to_owned(),
+    };
+    let lease = lease.unwrap().unwrap();
+    ledger.settle(&lease, &no, now).await.unwrap();
+    assert_eq!(ledger.failed_letters().await.unwrap(), 0);
+    assert_eq!(ledger.put_off(None).await.unwrap(), None);
+    ledger.close().await;
+    let status = unwrapped(&page(&house, &["status"]));
+    assert!(
+        status.contains("1 hand-off given up") && !status.contains("mail undeliverable"),
+        "{status}"
+    );
 }

@@ -2,10 +2,15 @@
 
 use std::{fs, path::Path, process::Command};
 
-use invoice_trackd::ledger::Ledger;
+use invoice_trackd::{
+    clock::Clock,
+    intake::Place,
+    ledger::Ledger,
+    mailbox::{Content, Origin, RawMessage},
+};
 
 use super::{house, sent};
-use crate::support::daemon::Notice;
+use crate::support::{daemon::Notice, intake::intake, outbox::style};
 
 fn fixture(name: &str) -> String {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -245,4 +250,68 @@ fn a_mail_through_a_pipe_loses_nothing_and_a_file_of_the_platform_s_is_refused_t
     let words = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{words}");
     assert!(words.contains("name the file itself"), "{words}");
+}
+
+#[tokio::test]
+async fn a_file_that_an_earlier_version_passed_over_is_refused_by_itself_and_the_run_goes_on() {
+    let house = house();
+    let known = house.write(
+        "known.csv",
+        fs::read(fixture("invnoapply-utf8.csv")).unwrap(),
+    );
+    let now = Clock::System.now();
+    let ledger = Ledger::open(&house.path("ledger.db"), now).await.unwrap();
+    let bytes = fs::read(&known).unwrap();
+    // As mail it is nothing of ours, and that is recorded.
+    let found = RawMessage {
+        origin: Origin::File {
+            path: known.display().to_string(),
+        },
+        internal_date: None,
+        size: bytes.len() as u64,
+        content: Content::Whole(bytes),
+    };
+    let passing = intake(ledger.clone(), style());
+    let passed = passing.take(&[found], Place::default(), now).await.unwrap();
+    assert_eq!(passed[0].disposition.as_str(), "unrelated");
+    ledger.close().await;
+
+    let good = fixture("E0501-single.xml");
+    let output = house.command(&["ingest", known.to_str().unwrap(), &good]);
+    assert_eq!(output.status.code(), Some(1));
+    let words = String::from_utf8(output.stderr).unwrap();
+    let expected = "known.csv: an earlier version passed this file over, at this place; copy it";
+    assert!(words.contains(expected), "{words}");
+    let (_, rows) = house.json(&["allocations", "--json"]);
+    assert_eq!(rows.as_array().unwrap().len(), 1, "{rows}");
+    let copy = house.write("copy.csv", fs::read(&known).unwrap());
+    let (status, report) = house.json(&["ingest", "--json", copy.to_str().unwrap()]);
+    assert_eq!((status, &report[0]["recorded"]), (0, &1.into()), "{report}");
+}
+
+#[test]
+fn a_second_ingest_says_again_how_many_rows_wait() {
+    let house = house();
+    let first = house.write("notice.eml", Notice::default().eml());
+    house.command(&["ingest", "--no-mail", first.to_str().unwrap()]);
+    let head = "營業人統編,發票類別代號,發票類別,發票期別,發票字軌名稱,發票起號,發票迄號";
+    let row = |track: &str, range: &str| {
+        format!("53567686,7,一般稅額計算,107/05 ~ 107/06,{track},{range}")
+    };
+    let text = [
+        head.to_owned(),
+        row("EC", "22628000,22628049"),
+        row("ED", "00000000,00000049"),
+    ]
+    .join("\n");
+    let file = house.write("a.csv", text);
+    for (recorded, known) in [(1, 0), (0, 1)] {
+        let (status, report) = house.json(&["ingest", "--json", file.to_str().unwrap()]);
+        assert_eq!(status, 0);
+        let counts = ["recorded", "known", "contradicted"].map(|count| &report[0][count]);
+        assert_eq!(counts, [recorded, known, 1], "{report}");
+    }
+    let page = house.command(&["ingest", file.to_str().unwrap()]);
+    let page = String::from_utf8(page.stdout).unwrap();
+    assert!(page.contains("1  contradicted   有牴觸，已隔離"), "{page}");
 }

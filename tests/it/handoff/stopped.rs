@@ -236,3 +236,24 @@ async fn what_is_given_up_is_told_with_the_system_and_can_be_retried() {
     let rows = ledger.outbox(None).await.unwrap();
     assert_eq!(rows[0].state, OutboxState::Sent);
 }
+
+#[tokio::test]
+async fn what_is_given_up_or_put_off_is_no_mail_for_health_and_for_systemctl() {
+    let (ledger, _home) = ledger().await;
+    let server = ScriptedHttp::start(|_, _| says(500)).await;
+    post(&ledger, &letter(Event::Imported, "EC")).await;
+    let vitals = watch::Sender::new(Vitals::default());
+    let wake = Wake::default();
+    let mut keeper = Keeper::new(ledger.clone(), Clock::manual(now()), wake, vitals.clone());
+    let erp = dispatcher(&ledger, to_server(&server));
+    for attempt in 0..10 {
+        erp.run_once(after(attempt * 24 * 60)).await.unwrap();
+        look(&mut keeper, &["erp"], attempt * 24 * 60).await;
+        let vitals = vitals.borrow();
+        assert_eq!(
+            (vitals.mail.put_off.as_ref(), vitals.mail.failed),
+            (None, 0)
+        );
+    }
+    assert_eq!(handoffs(&ledger).await, [("failed", 10)]);
+}
