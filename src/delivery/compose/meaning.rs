@@ -222,11 +222,11 @@ pub(super) fn of_row(code: DefectCode, language: Language) -> Meaning {
             "If the company is yours, add it to the configuration (a [[company]], or a line to companies_file; then `systemctl reload invoice-trackd`), and `invoice-trackd quarantine release` the line then.",
         ),
         DefectCode::RangeOverlap => language.pick(
-            "登入平台核對哪一段才對；確認之前不要使用。已匯入的那一段若是錯的，用 `invoice-trackd allocations withdraw` 撤回後再放行這一行；若是同一個檔案的兩行重疊，用 `invoice-trackd quarantine release` 放行對的，捨棄錯的。",
+            "登入平台核對哪一段才對；確認之前不要使用。已匯入的那一段若是錯的，用 `invoice-trackd allocations withdraw` 撤回後再放行這一列；若是同一個檔案的兩列重疊，用 `invoice-trackd quarantine release` 放行對的，捨棄錯的。",
             "See on the platform which range is right; do not use them before. When a recorded range is the wrong one, `invoice-trackd allocations withdraw` it, then release this line; of two lines of one file, `invoice-trackd quarantine release` the right one and dismiss the other.",
         ),
         DefectCode::TrackPeriodConflict => language.pick(
-            "用 `invoice-trackd allocations` 對照已匯入的期別，並登入平台核對；這一行才對，就用 `invoice-trackd quarantine release` 放行。",
+            "用 `invoice-trackd allocations` 對照已匯入的期別，並登入平台核對；這一列才對，就用 `invoice-trackd quarantine release` 放行。",
             "Compare with `invoice-trackd allocations` and with the platform; when this line is right, `invoice-trackd quarantine release` records it.",
         ),
         _ => meaning.remedy,

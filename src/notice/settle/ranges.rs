@@ -88,7 +88,7 @@ impl Holder<'_> {
                 let ban = allocation.ban;
                 Sentence::new(
                     format!("on line {line} of the same file, for {ban}"),
-                    format!("在同一個檔案的第 {line} 行，統一編號 {ban}"),
+                    format!("在同一個檔案的第 {line} 列，統一編號 {ban}"),
                 )
             }
         };

@@ -206,7 +206,7 @@ pub(super) fn subject(alerts: &[Pending<Cause>], language: Language) -> String {
         (
             counts.rows,
             language.pick(
-                ("檔案裡未匯入的號碼", "行"),
+                ("檔案裡未匯入的號碼", "列"),
                 ("lines of files not imported", ""),
             ),
         ),
@@ -300,7 +300,7 @@ fn opening(counts: &Counts, language: Language) -> String {
     }
     if counts.rows > 0 {
         text.push_str(language.pick(
-            "檔案裡被隔離的行沒有記入帳本，其他行不受影響。",
+            "檔案裡被隔離的列沒有記入帳本，其他列不受影響。",
             "\nOf a file, the lines in quarantine are not recorded; its other lines are not affected.",
         ));
     }
@@ -361,7 +361,7 @@ fn next_steps(counts: &Counts, language: Language) -> String {
     }
     if counts.rows > 0 {
         steps.push(language.pick(
-            "檔案裡未匯入的行：`invoice-trackd quarantine show 編號` 看理由，登入平台核對；正確的用\n     `invoice-trackd quarantine release 編號 --reason 原因` 放行，\n     不對的用 `invoice-trackd quarantine dismiss 編號 --reason 原因` 捨棄。",
+            "檔案裡未匯入的列：`invoice-trackd quarantine show 編號` 看理由，登入平台核對；正確的用\n     `invoice-trackd quarantine release 編號 --reason 原因` 放行，\n     不對的用 `invoice-trackd quarantine dismiss 編號 --reason 原因` 捨棄。",
             "Lines of a file that were not imported: `invoice-trackd quarantine show ID` shows why.\n     Compare with the platform, then `invoice-trackd quarantine release ID --reason TEXT` those\n     that are right and `invoice-trackd quarantine dismiss ID --reason TEXT` the others.",
         ));
     }

@@ -17,7 +17,7 @@ pub(super) fn subject(row: &Quarantined, language: Language) -> String {
     let what = what(&row.defects, language);
     let (file, line) = named(row);
     language.pick(
-        format!("需要處理：檔案 {file} 第 {line} 行未匯入，{what}"),
+        format!("需要處理：檔案 {file} 第 {line} 列未匯入，{what}"),
         format!("Action needed: line {line} of {file} not imported: {what}"),
     )
 }
@@ -32,7 +32,7 @@ pub(super) fn text(row: &Quarantined, at: Timestamp, language: Language) -> Stri
     let (file, line) = named(row);
     let mut text = language.pick(
         format!(
-            "平台的檔案 {file}，第 {line} 行的號碼沒有記入帳本，等待處理。檔案的其他行不受影響。\n\n原因\n"
+            "平台的檔案 {file}，第 {line} 列的號碼沒有記入帳本，等待處理。檔案的其他列不受影響。\n\n原因\n"
         ),
         format!(
             "Line {line} of the platform's file {file} was NOT imported: its range waits for a\n\
@@ -46,13 +46,13 @@ pub(super) fn text(row: &Quarantined, at: Timestamp, language: Language) -> Stri
             .map(|code| meaning::of_row(code, language).remedy);
         text.push_str(&super::quarantined::reasons(same, remedy, language));
     }
-    text.push_str(language.pick("\n這一行\n", "\nThe line\n"));
+    text.push_str(language.pick("\n這一列\n", "\nThe line\n"));
     text.push_str(&facts(&[
         (
             language.pick("檔案", "File"),
             one_line(path_and_line(row).0, 200),
         ),
-        (language.pick("行", "Line"), line),
+        (language.pick("列", "Line"), line),
         (language.pick("內容", "Says"), one_line(subject, 120)),
         (
             language.pick("發現時間", "Found (UTC+8)"),
@@ -63,11 +63,11 @@ pub(super) fn text(row: &Quarantined, at: Timestamp, language: Language) -> Stri
     text + &language.pick(
         format!(
             "\n接下來\n\
-             \x20 1. 用 `invoice-trackd quarantine show {id}` 看這一行、判斷的理由和處理方式。\n\
+             \x20 1. 用 `invoice-trackd quarantine show {id}` 看這一列、判斷的理由和處理方式。\n\
              \x20 2. 登入平台核對字軌；查明之前，不要把這段號碼載入開立發票的系統。\n\
-             \x20 3. 照上面「處理」辦好，確認這一行正確，就放行，號碼會記入帳本：\n\
+             \x20 3. 照上面「處理」辦好，確認這一列正確，就放行，號碼會記入帳本：\n\
              \x20      invoice-trackd quarantine release {id} --reason 原因\n\
-             \x20 4. 這一行不對，或已另行處理，就捨棄，之後不再列入：\n\
+             \x20 4. 這一列不對，或已另行處理，就捨棄，之後不再列入：\n\
              \x20      invoice-trackd quarantine dismiss {id} --reason 原因\n\
              \n`invoice-trackd quarantine list` 可看還有哪些等待處理。\n"
         ),

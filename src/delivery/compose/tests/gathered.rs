@@ -150,7 +150,7 @@ fn thousands_are_in_the_file_and_some_hundred_in_the_text() {
         text.contains("另有 4,700 段（1 家公司）沒有列在這裡"),
         "{text}"
     );
-    assert!(text.contains("另有 4980 封通知有同樣的情形"), "{text}");
+    assert!(text.contains("另有 4980 件有同樣的情形"), "{text}");
     assert!(text.lines().count() < 400);
 }
 
