@@ -577,3 +577,31 @@ async fn of_two_rows_that_share_numbers_the_one_that_is_recorded_is_confirmed() 
     assert_eq!((counts, file.recorded.len()), ((1, 1), 0));
     assert_eq!(file.contradicted[0].origin.place(), "a.csv:2");
 }
+
+#[tokio::test]
+async fn a_company_of_which_a_file_says_nothing_new_is_told_nothing() {
+    let mut desk = Desk::new().await;
+    desk.mail(Notice::default().eml()).await;
+    let told = desk.posted().await;
+    desk.file("a.csv", &[specimen(), range(THEIRS, "ED", "10706", 0, 2)])
+        .await;
+    let posted = desk.posted().await;
+    let new: Vec<&String> = posted.iter().filter(|one| !told.contains(one)).collect();
+    assert_eq!(new.len(), 2, "{new:?}");
+    assert!(new.iter().all(|one| !one.contains(OURS)), "{new:?}");
+}
+
+#[tokio::test]
+async fn what_is_true_of_many_rows_is_said_once() {
+    let desk = Desk::new().await;
+    let over = [0, 50].map(|begin| range(OURS, "EB", "10702", begin, 1));
+    desk.file("a.csv", &over).await;
+    let now = after(60);
+    let lease = desk.intake.ledger.lease(None, now, now, after(600)).await;
+    let letter = lease.unwrap().unwrap().letter;
+    let mail = mail_parser::MessageParser::default()
+        .parse(&letter.eml)
+        .unwrap();
+    let text = mail.body_text(0).unwrap();
+    assert_eq!(text.matches("已經過期").count(), 1, "{text}");
+}

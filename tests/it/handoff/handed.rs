@@ -323,3 +323,46 @@ async fn how_a_system_stands_is_told_by_what_waits_and_what_it_said_last() {
     assert_eq!((target.taken_at, target.waiting), (Some(after(1)), 1));
     assert_eq!(ledger.target("pos").await.unwrap().waiting, 3);
 }
+
+#[tokio::test]
+async fn what_a_system_says_in_two_attempts_at_once_is_told_once() {
+    let (ledger, _home) = ledger().await;
+    takes_in(&ledger, &["erp"], &["EC", "ED"]).await;
+    let mut leases = Vec::new();
+    for _ in 0..2 {
+        let lease = ledger.lease(Some("erp"), now(), now(), after(11)).await;
+        leases.push(lease.unwrap().unwrap());
+    }
+    let gone = Settled::Stopped { answer: words() };
+    ledger.settle(&leases[0], &gone, after(1)).await.unwrap();
+    let handed = ledger.handed(&[2]).await.unwrap();
+    assert_eq!(handed[&2][0].state, HandedState::Stopped, "in hand or not");
+    ledger.settle(&leases[1], &gone, after(2)).await.unwrap();
+    assert_eq!(news(&ledger).await.len(), 1);
+    let target = ledger.target("erp").await.unwrap();
+    assert_eq!(target.stopped_at, Some(after(1)));
+}
+
+#[tokio::test]
+async fn what_was_put_off_before_a_system_wanted_nothing_more_is_due_at_once_and_with_new_patience()
+{
+    let (ledger, _home) = ledger().await;
+    takes_in(&ledger, &["erp"], &["EC", "ED"]).await;
+    attempt(&ledger, 0, put_off(500)).await;
+    let gone = Settled::Stopped { answer: words() };
+    attempt(&ledger, 0, Some(gone)).await;
+    assert_eq!(ledger.next_due(Some("erp")).await.unwrap(), None);
+    let rows = ledger.outbox(None).await.unwrap();
+    let second = rows
+        .iter()
+        .find(|row| row.kind == Kind::Handoff && row.subject.contains(" ED "))
+        .unwrap();
+    let retried = ledger.retry(second.id, "amy", true, after(9)).await;
+    retried.unwrap().unwrap();
+    for _ in 0..2 {
+        let lease = ledger
+            .lease(Some("erp"), after(9), after(9), after(20))
+            .await;
+        assert_eq!(lease.unwrap().unwrap().patient_since, after(9));
+    }
+}
