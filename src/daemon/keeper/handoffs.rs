@@ -151,3 +151,39 @@ async fn tell(
     transaction.set_target_alarmed(name, alarmed_at).await?;
     transaction.commit().await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_system_in_trouble_is_a_phrase_and_one_that_wants_no_more_says_so_first() {
+        let at: Timestamp = "2018-04-20T02:00:00Z".parse().unwrap();
+        let put_off = PutOff {
+            letters: 3,
+            since: at,
+            none_sent_since: at,
+            answer: "found 500".to_owned(),
+        };
+        let well = Target {
+            waiting: 3,
+            ..Target::default()
+        };
+        let stopped = Target {
+            stopped_at: Some(at),
+            ..well.clone()
+        };
+        let said = |target, put_off| phrase("erp", target, put_off);
+        assert_eq!(said(&well, None), None);
+        assert_eq!(
+            said(&well, Some(&put_off)).unwrap(),
+            "hand-offs to erp put off: 3, since 2018-04-20T02:00:00Z: found 500"
+        );
+        for put_off in [None, Some(&put_off)] {
+            assert_eq!(
+                said(&stopped, put_off).unwrap(),
+                "erp wants no more numbers since 2018-04-20T02:00:00Z, waiting: 3"
+            );
+        }
+    }
+}

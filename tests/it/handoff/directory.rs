@@ -149,3 +149,20 @@ async fn while_an_earlier_attempt_is_being_made_there_is_no_second() {
         .await
         .unwrap();
 }
+
+#[tokio::test]
+async fn what_is_no_id_of_ours_names_no_file() {
+    let place = tempfile::tempdir().unwrap();
+    let transport = to_directory(place.path(), &[Format::Json]);
+    for id in ["", "../msg_1", "msg_1/../../x", ".msg_1", "<a@b.example>"] {
+        let mut letter = letter(Event::Imported, "EC");
+        letter.message_id = id.to_owned();
+        let within = Duration::from_secs(20);
+        let sent = transport
+            .send(&style().from.address, &letter, now(), within)
+            .await;
+        let words = format!("{:?}", sent.unwrap_err());
+        assert!(words.contains("expected a webhook-id of ours"), "{words}");
+    }
+    assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
+}

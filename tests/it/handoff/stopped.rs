@@ -257,3 +257,56 @@ async fn what_is_given_up_or_put_off_is_no_mail_for_health_and_for_systemctl() {
     }
     assert_eq!(handoffs(&ledger).await, [("failed", 10)]);
 }
+
+#[tokio::test]
+async fn a_system_that_is_back_and_then_takes_nothing_again_is_told_of_again() {
+    let (ledger, _home) = ledger().await;
+    let server = ScriptedHttp::start(|turn, _| says(if turn == 1 { 200 } else { 503 })).await;
+    post(&ledger, &letter(Event::Imported, "EC")).await;
+    let erp = dispatcher(&ledger, to_server(&server));
+    let mut eyes = keeper(&ledger, 0);
+    erp.run_once(now()).await.unwrap();
+    for minute in [60, 61] {
+        look(&mut eyes, &["erp"], minute).await;
+    }
+    erp.run_once(after(62)).await.unwrap();
+    look(&mut eyes, &["erp"], 63).await;
+    post(&ledger, &letter(Event::Imported, "ED")).await;
+    erp.run_once(after(70)).await.unwrap();
+    for minute in [140, 141, 142] {
+        look(&mut eyes, &["erp"], minute).await;
+    }
+    let told = news(&ledger).await;
+    assert!(
+        matches!(
+            &told[..],
+            [
+                Cause::HandoffFailing { .. },
+                Cause::HandoffBack { .. },
+                Cause::HandoffFailing { .. }
+            ]
+        ),
+        "{told:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_alarm_of_a_clock_that_was_ahead_ends_all_the_same() {
+    let (ledger, _home) = ledger().await;
+    let server = ScriptedHttp::start(|turn, _| says(if turn == 0 { 503 } else { 200 })).await;
+    post(&ledger, &letter(Event::Imported, "EC")).await;
+    let erp = dispatcher(&ledger, to_server(&server));
+    erp.run_once(now()).await.unwrap();
+    let year = 365 * 24 * 60;
+    let mut eyes = keeper(&ledger, 0);
+    for minute in [year, year + 1] {
+        look(&mut eyes, &["erp"], minute).await;
+    }
+    erp.run_once(after(5)).await.unwrap();
+    look(&mut eyes, &["erp"], 6).await;
+    let told = news(&ledger).await;
+    assert!(
+        matches!(&told[..], [_, Cause::HandoffBack { alarmed_at, .. }] if *alarmed_at == after(year + 1)),
+        "{told:?}"
+    );
+}
