@@ -18,8 +18,10 @@ use tempfile::TempDir;
 use crate::support::{outbox::style, scripted_http::ScriptedHttp};
 
 mod directory;
+mod ended;
 mod killed;
 mod receivers;
+mod recipe;
 mod stopped;
 mod together;
 mod webhook;
