@@ -1,5 +1,6 @@
 //! Sending what a command has posted, where no daemon does it.
 
+use super::{Misconfigured, sentence};
 use crate::{
     clock::Clock,
     config::Config,
@@ -41,11 +42,16 @@ pub(super) async fn send(
         dispatcher.flush(Clock::System.now()).await
     };
     // Mail first: a system's secret that cannot be read keeps no mail from people.
-    if let Some(transport) = config.transport()? {
+    if let Some(transport) = config.transport().map_err(misconfigured)? {
         flush(transport).await?;
     }
-    for system in config.systems()? {
+    for system in config.systems().map_err(misconfigured)? {
         flush(Transport::System(system)).await?;
     }
     Ok(())
+}
+
+/// A secret or a file that the configuration names cannot be used: 78, as the daemon ends.
+fn misconfigured(error: anyhow::Error) -> Misconfigured {
+    Misconfigured(sentence(&error))
 }

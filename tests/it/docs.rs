@@ -58,7 +58,7 @@ pub(crate) fn assert_made(page: &str, name: &str, made: &str) {
     let line = found.lines().zip(made.lines()).find(|(a, b)| a != b);
     panic!(
         "{page} no longer says what the code does, first at {line:#?}\n\
-         make it anew: UPDATE_DOCS=1 cargo test --test it docs::"
+         make it anew: run this test with UPDATE_DOCS=1"
     );
 }
 

@@ -18,9 +18,11 @@ use tempfile::TempDir;
 use crate::support::{outbox::style, scripted_http::ScriptedHttp};
 
 mod directory;
+mod ended;
 mod handed;
 mod killed;
 mod receivers;
+mod recipe;
 mod stopped;
 mod taken_back;
 mod together;

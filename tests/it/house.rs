@@ -148,7 +148,10 @@ fn table() -> BTreeMap<String, BTreeSet<String>> {
             (words(cells[1]), words(cells[2]))
         })
         .collect();
-    let rooms: BTreeSet<String> = rows.iter().flat_map(|(rooms, _)| rooms.clone()).collect();
+    let mut rooms = BTreeSet::new();
+    for room in rows.iter().flat_map(|(rooms, _)| rooms) {
+        assert!(rooms.insert(room.clone()), "`{room}` has two rows");
+    }
     rows.into_iter()
         .flat_map(|(here, may)| {
             let may: BTreeSet<String> = may.intersection(&rooms).cloned().collect();

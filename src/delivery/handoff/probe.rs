@@ -2,12 +2,7 @@
 //!
 //! Guarantee: nothing is handed over; no request is made, and no file is left behind.
 
-use std::{
-    fs::{self, File},
-    io::{self, ErrorKind},
-    path::Path,
-    time::Duration,
-};
+use std::{io, path::Path, time::Duration};
 
 use rustls::pki_types::ServerName;
 use tokio::{net::TcpStream, time::timeout};
@@ -49,14 +44,7 @@ pub(super) async fn webhook(webhook: &Webhook, within: Duration) -> Result<(), O
 /// Writes an empty file and takes it away; whoever empties the directory leaves hidden ones alone.
 pub(super) async fn directory(path: &Path, within: Duration) -> Result<(), Obstacle> {
     let place = path.to_owned();
-    let trying = tokio::task::spawn_blocking(move || {
-        if !fs::metadata(&place)?.is_dir() {
-            return Err(ErrorKind::NotADirectory.into());
-        }
-        let file = place.join(format!(".invoice-trackd-check.{}", std::process::id()));
-        File::create_new(&file)?;
-        fs::remove_file(file)
-    });
+    let trying = tokio::task::spawn_blocking(move || super::directory::probe(&place));
     let tried = timeout(within, trying).await.map_err(io::Error::from);
     let tried = tried.and_then(|finished| finished.map_err(io::Error::from));
     tried.flatten().map_err(|error| Obstacle {
@@ -67,6 +55,8 @@ pub(super) async fn directory(path: &Path, within: Duration) -> Result<(), Obsta
 
 #[cfg(test)]
 mod tests {
+    use std::{fs, os::unix::fs::symlink};
+
     use tokio::net::TcpListener;
 
     use super::*;
@@ -127,5 +117,15 @@ mod tests {
         assert!(!missing.exists());
         fs::write(&missing, "").unwrap();
         directory(&missing, WITHIN).await.unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn a_hidden_directory_that_leads_elsewhere_is_said_before_anything_is_due() {
+        let (home, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        symlink(other.path(), home.path().join(".invoice-trackd")).unwrap();
+        let obstacle = directory(home.path(), WITHIN).await.unwrap_err();
+        assert!(obstacle.words.contains("found a link"), "{obstacle}");
+        assert_eq!(fs::read_dir(other.path()).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown},
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink},
 };
 
 use invoice_trackd::{
@@ -165,4 +165,90 @@ async fn what_is_no_id_of_ours_names_no_file() {
         assert!(words.contains("expected a webhook-id of ours"), "{words}");
     }
     assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_hidden_directory_that_is_a_link_is_not_followed_and_what_waits_is_put_off() {
+    let (place, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let hidden = place.path().join(".invoice-trackd");
+    symlink(elsewhere.path(), &hidden).unwrap();
+    let (ledger, _home) = ledger().await;
+    post(&ledger, &letter(Event::Imported, "EC")).await;
+    let pos = dispatcher(&ledger, to_directory(place.path(), &Format::ALL));
+    let pass = pos.run_once(now()).await.unwrap();
+    assert_eq!((pass.sent, pass.deferred, pass.failed), (0, 1, 0));
+    assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+    assert_eq!(visible(place.path()), [""; 0]);
+    let words = &ledger.outbox(None).await.unwrap()[0].last_answer.clone();
+    let words = words.as_deref().unwrap_or_default();
+    assert!(words.contains("found a link or a file"), "{words}");
+
+    // However long it lasts; a person who takes the link away has it all.
+    let weeks = 30_000;
+    pos.run_once(after(weeks)).await.unwrap();
+    assert_eq!(handoffs(&ledger).await[0].0, "pending");
+    fs::remove_file(&hidden).unwrap();
+    pos.run_once(after(2 * weeks)).await.unwrap();
+    assert_eq!(handoffs(&ledger).await[0].0, "sent");
+    assert_eq!(visible(place.path()).len(), 3);
+}
+
+#[tokio::test]
+async fn no_link_inside_has_anything_written_elsewhere() {
+    let id = letter(Event::Imported, "EC").message_id;
+    let csv = format!("{id}.csv");
+    // Each with whether it is in the way.
+    for (name, refused) in [
+        (format!(".invoice-trackd/{csv}"), false),
+        (csv.clone(), false),
+        (".invoice-trackd/lock".to_owned(), true),
+        (format!(".invoice-trackd/{id}"), true),
+    ] {
+        for victim in ["there", "not-there"] {
+            let (place, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+            fs::create_dir(place.path().join(".invoice-trackd")).unwrap();
+            fs::write(home.path().join("there"), "theirs").unwrap();
+            let victim = home.path().join(victim);
+            symlink(&victim, place.path().join(&name)).unwrap();
+            let handed = hands(place.path(), &[Format::Csv], Event::Imported).await;
+            let words = handed
+                .as_ref()
+                .map_or_else(ToString::to_string, |_| String::new());
+            assert_eq!(handed.is_err(), refused, "{name}: {words}");
+            assert_eq!(words.contains("found a link"), refused, "{name}: {words}");
+            let appeared = place.path().join(&csv);
+            if !refused {
+                assert!(fs::symlink_metadata(&appeared).unwrap().is_file(), "{name}");
+            }
+            assert_eq!(fs::read(home.path().join("there")).unwrap(), b"theirs");
+            assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1, "{name}");
+        }
+    }
+}
+
+/// A pipe that nobody reads would keep whoever opens it waiting.
+#[tokio::test]
+async fn a_directory_or_a_pipe_where_a_file_belongs_is_refused_at_once() {
+    let id = letter(Event::Imported, "EC").message_id;
+    for (name, is_pipe) in [
+        (".invoice-trackd", true),
+        (".invoice-trackd/lock", true),
+        (".invoice-trackd/lock", false),
+        (&format!(".invoice-trackd/{id}.csv"), false),
+        (&format!("{id}.csv"), false),
+    ] {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        if is_pipe {
+            let made = std::process::Command::new("mkfifo").arg(&path).status();
+            assert!(made.unwrap().success());
+        } else {
+            fs::create_dir(&path).unwrap();
+        }
+        let trouble = hands(place.path(), &[Format::Csv], Event::Imported).await;
+        let words = trouble.unwrap_err().to_string();
+        assert!(!words.contains("timed out"), "{name}: {words}");
+        assert!(words.contains(name), "{name}: {words}");
+    }
 }

@@ -41,6 +41,7 @@ static struct {
     int (*fcntl64)(int, int, ...);
     int (*connect)(int, const struct sockaddr *, socklen_t);
     int (*rename)(const char *, const char *);
+    int (*renameat)(int, const char *, int, const char *);
 } libc;
 
 /* Before the program runs: dlsym locks and allocates, and a signal handler may write. */
@@ -54,6 +55,7 @@ __attribute__((constructor)) static void find(void) {
     libc.fcntl64 = dlsym(RTLD_NEXT, "fcntl64");
     libc.connect = dlsym(RTLD_NEXT, "connect");
     libc.rename = dlsym(RTLD_NEXT, "rename");
+    libc.renameat = dlsym(RTLD_NEXT, "renameat");
 }
 
 /* What follows $FAULT_FILES in the path of the file behind fd; NULL where the test does not mean
@@ -200,6 +202,16 @@ int rename(const char *from, const char *to) {
     long count = next(&renames);
     if (is_time("rename", count)) die();
     int done = libc.rename(from, to);
+    if (is_time("renamed", count)) die();
+    return done;
+}
+
+int renameat(int from_fd, const char *from, int to_fd, const char *to) {
+    if (!is_meant(from_fd) || faccessat(from_fd, from, F_OK, AT_SYMLINK_NOFOLLOW) != 0)
+        return libc.renameat(from_fd, from, to_fd, to);
+    long count = next(&renames);
+    if (is_time("rename", count)) die();
+    int done = libc.renameat(from_fd, from, to_fd, to);
     if (is_time("renamed", count)) die();
     return done;
 }
