@@ -328,7 +328,8 @@ fn a_mistake_is_one_short_line_in_which_nothing_is_hidden_whatever_the_file_hold
         "5356\u{202e}7686",
         &long,
     ] {
-        let quoted = format!("{HEAD}\n\"{}\"{}", found, &ROW[8..]);
+        let quoted = ROW.replacen("53567686", &format!("\"{found}\""), 1);
+        let quoted = format!("{HEAD}\n{quoted}");
         for (source, text) in [
             (Source::Csv, quoted),
             (Source::E0501, assignment("53567686", found)),
