@@ -18,8 +18,11 @@ use std::borrow::Cow;
 
 use encoding_rs::BIG5;
 
-use crate::notice::Allocation;
 pub use crate::notice::FileKind as Source;
+use crate::{notice::Allocation, stranger::one_line};
+
+/// No mistake has more to say, characters.
+const WORDS: usize = 600;
 
 /// In which bytes a CSV is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -83,6 +86,7 @@ pub fn read(source: Source, bytes: &[u8]) -> Result<File, Vec<Mistake>> {
     let mut mistakes = Mistakes {
         text: &text,
         found: Vec::new(),
+        cursor: Cursor::default(),
     };
     let rows = match source {
         Source::Csv => csv::read(&text, &mut mistakes),
@@ -105,7 +109,7 @@ fn decoded(bytes: &[u8]) -> Result<Cow<'_, str>, Mistake> {
     let in_big5 = BIG5.decode_without_bom_handling_and_without_replacement(bytes);
     in_big5.ok_or_else(|| {
         let good = String::from_utf8_lossy(bytes.get(..valid).unwrap_or_default());
-        let (line, column) = position(&good, good.len());
+        let (line, column) = Cursor::default().to(&good, good.len());
         Mistake {
             line,
             column,
@@ -120,24 +124,26 @@ fn decoded(bytes: &[u8]) -> Result<Cow<'_, str>, Mistake> {
 struct Mistakes<'t> {
     text: &'t str,
     found: Vec<(usize, String)>,
+    cursor: Cursor,
 }
 
 impl Mistakes<'_> {
-    fn add(&mut self, at: usize, message: impl Into<String>) {
-        self.found.push((at, message.into()));
+    /// What stands in the file may stand in the message.
+    fn add(&mut self, at: usize, message: impl AsRef<str>) {
+        self.found.push((at, one_line(message.as_ref(), WORDS)));
     }
 
-    fn line(&self, at: usize) -> usize {
-        position(self.text, at).0
+    fn line(&mut self, at: usize) -> usize {
+        self.cursor.to(self.text, at).0
     }
 
     fn listed(mut self) -> Vec<Mistake> {
         self.found.sort_by_key(|(at, _)| *at);
-        let text = self.text;
+        let mut cursor = Cursor::default();
         let found = self.found.into_iter();
         found
             .map(|(at, message)| {
-                let (line, column) = position(text, at);
+                let (line, column) = cursor.to(self.text, at);
                 Mistake {
                     line,
                     column,
@@ -148,11 +154,47 @@ impl Mistakes<'_> {
     }
 }
 
-/// Line and column in characters, both from 1, of a byte offset.
-fn position(text: &str, at: usize) -> (usize, usize) {
-    let before = text.get(..at).unwrap_or(text);
-    let line = before.rsplit('\n').next().unwrap_or_default();
-    (before.matches('\n').count() + 1, line.chars().count() + 1)
+/// A place in a text. It goes on from where it stands: each place of a large file counted from the
+/// beginning would take minutes.
+struct Cursor {
+    at: usize,
+    line: usize,
+    column: usize,
+}
+
+impl Default for Cursor {
+    fn default() -> Self {
+        Self {
+            at: 0,
+            line: 1,
+            column: 1,
+        }
+    }
+}
+
+impl Cursor {
+    /// Line and column in characters, both from 1, of a byte offset; of the end where there is no
+    /// such place.
+    fn to(&mut self, text: &str, at: usize) -> (usize, usize) {
+        let at = if text.is_char_boundary(at) {
+            at
+        } else {
+            text.len()
+        };
+        if at < self.at {
+            *self = Self::default();
+        }
+        let passed = text.get(self.at..at).unwrap_or_default();
+        match passed.rsplit_once('\n') {
+            None => self.column += passed.chars().count(),
+            Some((lines, rest)) => {
+                self.line += lines.matches('\n').count() + 1;
+                self.column = rest.chars().count() + 1;
+            }
+        }
+        self.at = at;
+        (self.line, self.column)
+    }
 }
 
 #[cfg(test)]

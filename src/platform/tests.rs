@@ -1,5 +1,7 @@
 //! The platform's files, written and read.
 
+use std::time::{Duration, Instant};
+
 use proptest::prelude::*;
 
 use super::*;
@@ -316,6 +318,53 @@ fn anything_else_is_none_of_the_platforms_files() {
     }
 }
 
+/// The fuzzer's: a message of one error repeated what it was about as it stood.
+#[test]
+fn a_mistake_is_one_short_line_in_which_nothing_is_hidden_whatever_the_file_holds() {
+    let long = "9".repeat(100_000);
+    for found in [
+        "53567\n\n686~",
+        "\u{1b}[2J53567686",
+        "5356\u{202e}7686",
+        &long,
+    ] {
+        let quoted = ROW.replacen("53567686", &format!("\"{found}\""), 1);
+        let quoted = format!("{HEAD}\n{quoted}");
+        for (source, text) in [
+            (Source::Csv, quoted),
+            (Source::E0501, assignment("53567686", found)),
+            (Source::E0501, assignment("10706", found)),
+            (Source::E0501, assignment("InvoiceTrack", found)),
+        ] {
+            for words in mistakes(source, &text) {
+                assert!(words.chars().count() < 700, "{words}");
+                let is_hidden = |c: char| c.is_control() || c == '\u{202e}';
+                assert!(!words.contains(is_hidden), "{words:?}");
+            }
+        }
+    }
+}
+
+/// With each place counted from the beginning this took minutes.
+#[test]
+fn a_large_file_is_read_and_refused_in_the_time_that_its_size_takes() {
+    let began = Instant::now();
+    let many = 30_000;
+    let good = format!("{HEAD}\n{}", format!("{ROW}\n").repeat(many));
+    let rows = granted(Source::Csv, good.as_bytes());
+    assert_eq!(rows.last().unwrap().1, many + 1);
+    let wrong = good.replace("22628000", "2262800x");
+    let found = read(Source::Csv, wrong.as_bytes()).unwrap_err();
+    let last = found.last().unwrap();
+    assert_eq!((last.line, last.column), (many + 1, 38));
+    // All on one line.
+    let one = assignment("22628000", "2262800x");
+    let wrong = format!("<InvoiceEnvelope>{}</InvoiceEnvelope>", one.repeat(many));
+    let found = read(Source::E0501, wrong.as_bytes()).unwrap_err();
+    assert_eq!(found.len(), many);
+    assert!(began.elapsed() < Duration::from_secs(60));
+}
+
 fn any_allocation() -> impl Strategy<Value = Allocation> {
     let numbers = (0_u32..1_999_000, 1_u32..1_000).prop_map(|(first, count)| {
         [first * 50, (first + count) * 50 - 1].map(|number| format!("{number:08}"))
@@ -366,6 +415,20 @@ proptest! {
                 prop_assert!(cell.starts_with(char::is_alphanumeric), "{}", row);
                 prop_assert!(!cell.contains(|c: char| c.is_control() || "\"'=+-@;|".contains(c)), "{}", row);
             }
+        }
+    }
+
+    #[test]
+    fn a_place_is_counted_in_lines_and_characters_from_wherever_one_comes(
+        text in "[a營\n]{0,40}",
+        places in prop::collection::vec(0_usize..90, 1..10),
+    ) {
+        let mut cursor = Cursor::default();
+        for at in places {
+            let before = text.get(..at).unwrap_or(&text);
+            let line = before.rsplit('\n').next().unwrap_or_default();
+            let place = (before.matches('\n').count() + 1, line.chars().count() + 1);
+            prop_assert_eq!(cursor.to(&text, at), place);
         }
     }
 
